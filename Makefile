@@ -1,0 +1,104 @@
+# Everything a person or a pipeline does here. Needs python3 (3.11 or newer, with venv), pip and make, and nothing else.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+BIN := .venv/bin
+PROTOC_PYTHON := .venv-protos/bin/python
+LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links
+
+.PHONY: help
+help: ## Show this list.
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  \033[36mmake %-15s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: .venv/.installed ## Set up .venv from requirements.lock; the other targets do it by themselves.
+
+.PHONY: demo
+demo: .venv/.installed ## Play one model's whole life on an embedded suite and audit it.
+	$(BIN)/modelog demo
+
+.PHONY: up
+up: .venv/.installed ## Run the embedded suite until Ctrl-C; data stays under .modelog/.
+	$(BIN)/modelog up
+
+.PHONY: test
+test: .venv/.installed ## Run the tests, without the long suites.
+	$(BIN)/python -m pytest tests -m "not long" --ignore=tests/bench --durations=15 $(ARGS)
+
+.PHONY: test-faults
+test-faults: .venv/.installed ## Run the long suites: kills, full disks, lost networks.
+	$(BIN)/python -m pytest tests -m long --ignore=tests/bench --timeout=1800 --durations=15 $(ARGS)
+
+.PHONY: bench
+bench: .venv/.installed ## Measure against floors of the same run; writes .modelog/bench/results.json.
+	$(BIN)/python -m tests.bench $(ARGS)
+
+# -- checks: independent of each other, so they run side by side and all of them report.
+
+CHECKS := check-ruff check-types check-protos check-house
+
+.PHONY: check
+check: .venv/.installed .venv-protos/.installed ## Lint, format, types, protos, house rules.
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target $(CHECKS)
+
+.PHONY: $(CHECKS)
+check-ruff: .venv/.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+check-types: .venv/.installed
+	$(BIN)/mypy
+
+check-protos: .venv/.installed .venv-protos/.installed
+	$(BIN)/python -m protos.check
+
+check-house: .venv/.installed .venv-protos/.installed
+	$(BIN)/python -m pytest tests/house -q -p no:cacheprovider
+
+.PHONY: format
+format: .venv/.installed ## Format the code and put right what ruff can put right.
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# -- generated code
+
+.PHONY: protos
+protos: .venv-protos/.installed ## Write the generated code under libs/modelog from protos/.
+	$(PROTOC_PYTHON) protos/generate.py
+
+.PHONY: protos-baseline
+protos-baseline: .venv-protos/.installed ## Accept the protos as they are; later ones may only add to them.
+	$(PROTOC_PYTHON) protos/generate.py --image protos/baseline.binpb
+
+# -- environments
+
+.PHONY: lock
+lock: .venv/.installed ## Resolve both requirements.lock anew.
+	$(BIN)/uv pip compile $(LOCKED) --upgrade --all-extras pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile $(LOCKED) --upgrade protos/requirements.in -o protos/requirements.lock
+
+# The lock names versions and hashes but no place to get them from: that is the machine's own configuration.
+.venv/.installed: requirements.lock pyproject.toml .ci/environment
+	PYTHON=$(PYTHON) .ci/environment .venv requirements.lock --editable
+	@touch $@
+
+.venv-protos/.installed: protos/requirements.lock
+	PYTHON=$(PYTHON) .ci/environment .venv-protos protos/requirements.lock
+	@touch $@
+
+.PHONY: image
+image: ## Build the image of one service: make image SERVICE=registry.
+	@test -n "$(SERVICE)" || { echo "say which: make image SERVICE=registry" >&2; exit 2; }
+	docker build -f deploy/Dockerfile --build-arg SERVICE=$(SERVICE) -t modelog-$(SERVICE) .
+
+.PHONY: clean
+clean: ## Remove environments and caches; what the suite keeps under .modelog/ stays.
+	rm -rf .venv .venv-protos .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What all four services would otherwise write four times: log, fold, transact, views, doors. Nothing else."""

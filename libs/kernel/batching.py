@@ -1,0 +1,62 @@
+"""Turns many single look-ups into few queries: keys asked for in one turn of the loop share one round trip."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Batcher(Generic[Key, Value]):
+    """Looks keys up through `fetch`, which answers those it found; at most `lanes` queries run at once."""
+
+    def __init__(
+        self, fetch: Callable[[Sequence[Key]], Awaitable[Mapping[Key, Value]]], *, lanes: int = 2, most: int = 500
+    ) -> None:
+        self._fetch = fetch
+        self._lanes = lanes
+        self._most = most
+        self._waiting: dict[Key, asyncio.Future[Value | None]] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._scheduled = False
+
+    async def get(self, key: Key) -> Value | None:
+        """The value, or None when there is none. Errors of the query reach every caller that shared it."""
+        future = self._waiting.get(key)
+        if future is None:
+            future = self._waiting[key] = asyncio.get_running_loop().create_future()
+            self._schedule()
+        return await asyncio.shield(future)
+
+    def _schedule(self) -> None:
+        if not self._scheduled and len(self._running) < self._lanes:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._start)
+
+    def _start(self) -> None:
+        self._scheduled = False
+        keys = list(self._waiting)[: self._most]
+        if not keys:
+            return
+        task = asyncio.get_running_loop().create_task(self._run({key: self._waiting.pop(key) for key in keys}))
+        self._running.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if self._waiting:
+            self._schedule()
+
+    async def _run(self, futures: dict[Key, asyncio.Future[Value | None]]) -> None:
+        try:
+            found = await self._fetch(list(futures))
+        except Exception as error:  # Every caller must hear of it, whatever it is.
+            for future in futures.values():
+                if not future.done():
+                    future.set_exception(error)
+                    future.exception()  # Seen here already when every caller has gone.
+            return
+        for key, future in futures.items():
+            if not future.done():
+                future.set_result(found.get(key))

@@ -1,0 +1,59 @@
+"""Who asks for a change, when, why and under which request: what a fact records besides what happened."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from google.protobuf.message import Message
+
+from kernel.fold import Kind, pack
+from modelog.log.v1.fact_pb2 import Fact, Read
+from modelog.type.v1.principal_pb2 import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Everything about a command that is not the change itself. `now` is aware, in UTC."""
+
+    actor: Principal
+    request_id: str
+    now: datetime
+    request_digest: bytes = b""
+    reason: str = ""
+    on_behalf_of: tuple[Principal, ...] = field(default=())
+    correlation_id: str = ""
+    causation_id: str = ""
+    traceparent: str = ""
+    etag: str = ""
+    validate_only: bool = False
+
+
+def fact_id(service: str, cause: Cause) -> str:
+    """32 hex digits, the same for the same request of the same actor: one request never makes two facts."""
+    text = "\0".join((service, cause.actor.id, cause.request_id))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def fact_of(kind: Kind, name: str, state: Any, event: Message, cause: Cause, reads: Iterable[Read]) -> Fact:
+    """The fact that follows `state`. Its time is the cause's, or the state's where clocks ran backwards."""
+    fact = Fact(
+        id=fact_id(kind.service, cause),
+        resource=name,
+        generation=state.generation + 1,
+        actor=cause.actor,
+        on_behalf_of=cause.on_behalf_of,
+        reason=cause.reason,
+        request_id=cause.request_id,
+        request_digest=cause.request_digest,
+        correlation_id=cause.correlation_id,
+        causation_id=cause.causation_id,
+        traceparent=cause.traceparent,
+        event=pack(event),
+        reads=reads,
+    )
+    fact.recorded_at.FromDatetime(cause.now)
+    if state.generation and state.update_time.ToMicroseconds() > fact.recorded_at.ToMicroseconds():
+        fact.recorded_at.CopyFrom(state.update_time)
+    return fact

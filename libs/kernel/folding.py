@@ -1,0 +1,162 @@
+"""One batch of entries folded in memory: what the projector writes in one transaction."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from google.protobuf.message import Message
+
+from kernel.fold import UNREADABLE, Kind, apply, event_of
+from kernel.log import Entry
+from kernel.names import name_in, sort_key
+from modelog.log.v1.fact_pb2 import Fact
+from modelog.type.v1.quarantine_pb2 import Quarantine
+
+_LIVE = 50_000
+_REASON_CHARACTERS = 500
+
+
+class Folded(NamedTuple):
+    """One fact folded into one resource, as `projections.project` gets it. state is the message after the fact."""
+
+    revision: int
+    fact: Fact
+    event: Message | None
+    kind: Kind
+    before: bytes
+    state: Any
+
+
+@dataclass(slots=True)
+class Live:
+    """A resource while facts are folded into it: the message, changed in place, and its bytes after the last fact."""
+
+    state: Any
+    body: bytes
+
+
+class History(NamedTuple):
+    name: str
+    sort: str
+    revision: int
+    recorded_at: datetime
+    body: bytes
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows to write. newest holds the last state of each resource the batch touched."""
+
+    newest: dict[Kind, dict[str, History]] = field(default_factory=dict)
+    history: dict[Kind, list[History]] = field(default_factory=dict)
+    requests: list[tuple[bytes, bytes, str, int, int]] = field(default_factory=list)
+    quarantined: list[tuple[str, str, str, int, str]] = field(default_factory=list)
+    folded: list[Folded] = field(default_factory=list)
+
+    def add(self, kind: Kind, row: History) -> None:
+        self.newest.setdefault(kind, {})[row.name] = row
+        self.history.setdefault(kind, []).append(row)
+
+
+class Folding:
+    """Folds entries of one service's kinds; keeps recently touched resources so that a batch needs few reads."""
+
+    def __init__(self, service: str, kinds: Sequence[Kind], *, keep_facts: bool) -> None:
+        """keep_facts: also collect each `Folded`, for a projection beyond the kinds' own tables."""
+        self._service = service
+        self._routes = {kind.prefix: kind for kind in kinds}
+        self._keep_facts = keep_facts
+        self._live: OrderedDict[tuple[str, str], Live] = OrderedDict()
+        self.frozen: set[str] = set()
+
+    def clear(self) -> None:
+        self._live.clear()
+
+    def route(self, subject: str) -> tuple[Kind, str] | None:
+        """The kind and the name of the resource on a subject; None when this service does not fold it."""
+        tokens = subject.split(".")
+        kind = self._routes.get((tokens[1], tokens[3])) if len(tokens) > 4 else None
+        name = name_in(kind.pattern, subject) if kind else None
+        return (kind, name) if kind and name else None
+
+    def missing(self, entries: Sequence[Entry]) -> dict[Kind, set[str]]:
+        """Names whose last state is not in memory."""
+        wanted: dict[Kind, set[str]] = {}
+        for entry in entries:
+            routed = self.route(entry.subject)
+            if routed and (routed[0].table, routed[1]) not in self._live:
+                wanted.setdefault(routed[0], set()).add(routed[1])
+        return wanted
+
+    def hold(self, kind: Kind, names: set[str], bodies: Mapping[str, bytes]) -> None:
+        """Takes the stored states of names that were missing; the others begin empty."""
+        for name in names:
+            body = bodies.get(name, b"")
+            self._live[(kind.table, name)] = Live(kind.message.FromString(body), body)
+
+    def fold(self, entries: Sequence[Entry]) -> Batch:
+        batch = Batch()
+        for entry in entries:
+            routed = self.route(entry.subject)
+            if routed is None:
+                self._stray(entry, batch)
+            elif routed[1] not in self.frozen:
+                self._fold_one(entry, *routed, batch)
+        while len(self._live) > _LIVE:
+            self._live.popitem(last=False)
+        return batch
+
+    def _fold_one(self, entry: Entry, kind: Kind, name: str, batch: Batch) -> None:
+        live = self._live[(kind.table, name)]
+        before = live.body
+        try:
+            fact = Fact.FromString(entry.payload)
+            if fact.resource != name:
+                raise ValueError(f"a fact of {fact.resource!r} on the subject of {name}")
+            apply(kind, live.state, fact, entry.revision)
+            body: bytes = live.state.SerializeToString(deterministic=True)
+            row = History(name, sort_key(name), entry.revision, fact.recorded_at.ToDatetime(tzinfo=UTC), body)
+            request = (bytes.fromhex(fact.id), fact.request_digest, name, entry.revision, fact.generation)
+        except UNREADABLE as error:
+            self.poison(entry, kind, name, error, batch)
+            return
+        live.body = body
+        batch.add(kind, row)
+        if kind.service == self._service:
+            batch.requests.append(request)
+        if self._keep_facts:
+            state = kind.message.FromString(body)
+            batch.folded.append(Folded(entry.revision, fact, _event(fact), kind, before, state))
+
+    def poison(self, entry: Entry, kind: Kind, name: str, error: Exception, batch: Batch) -> None:
+        """Freezes a resource at its last good state, marked with why and since when."""
+        live = self._live[(kind.table, name)]
+        state: Any = kind.message.FromString(live.body)
+        state.name = name
+        reason = f"{type(error).__name__}: {error}".replace("\0", "\\0")[:_REASON_CHARACTERS]
+        state.quarantine.CopyFrom(Quarantine(revision=entry.revision, reason=reason))
+        body = state.SerializeToString(deterministic=True)
+        since = state.update_time.ToDatetime(tzinfo=UTC)
+        self.frozen.add(name)
+        live.state, live.body = state, body
+        batch.add(kind, History(name, sort_key(name), entry.revision, since, body))
+        batch.quarantined.append((name, kind.table, entry.subject, entry.revision, reason))
+
+    def _stray(self, entry: Entry, batch: Batch) -> None:
+        """An entry under this service's own subjects that is no resource of any kind: shown, not skipped in silence."""
+        tokens = entry.subject.split(".")
+        if len(tokens) > 1 and tokens[1] == self._service and entry.subject not in self.frozen:
+            self.frozen.add(entry.subject)
+            batch.quarantined.append(
+                (entry.subject, "", entry.subject, entry.revision, "no kind of resource lives here")
+            )
+
+
+def _event(fact: Fact) -> Message | None:
+    """The event; None where a foreign service's event is of no known type, which only advances the header."""
+    try:
+        return event_of(fact)
+    except KeyError:
+        return None

@@ -1,0 +1,156 @@
+"""The log on NATS JetStream: what the server does in each case was measured, and its dedupe window is not trusted."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import nats
+import nats.errors
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from kernel.follow import Follower
+from kernel.log import Entry, Hole, SameId, Unsettled, WrongRevision
+
+STREAM = "LIFECYCLE"
+_WRONG_SEQUENCE = {10071, 10164}
+_NO_MESSAGE = 10037
+_ATTEMPT_SECONDS = 2.0
+_SETTLE_SECONDS = 12.0
+
+
+async def connect(url: str, *, name: str, user: str = "", password: str = "") -> Client:
+    """A client that reconnects for ever and quickly; ConnectionError-like nats errors when the first try fails."""
+    credentials: dict[str, Any] = {"user": user, "password": password} if user else {}
+    return await nats.connect(
+        url,
+        name=name,
+        inbox_prefix=f"_INBOX.{user or name}".encode(),
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0.1,
+        ping_interval=10,
+        max_outstanding_pings=2,
+        error_cb=_quiet,
+        **credentials,
+    )
+
+
+async def _quiet(_error: Exception) -> None:
+    """Connection errors show as failed calls and as the follower's lag; nats-py would print a traceback for each."""
+
+
+class ApiError(Exception):
+    """An error answer of the JetStream API."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(f"{error.get('err_code')}: {error.get('description')}")
+        self.err_code = int(error.get("err_code", 0))
+
+
+class JetStreamLog:
+    """One stream as the log. `api_prefix` is `$JS.API`, or where another account imports it."""
+
+    def __init__(self, client: Client, *, api_prefix: str = "$JS.API", stream: str = STREAM) -> None:
+        self._client = client
+        self._prefix = api_prefix
+        self._stream = stream
+
+    async def append(self, subject: str, payload: bytes, *, expected: int, fact_id: str, event: str) -> int:
+        headers = {
+            "Nats-Msg-Id": fact_id,
+            "Nats-Expected-Last-Subject-Sequence": str(expected),
+            "ce-type": event,
+        }
+        deadline = asyncio.get_running_loop().time() + _SETTLE_SECONDS
+        while True:
+            try:
+                message = await self._client.request(subject, payload, timeout=_ATTEMPT_SECONDS, headers=headers)
+                return await self._acknowledged(message, subject, payload)
+            except (nats.errors.Error, TimeoutError, OSError) as error:
+                # The same bytes with the same id and the same guard are safe to send again until somebody answers.
+                if asyncio.get_running_loop().time() > deadline:
+                    raise Unsettled(f"no answer from the log: {error!r}") from error
+                await asyncio.sleep(0.1)
+
+    async def _acknowledged(self, message: Msg, subject: str, payload: bytes) -> int:
+        answer = orjson.loads(message.data)
+        if error := answer.get("error"):
+            if error.get("err_code") in _WRONG_SEQUENCE:
+                return await self._stored_already(subject, payload)
+            raise ApiError(error)
+        revision: int = answer["seq"]
+        if answer.get("duplicate"):
+            entry = await self._at(revision)
+            if entry.payload != payload or entry.subject != subject:
+                raise SameId(entry)
+        return revision
+
+    async def _stored_already(self, subject: str, payload: bytes) -> int:
+        """One replica calls a repeated append a wrong sequence; only the stored bytes tell it from a lost race."""
+        answer = await self._api("STREAM.MSG.GET", {"last_by_subj": subject})
+        if answer is not None:
+            entry = _entry(answer["message"])
+            if entry.payload == payload:
+                return entry.revision
+        raise WrongRevision(subject)
+
+    async def next(self, subject: str, after: int) -> Entry | None:
+        answer = await self._api("STREAM.MSG.GET", {"seq": after + 1, "next_by_subj": subject})
+        return None if answer is None else _entry(answer["message"])
+
+    async def _at(self, revision: int) -> Entry:
+        answer = await self._api("STREAM.MSG.GET", {"seq": revision})
+        if answer is None:
+            raise Hole(revision, 0)
+        return _entry(answer["message"])
+
+    async def head(self) -> int:
+        return int((await self.state())["last_seq"])
+
+    async def state(self) -> dict[str, Any]:
+        """The stream's own account of itself: messages, first_seq, last_seq, num_deleted, ..."""
+        answer = await self._api("STREAM.INFO", {})
+        if answer is None:
+            raise Hole(1, 0)
+        state: dict[str, Any] = answer["state"]
+        return state
+
+    async def configuration(self) -> dict[str, Any]:
+        """The stream's configuration as the server holds it, to compare with the pinned one."""
+        answer = await self._api("STREAM.INFO", {})
+        return {} if answer is None else dict(answer["config"])
+
+    async def _api(self, verb: str, request: dict[str, Any]) -> dict[str, Any] | None:
+        """One call to the leader; None when there is no such message. Unsettled when nobody answers in time."""
+        body = orjson.dumps(request) if request else b""
+        deadline = asyncio.get_running_loop().time() + _SETTLE_SECONDS
+        while True:
+            try:
+                message = await self._client.request(
+                    f"{self._prefix}.{verb}.{self._stream}", body, timeout=_ATTEMPT_SECONDS
+                )
+                break
+            except (nats.errors.Error, TimeoutError, OSError) as error:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise Unsettled(f"no answer from the log: {error!r}") from error
+                await asyncio.sleep(0.1)
+        answer: dict[str, Any] = orjson.loads(message.data)
+        if wrong := answer.get("error"):
+            if wrong.get("err_code") == _NO_MESSAGE:
+                return None
+            raise ApiError(wrong)
+        return answer
+
+    async def follow(self, after: int) -> AsyncIterator[Sequence[Entry]]:
+        head = await self.head()
+        if head < after:
+            raise Hole(after + 1, head)
+        async with Follower(self._client, stream=self._stream, api_prefix=self._prefix, after=after) as follower:
+            while True:
+                yield await follower.batch()
+
+
+def _entry(message: dict[str, Any]) -> Entry:
+    return Entry(message["seq"], message["subject"], base64.b64decode(message.get("data", "")))

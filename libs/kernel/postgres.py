@@ -1,0 +1,67 @@
+"""Pools, schemas and migrations. Views are disposable, so they may lose the last instants before a power cut."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+    Pool = asyncpg.Pool
+
+_MIGRATION_LOCK = 7_306_001
+
+
+async def create_pool(url: str, *, schema: str, name: str, size: int = 6) -> Pool:
+    """A pool whose connections see `schema` only. `size` bounds the connections."""
+
+    async def keep(_connection: Any) -> None:
+        """Nothing here changes session state, so the round trip that would reset it is saved."""
+
+    options = {
+        "application_name": name,
+        "search_path": f'"{schema}"',
+        "synchronous_commit": "off",
+        "idle_in_transaction_session_timeout": "60000",
+        "jit": "off",
+    }
+    pool: Pool = await asyncpg.create_pool(
+        url, min_size=1, max_size=size, command_timeout=60, server_settings=options, reset=keep
+    )
+    return pool
+
+
+def quoted(identifier: str) -> str:
+    """An identifier as SQL wants it; ours are plain, so anything else is a mistake."""
+    if not identifier.replace("_", "").isalnum():
+        raise ValueError(f"not a plain identifier: {identifier!r}")
+    return f'"{identifier}"'
+
+
+async def migrate(
+    pool: Pool, *, schema: str, folder: Path | None = None, first: Callable[[Any], Awaitable[None]] | None = None
+) -> None:
+    """Creates the schema and applies the numbered *.sql of `folder` once each, under one lock for all processes.
+
+    `first` runs before the files, for tables the kernel makes. A file whose text changed after it was applied raises.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+        await connection.execute(f"create schema if not exists {quoted(schema)}")
+        await connection.execute("create table if not exists migration (file text primary key, sha256 text not null)")
+        if first is not None:
+            await first(connection)
+        applied = {row["file"]: row["sha256"] for row in await connection.fetch("select file, sha256 from migration")}
+        for path in sorted(folder.glob("*.sql")) if folder else ():
+            text = path.read_text()
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            if path.name not in applied:
+                await connection.execute(text)
+                await connection.execute("insert into migration values ($1, $2)", path.name, digest)
+            elif applied[path.name] != digest:
+                raise RuntimeError(f"{path.name} was changed after it was applied to {schema}: add a new file instead")

@@ -1,0 +1,167 @@
+"""Folds the log into this service's tables, batch by batch; rows and position move in one transaction.
+
+A batch is applied exactly once because the position moves only from where this projector left it. A fact that cannot
+be read freezes its resource and nothing else. A hole in the log stops the projector for good.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import asyncpg
+
+from kernel import tables
+from kernel.fold import UNREADABLE, Kind
+from kernel.folding import Batch, Folded, Folding, History
+from kernel.log import Entry, Log, tail
+from kernel.position import CHANNEL, Position
+from kernel.postgres import Pool, quoted
+from kernel.states import States
+
+Project = Callable[[Any, Sequence[Folded]], Awaitable[None]]
+Raw = Callable[[Any, Sequence[Entry]], Awaitable[None]]
+
+_MANY = 300  # From here on COPY beats arrays.
+
+
+class Fenced(Exception):
+    """Another projector has moved the position: this one must stop."""
+
+
+class Projector:
+    """Runs `run()` under the service's fence. project and raw take part in the transaction of every batch."""
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        schema: str,
+        kinds: Sequence[Kind],
+        log: Log,
+        pool: Pool,
+        position: Position,
+        states: States | None = None,
+        project: Project | None = None,
+        raw: Raw | None = None,
+    ) -> None:
+        self._service = service
+        self._schema = quoted(schema)
+        self._kinds = {kind.table: kind for kind in kinds}
+        self._log = log
+        self._pool = pool
+        self._position = position
+        self._states = states
+        self._project = project
+        self._raw = raw
+        self._folding = Folding(service, kinds, keep_facts=project is not None)
+        self._at = 0
+
+    async def run(self) -> None:
+        """Folds for ever, from where the tables are. Raises Hole, Fenced or what Postgres raises."""
+        await self.open()
+        async for entries in self._log.follow(self._at):
+            await self.fold(entries)
+
+    async def open(self) -> None:
+        """Takes up the position and the quarantine, and folds quarantined resources again: this build may read them."""
+        self._folding.clear()
+        self._at = await self._pool.fetchval("select revision from position")
+        rows = await self._pool.fetch("select name, kind, subject, revision from quarantine order by revision")
+        self._folding.frozen = {row["name"] for row in rows}
+        for row in rows:
+            if row["kind"] in self._kinds:
+                await self._fold_again(self._kinds[row["kind"]], row["name"], row["subject"], row["revision"])
+        if self._states is not None:
+            self._states.maintained()
+        self._position.advance(self._at)
+
+    async def fold(self, entries: Sequence[Entry]) -> None:
+        """Folds and writes one batch."""
+        wanted = self._folding.missing(entries)
+        for kind, names in wanted.items():
+            rows = await self._pool.fetch(tables.select_many(kind), list(names))
+            self._folding.hold(kind, names, {row[0]: row[1] for row in rows})
+        batch = self._folding.fold(entries)
+        try:
+            await self._write(entries, batch)
+        except (asyncpg.DataError, *UNREADABLE) as error:
+            await self._isolate(entries, error)
+            return
+        self._at = entries[-1].revision
+        self._told(batch)
+
+    async def _isolate(self, entries: Sequence[Entry], error: Exception) -> None:
+        """A projection choked on some fact of the batch: fold one by one until it is the only one, and freeze that."""
+        frozen = {row[0] for row in await self._pool.fetch("select name from quarantine")}
+        self._folding.clear()
+        self._folding.frozen = frozen
+        if len(entries) > 1:
+            for entry in entries:
+                await self.fold([entry])
+            return
+        routed = self._folding.route(entries[0].subject)
+        if routed is None:
+            raise error
+        kind, name = routed
+        rows = await self._pool.fetch(tables.select_many(kind), [name])
+        self._folding.hold(kind, {name}, {row[0]: row[1] for row in rows})
+        batch = Batch()
+        self._folding.poison(entries[0], kind, name, error, batch)
+        await self._write(entries, batch)
+        self._at = entries[0].revision
+        self._told(batch)
+
+    async def _write(self, entries: Sequence[Entry], batch: Batch) -> None:
+        async with self._pool.acquire() as connection, connection.transaction():
+            for kind, rows in batch.history.items():
+                await _write_rows(connection, kind, list(batch.newest[kind].values()), rows)
+            if batch.requests:
+                await connection.execute(tables.INSERT_REQUESTS, *_columns(batch.requests))
+            for row in batch.quarantined:
+                await connection.execute(tables.INSERT_QUARANTINE, *row)
+            if self._project is not None and batch.folded:
+                await self._project(connection, batch.folded)
+            if self._raw is not None:
+                await self._raw(connection, entries)
+            new = entries[-1].revision
+            told = await connection.fetch(tables.MOVE_POSITION, self._at, new, CHANNEL, f"{self._schema} {new}")
+            if not told:
+                raise Fenced(f"{self._schema} is no longer at {self._at}")
+
+    def _told(self, batch: Batch) -> None:
+        quarantined = {row[0] for row in batch.quarantined}
+        if self._states is not None:
+            for kind, rows in batch.newest.items():
+                for name, row in rows.items():
+                    self._states.folded(kind, name, row.body, row.revision, quarantined=name in quarantined)
+        self._position.advance(self._at)
+
+    async def _fold_again(self, kind: Kind, name: str, subject: str, since: int) -> None:
+        """Folds one quarantined resource from its first fact; leaves it frozen when it still cannot be read."""
+        entries = [entry for entry in await tail(self._log, subject, 0) if entry.revision <= self._at]
+        folding = Folding(self._service, (kind,), keep_facts=True)
+        folding.hold(kind, {name}, {})
+        batch = folding.fold(entries)
+        if batch.quarantined:
+            return
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(tables.delete_history(kind), name)
+            await _write_rows(connection, kind, list(batch.newest[kind].values()), batch.history[kind])
+            if batch.requests:
+                await connection.execute(tables.INSERT_REQUESTS, *_columns(batch.requests))
+            if self._project is not None:
+                await self._project(connection, [one for one in batch.folded if one.revision >= since])
+            await connection.execute("delete from quarantine where name = $1", name)
+        self._folding.frozen.discard(name)
+
+
+async def _write_rows(connection: Any, kind: Kind, newest: Sequence[History], rows: Sequence[History]) -> None:
+    states = _columns([(row.name, row.sort, row.revision, row.body) for row in newest])
+    if len(rows) < _MANY:
+        await connection.execute(tables.write_few(kind), *states, *_columns(rows))
+        return
+    await connection.execute(tables.upsert(kind), *states)
+    await connection.copy_records_to_table(kind.table + "_history", records=rows, columns=list(tables.HISTORY_COLUMNS))
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]

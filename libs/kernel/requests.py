@@ -1,0 +1,64 @@
+"""What every request came to, for ever: from this process's memory, then the view, and last the log's own guard."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from kernel import tables
+from kernel.batching import Batcher
+from kernel.cause import Cause, fact_id
+from kernel.errors import AlreadyExists, Unavailable
+from kernel.postgres import Pool
+from modelog.log.v1.fact_pb2 import Fact
+
+_REMEMBERED = 50_000
+
+
+class Outcome(NamedTuple):
+    """The fact that a request made: digest of the request, name of the resource, position in the log, generation."""
+
+    digest: bytes
+    name: str
+    revision: int
+    generation: int
+
+
+class Requests:
+    """Finds the outcome of an earlier request with the same id of the same actor."""
+
+    def __init__(self, pool: Pool, service: str) -> None:
+        self._pool = pool
+        self._service = service
+        self._recent: OrderedDict[bytes, Outcome] = OrderedDict()
+        self._batcher: Batcher[bytes, Outcome] = Batcher(self._rows)
+
+    async def find(self, cause: Cause) -> Outcome | None:
+        """The outcome, None for a new request; AlreadyExists when the id was used for something else."""
+        key = bytes.fromhex(fact_id(self._service, cause))
+        outcome = self._recent.get(key) or await self._batcher.get(key)
+        return None if outcome is None else same(outcome, cause)
+
+    def remember(self, fact: Fact, revision: int) -> Outcome:
+        """Keeps what a fact of this process answers until the view has it."""
+        outcome = Outcome(fact.request_digest, fact.resource, revision, fact.generation)
+        self._recent[bytes.fromhex(fact.id)] = outcome
+        if len(self._recent) > _REMEMBERED:
+            self._recent.popitem(last=False)
+        return outcome
+
+    async def _rows(self, ids: Sequence[bytes]) -> Mapping[bytes, Outcome]:
+        try:
+            return {row[0]: Outcome(*row[1:]) for row in await self._pool.fetch(tables.SELECT_REQUESTS, ids)}
+        except OSError as error:
+            raise Unavailable("VIEWS_UNREACHABLE", f"the views cannot be read now, try again: {error}") from error
+
+
+def same(outcome: Outcome, cause: Cause) -> Outcome:
+    """The outcome itself when it was the same request; AlreadyExists otherwise."""
+    if outcome.digest != cause.request_digest:
+        raise AlreadyExists(
+            "REQUEST_ID_REUSED",
+            f"request_id {cause.request_id!r} was used for another request; use a new id for each request",
+            metadata={"resource": outcome.name, "revision": str(outcome.revision)},
+        )
+    return outcome

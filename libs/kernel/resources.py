@@ -1,0 +1,141 @@
+"""The one path of every read: wait for at_least, take the current or a former row, answer its bytes as they are."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from kernel import tables
+from kernel.batching import Batcher
+from kernel.errors import NotFound, Unavailable, invalid_field
+from kernel.fold import Kind
+from kernel.log import Log
+from kernel.position import Position
+from kernel.postgres import Pool
+from kernel.wire import listing
+from modelog.type.v1.read_pb2 import ReadOptions
+
+_PAGE_SIZE = 50
+_MOST_ROWS = 500
+
+
+class Resources:
+    """Reads of folded resources. `read` may be None for "now, whatever the view has"."""
+
+    def __init__(self, pool: Pool, log: Log, position: Position) -> None:
+        self._pool = pool
+        self._log = log
+        self._position = position
+        self._batchers: dict[str, Batcher[str, bytes]] = {}
+
+    async def get(self, kind: Kind, name: str, read: ReadOptions | None = None) -> bytes:
+        """The stored message of `name`; NotFound with reason <KIND>_NOT_FOUND."""
+        body = await self._body(kind, name, read)
+        if body is None:
+            raise NotFound(kind.not_found_reason, f"there is no {name}{_when(read)}", metadata={"resource": name})
+        return body
+
+    async def load(self, kind: Kind, name: str, read: ReadOptions | None = None) -> Any:
+        """The message itself, empty when there is none."""
+        body = await self._body(kind, name, read)
+        return kind.message() if body is None else kind.message.FromString(body)
+
+    async def page(self, kind: Kind, prefix: str, request: Any) -> bytes:
+        """A whole List reply: the children below `prefix`, with page_size, page_token and read of the request.
+
+        An id of `-` in the prefix stands for every parent at that place and all places below it.
+        """
+        bodies, token = await self.page_of(kind, prefix, request)
+        return listing(bodies, token)
+
+    async def page_of(self, kind: Kind, prefix: str, request: Any) -> tuple[list[bytes], str]:
+        """The stored messages of one page and the token of the next; the token belongs to this very query."""
+        low = prefix.partition("-/")[0] if "/-/" in prefix else prefix
+        read: ReadOptions = request.read
+        size = min(request.page_size or _PAGE_SIZE, _MOST_ROWS)
+        query = f"{kind.table} {prefix} {read.as_of_revision} {read.as_of_time.ToMicroseconds()}"
+        after = _opened(request.page_token, query) if request.page_token else low
+        await self.wait(max(read.at_least, read.as_of_revision))
+        high = low[:-1] + chr(ord(low[-1]) + 1)
+        as_of = read.WhichOneof("as_of")
+        if as_of is None:
+            sql, arguments = tables.select_page(kind), [after, high, size + 1]
+        elif as_of == "as_of_revision":
+            sql = tables.select_page_as_of(kind, "revision")
+            arguments = [after, high, size + 1, read.as_of_revision]
+        else:
+            sql = tables.select_page_as_of(kind, "recorded_at")
+            arguments = [after, high, size + 1, _aware(read)]
+        rows = await self._fetch(sql, *arguments)
+        token = _sealed(rows[size - 1]["sort"], query) if len(rows) > size else ""
+        return [row["body"] for row in rows[:size]], token
+
+    async def wait(self, revision: int) -> None:
+        """Waits until the views have reached the revision; the call's deadline bounds it."""
+        await self._position.wait(revision)
+
+    async def catch_up(self) -> int:
+        """Waits until the views hold everything that is in the log now; returns that revision."""
+        head = await self._log.head()
+        await self._position.wait(head)
+        return head
+
+    async def _body(self, kind: Kind, name: str, read: ReadOptions | None) -> bytes | None:
+        kind.pattern.ids(name)
+        if read is None:
+            return await self._current(kind, name)
+        await self.wait(max(read.at_least, read.as_of_revision))
+        as_of = read.WhichOneof("as_of")
+        if as_of is None:
+            return await self._current(kind, name)
+        if as_of == "as_of_revision":
+            rows = await self._fetch(tables.select_at_revision(kind), name, read.as_of_revision)
+        else:
+            rows = await self._fetch(tables.select_at_time(kind), name, _aware(read))
+        return rows[0]["body"] if rows else None
+
+    async def _current(self, kind: Kind, name: str) -> bytes | None:
+        batcher = self._batchers.get(kind.table)
+        if batcher is None:
+            batcher = self._batchers[kind.table] = Batcher(lambda names: self._rows(kind, names))
+        return await batcher.get(name)
+
+    async def _rows(self, kind: Kind, names: Sequence[str]) -> Mapping[str, bytes]:
+        return {row[0]: row[1] for row in await self._fetch(tables.select_many(kind), names)}
+
+    async def _fetch(self, sql: str, *arguments: Any) -> Sequence[Any]:
+        try:
+            return await self._pool.fetch(sql, *arguments)
+        except OSError as error:
+            raise Unavailable("VIEWS_UNREACHABLE", f"the views cannot be read now, try again: {error}") from error
+
+
+def _when(read: ReadOptions | None) -> str:
+    if read is None or read.WhichOneof("as_of") is None:
+        return ""
+    if read.as_of_revision:
+        return f" as of revision {read.as_of_revision}"
+    return f" as of {read.as_of_time.ToJsonString()}"
+
+
+def _aware(read: ReadOptions) -> datetime:
+    return read.as_of_time.ToDatetime(tzinfo=UTC)
+
+
+def _sealed(last: str, query: str) -> str:
+    digest = hashlib.sha256(query.encode()).digest()[:6]
+    return base64.urlsafe_b64encode(digest + last.encode()).decode().rstrip("=")
+
+
+def _opened(token: str, query: str) -> str:
+    try:
+        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        if raw[:6] != hashlib.sha256(query.encode()).digest()[:6]:
+            raise ValueError("the token belongs to another query")
+        return raw[6:].decode()
+    except (binascii.Error, ValueError) as error:
+        raise invalid_field(
+            "page_token", f"take it unchanged from the last reply of the same query: {error}"
+        ) from error

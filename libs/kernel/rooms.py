@@ -1,0 +1,60 @@
+"""What a service is made of (`Blueprint`) and what the kernel hands to its parts (`Rooms`)."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.descriptor import ServiceDescriptor
+from nats.aio.client import Client
+
+from kernel.fold import Kind
+from kernel.log import Log
+from kernel.position import Position
+from kernel.postgres import Pool
+from kernel.projector import Project, Raw
+from kernel.reactor import Reactions
+from kernel.resources import Resources
+from kernel.settings import Settings
+from kernel.transact import Transact
+
+
+def now() -> datetime:
+    """The server's clock: aware, UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """Everything a service's doors, reactions and controllers are built from. kept: a pool on `<schema>_kept`."""
+
+    transact: Transact
+    resources: Resources
+    pool: Pool
+    kept: Pool
+    log: Log
+    nats: Client
+    position: Position
+    settings: Any
+    clock: Callable[[], datetime]
+
+
+Controller = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """One service. The parts are built once per process, for the roles the process has."""
+
+    name: str
+    kinds: tuple[Kind, ...]
+    doors: Callable[[Rooms], Sequence[tuple[ServiceDescriptor, Any]]]
+    settings: type[Settings] = Settings
+    project: Project | None = None
+    raw: Raw | None = None
+    reactions: Callable[[Rooms], Reactions] | None = None
+    controllers: Callable[[Rooms], Sequence[Controller]] | None = None
+    migrations: Path | None = None
+    # Opens and closes what only this service needs; an async generator function that yields once.
+    lifespan: Callable[[Rooms], Any] | None = None

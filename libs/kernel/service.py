@@ -1,0 +1,249 @@
+"""Puts a service together from its blueprint and runs it until SIGTERM."""
+
+import asyncio
+import functools
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import grpc.aio
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from kernel import reactor, tables, telemetry
+from kernel.active import Role, stay_active
+from kernel.admin import Admin
+from kernel.fence import Fence
+from kernel.identity import Authority, Development
+from kernel.jetstream import JetStreamLog, connect
+from kernel.pin import drift
+from kernel.position import Position
+from kernel.postgres import create_pool, migrate
+from kernel.projector import Projector
+from kernel.requests import Requests
+from kernel.resources import Resources
+from kernel.rooms import Blueprint, Rooms, now
+from kernel.rpc import Door
+from kernel.settings import Settings, exports_traces, load
+from kernel.states import States
+from kernel.status_servicer import StatusServicer
+from kernel.transact import Transact
+from modelog.status.v1 import status_service_pb2
+
+_log = structlog.get_logger()
+_WATCH_SECONDS = 1.0
+_PIN_SECONDS = 60.0
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.max_concurrent_streams", 200),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+)
+_MOST_CALLS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A started service: where its doors are, and its insides for tests and tools."""
+
+    address: str
+    admin_address: str
+    rooms: Rooms
+    projector: Projector
+    health: health.aio.HealthServicer
+    drift: list[str]
+
+
+@asynccontextmanager
+async def running(blueprint: Blueprint, settings: Settings) -> AsyncIterator[Running]:
+    """The service, serving; drained and closed on exit."""
+    schema = settings.schema or blueprint.name
+    async with AsyncExitStack() as stack:
+        rooms, states = await _open(stack, blueprint, settings, schema)
+        fence = Fence(settings.postgres_url, f"modelog/{schema}")
+        projector = Projector(
+            service=blueprint.name,
+            schema=schema,
+            kinds=blueprint.kinds,
+            log=rooms.log,
+            pool=rooms.pool,
+            position=rooms.position,
+            states=states,
+            project=blueprint.project,
+            raw=blueprint.raw,
+        )
+        if blueprint.lifespan is not None:
+            await stack.enter_async_context(asynccontextmanager(blueprint.lifespan)(rooms))
+        background = await stack.enter_async_context(_Background(rooms.position))
+        background.start(rooms.position.listen_for_ever(rooms.pool, schema))
+        roles = _roles(blueprint, rooms, projector)
+        if roles:
+            background.start(stay_active(fence, roles, rooms.position, states.unmaintained))
+        checks = health.aio.HealthServicer()
+        differences: list[str] = []
+        server, port = await _serve(stack, blueprint, settings, rooms, checks, differences)
+        background.start(_watch(rooms, checks, blueprint.name, differences))
+        admin = await stack.enter_async_context(Admin(settings.admin_listen, rooms.position, rooms.pool))
+        address = f"{settings.listen.rpartition(':')[0]}:{port}"
+        _log.info("serving", address=address, admin=admin.address, roles=settings.roles)
+        yield Running(address, admin.address, rooms, projector, checks, differences)
+        await checks.enter_graceful_shutdown()
+        await server.stop(settings.drain_seconds)
+
+
+async def _open(stack: AsyncExitStack, blueprint: Blueprint, settings: Settings, schema: str) -> tuple[Rooms, States]:
+    client = await connect(
+        settings.nats_url, name=blueprint.name, user=settings.nats_user, password=settings.nats_password
+    )
+    stack.push_async_callback(client.close)
+    log = JetStreamLog(client, api_prefix=settings.nats_api_prefix)
+    pool = await create_pool(settings.postgres_url, schema=schema, name=f"modelog-{blueprint.name}")
+    stack.callback(pool.terminate)
+    kept = await create_pool(
+        settings.postgres_url, schema=f"{schema}_kept", name=f"modelog-{blueprint.name}-kept", size=2
+    )
+    stack.callback(kept.terminate)
+    first = functools.partial(tables.create, kinds=blueprint.kinds)
+    await migrate(pool, schema=schema, folder=blueprint.migrations, first=first)
+    await migrate(kept, schema=f"{schema}_kept", folder=reactor.MIGRATIONS)
+    position = Position()
+    states = States(log, pool)
+    transact = Transact(log, states, Requests(pool, blueprint.name))
+    resources = Resources(pool, log, position)
+    return Rooms(transact, resources, pool, kept, log, client, position, settings, now), states
+
+
+def _roles(blueprint: Blueprint, rooms: Rooms, projector: Projector) -> Sequence[Role]:
+    roles: list[Role] = []
+    settings: Settings = rooms.settings
+    if settings.has_role("projector"):
+        roles.append(("projector", projector.run))
+    if settings.has_role("reactor") and blueprint.reactions is not None:
+        reacting = reactor.Reactor(
+            service=blueprint.name,
+            log=rooms.log,
+            kept=rooms.kept,
+            position=rooms.position,
+            reactions=blueprint.reactions(rooms),
+            clock=rooms.clock,
+        )
+        roles.append(("reactor", reacting.run))
+    if settings.has_role("controller") and blueprint.controllers is not None:
+        roles.extend((getattr(run, "__qualname__", "controller"), run) for run in blueprint.controllers(rooms))
+    return roles
+
+
+async def _serve(
+    stack: AsyncExitStack,
+    blueprint: Blueprint,
+    settings: Settings,
+    rooms: Rooms,
+    checks: Any,
+    differences: list[str],
+) -> tuple[grpc.aio.Server, int]:
+    server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_MOST_CALLS)
+    door = Door(_authority(settings), rooms.clock)
+    status = StatusServicer(
+        blueprint.name, rooms.pool, rooms.log, rooms.position, rooms.clock(), lambda: list(differences)
+    )
+    doors = [(status_service_pb2.DESCRIPTOR.services_by_name["StatusService"], status)]
+    if settings.has_role("rpc"):
+        doors.extend(blueprint.doors(rooms))
+    server.add_generic_rpc_handlers([door.handler(descriptor, servicer) for descriptor, servicer in doors])
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    if settings.reflection:
+        names = [descriptor.full_name for descriptor, _ in doors]
+        reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    port = server.add_insecure_port(settings.listen)
+    await server.start()
+    stack.push_async_callback(server.stop, None)
+    return server, port
+
+
+def _authority(settings: Settings) -> Authority:
+    """Only the development identity exists, and it must not stand in a network by accident."""
+    if settings.identity != "development":
+        raise SystemExit(f"MODELOG_IDENTITY: {settings.identity!r} is unknown; development is what there is")
+    host = settings.listen.rpartition(":")[0]
+    if host not in ("127.0.0.1", "localhost", "[::1]") and not settings.development_anywhere:
+        raise SystemExit(
+            "MODELOG_LISTEN: the development identity listens on loopback, or set MODELOG_DEVELOPMENT_ANYWHERE=true"
+        )
+    return Development()
+
+
+async def _watch(rooms: Rooms, checks: Any, service: str, differences: list[str]) -> None:
+    """Turns what is wrong into health: the service itself, `quarantine`, `log`."""
+    serving, not_serving = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+    pinned_at = 0.0
+    while True:
+        halted = bool(rooms.position.halted)
+        frozen = 0
+        with suppress(Exception):  # Unreachable stores show in their own calls; this task only reports.
+            frozen = await rooms.pool.fetchval("select count(*) from quarantine")
+        with suppress(Exception):
+            if asyncio.get_running_loop().time() - pinned_at > _PIN_SECONDS:
+                differences[:] = drift(await rooms.log.configuration())
+                pinned_at = asyncio.get_running_loop().time()
+                for difference in differences:
+                    _log.critical("log_configuration_drifted", difference=difference)
+        telemetry.QUARANTINED.set(frozen)
+        telemetry.POSITION.set(rooms.position.revision)
+        await checks.set("", not_serving if halted else serving)
+        await checks.set(service, not_serving if halted else serving)
+        await checks.set("quarantine", not_serving if frozen else serving)
+        await checks.set("log", not_serving if halted or differences else serving)
+        await asyncio.sleep(_WATCH_SECONDS)
+
+
+class _Background:
+    """Tasks that live as long as the service; one that dies of an error halts the views, which health tells."""
+
+    def __init__(self, position: Position) -> None:
+        self._position = position
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    async def __aenter__(self) -> "_Background":
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            _log.critical("background_task_died", error=repr(error), exc_info=error)
+            self._position.halt(repr(error))
+
+
+def run(blueprint: Blueprint) -> None:
+    """The main of every service process: serves until SIGTERM or SIGINT."""
+    settings = load(blueprint.settings)
+    telemetry.configure(
+        blueprint.name, level=settings.log_level, trace_share=settings.trace_share, export=exports_traces()
+    )
+
+    async def main() -> None:
+        stopped = asyncio.Event()
+        for one in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(one, stopped.set)
+        async with running(blueprint, settings):
+            await stopped.wait()
+
+    if sys.platform != "win32":
+        import uvloop
+
+        uvloop.run(main())
+    else:
+        asyncio.run(main())

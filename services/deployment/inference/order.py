@@ -1,0 +1,66 @@
+"""What a replica is told to do: one JSON file, written by the driver before the process starts."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the version's signature. datatype: as in the protocol, for example FP32, INT64 or BYTES."""
+
+    name: str
+    datatype: str = "FP32"
+
+
+@dataclass(frozen=True)
+class Order:
+    """Everything a replica needs. It may hold the password of a NATS user, so the file is readable by its owner only.
+
+    sha256: digest the artifact must have, lower-case hex. inputs and outputs: the signature; empty means as the model
+    itself names them. answer_file: where the replica writes its address once it listens. lease_file is touched by
+    whoever keeps the replica; a replica whose lease stands still for lease_seconds ends itself, so none is orphaned.
+    """
+
+    replica: str
+    endpoint: str
+    version: str
+    artifact: str
+    sha256: str
+    answer_file: str
+    format: str = "onnx"
+    inputs: tuple[Column, ...] = field(default=())
+    outputs: tuple[Column, ...] = field(default=())
+    host: str = "127.0.0.1"
+    threads: int = 1
+    nats_url: str = ""
+    nats_user: str = ""
+    nats_password: str = ""
+    lease_file: str = ""
+    lease_seconds: float = 30.0
+
+    @property
+    def model_name(self) -> str:
+        """`fraud` of projects/risk/models/fraud/versions/3."""
+        return self.version.split("/")[3]
+
+    @property
+    def model_version(self) -> str:
+        return self.version.rpartition("/")[2]
+
+    @property
+    def telemetry_subject(self) -> str:
+        _, project, _, endpoint = self.endpoint.split("/")
+        return f"telemetry.predictions.{project}.{endpoint}"
+
+
+def to_json(order: Order) -> str:
+    return json.dumps(asdict(order), sort_keys=True)
+
+
+def read(path: Path) -> Order:
+    """The order in a file; TypeError or ValueError when it is none."""
+    values = json.loads(path.read_text())
+    for name in ("inputs", "outputs"):
+        values[name] = tuple(Column(**column) for column in values.get(name, ()))
+    return Order(**values)

@@ -1,0 +1,147 @@
+"""What was answered, published to the stream TELEMETRY without ever making an answer wait.
+
+Answered rows go into a bounded queue. A task takes them out in batches of at most 256 rows, at most half a second
+after the first. When NATS is slow or away the queue fills, further rows are dropped and counted, and the count travels
+with the next batch that gets through.
+"""
+
+import asyncio
+import time
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modelog.monitoring.v1 import telemetry_pb2
+
+_BATCH_ROWS = 256
+_QUEUE_ROWS = 8192
+_FLUSH_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 5.0
+_FLOATING_OR_INTEGER = "fiub"
+
+Publish = Callable[[str, bytes], Awaitable[None]]
+Columns = Sequence[tuple[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Some rows of one request: ids, and columns of (name, array with one value a row). time: seconds, Unix."""
+
+    ids: Sequence[str]
+    inputs: Columns
+    outputs: Columns
+    time: float
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in (*self.inputs, *self.outputs)]
+
+
+class Telemetry:
+    """Collects answered rows of one replica. publish(batch_id, payload) raises when the batch was not stored."""
+
+    def __init__(self, publish: Publish, *, endpoint: str, version: str, replica: str) -> None:
+        self._publish = publish
+        self._about = {"endpoint": endpoint, "version": version, "replica": replica}
+        self._waiting: deque[Answered] = deque()
+        self._rows = 0
+        self._full = asyncio.Event()
+        self.dropped_rows = 0
+        self.failed_requests = 0
+
+    def answered(self, ids: Sequence[str], inputs: Columns, outputs: Columns) -> None:
+        """Takes the rows of one answered request, or counts them as dropped when the queue is full."""
+        rows = len(ids)
+        if self._rows + rows > _QUEUE_ROWS:
+            self.dropped_rows += rows
+            return
+        now = time.time()
+        for start in range(0, rows, _BATCH_ROWS):
+            part = slice(start, start + _BATCH_ROWS)
+            self._waiting.append(Answered(ids[part], _cut(inputs, part), _cut(outputs, part), now))
+        self._rows += rows
+        if self._rows >= _BATCH_ROWS:
+            self._full.set()
+
+    def failed(self) -> None:
+        """Counts one request that was answered with an error of the model or of the server."""
+        self.failed_requests += 1
+
+    async def run(self) -> None:
+        """Publishes for ever. A batch that cannot be published is tried again, so order and ids stay."""
+        while True:
+            try:
+                async with asyncio.timeout(_FLUSH_SECONDS):
+                    await self._full.wait()
+            except TimeoutError:
+                pass
+            self._full.clear()
+            await self.flush(patient=True)
+
+    async def flush(self, *, patient: bool = False) -> None:
+        """Publishes all that waits. Not patient: one attempt a batch, and what fails counts as dropped."""
+        while self._waiting or self.failed_requests or self.dropped_rows:
+            taken = self._take()
+            dropped, failed = self.dropped_rows, self.failed_requests
+            batch = _batch(taken, **self._about, dropped_rows=dropped, failed_requests=failed)
+            await self._deliver(batch, patient=patient)
+            # Counted while this batch was under way belongs to the next one.
+            self.dropped_rows -= dropped
+            self.failed_requests -= failed
+            if not patient and not self._waiting:
+                return
+
+    async def _deliver(self, batch: telemetry_pb2.PredictionBatch, *, patient: bool) -> None:
+        pause = 0.1
+        while True:
+            try:
+                await self._publish(batch.batch_id, batch.SerializeToString())
+                return
+            except Exception:  # Whatever the reason, predictions go on and the batch waits or is dropped.
+                if not patient:
+                    self.dropped_rows += len(batch.prediction_ids)
+                    return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def _take(self) -> list[Answered]:
+        """Up to one batch of rows that have the same columns."""
+        taken: list[Answered] = []
+        rows = 0
+        while self._waiting and rows + len(self._waiting[0].ids) <= _BATCH_ROWS:
+            if taken and taken[0].names != self._waiting[0].names:
+                break
+            rows += len(self._waiting[0].ids)
+            taken.append(self._waiting.popleft())
+        self._rows -= rows
+        return taken
+
+
+def _cut(columns: Columns, part: slice) -> Columns:
+    return [(name, values[part]) for name, values in columns]
+
+
+def _batch(taken: Sequence[Answered], **about: Any) -> telemetry_pb2.PredictionBatch:
+    batch = telemetry_pb2.PredictionBatch(batch_id=uuid.uuid4().hex, **about)
+    first, last = (taken[0].time, taken[-1].time) if taken else (time.time(), time.time())
+    batch.start_time.FromMicroseconds(int(first * 1e6))
+    batch.end_time.FromMicroseconds(int(last * 1e6))
+    for one in taken:
+        batch.prediction_ids.extend(one.ids)
+    if taken:
+        _fill(batch.inputs, [one.inputs for one in taken])
+        _fill(batch.outputs, [one.outputs for one in taken])
+    return batch
+
+
+def _fill(target: Any, parts: Sequence[Columns]) -> None:
+    for index, (name, values) in enumerate(parts[0]):
+        column = target.add(name=name)
+        numeric = values.dtype.kind in _FLOATING_OR_INTEGER
+        for part in parts:
+            if numeric:
+                column.numbers.extend(part[index][1].tolist())
+            else:
+                column.strings.extend(str(one) for one in part[index][1].tolist())

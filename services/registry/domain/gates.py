@@ -1,0 +1,184 @@
+"""Judging a transition: every condition it has to meet, with its outcome and what it was judged on."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from modelog.registry.v1.types_pb2 import (
+    GATE_KIND_DOCUMENTATION,
+    GATE_KIND_EXPRESSION,
+    GATE_KIND_LIFECYCLE,
+    GATE_KIND_REVIEW,
+    GATE_RESULT_FAILED,
+    GATE_RESULT_PASSED,
+    REVIEW_DECISION_APPROVE,
+    TRANSITION_STATE_APPROVED,
+    TRANSITION_STATE_OPEN,
+    TRANSITION_STATE_REJECTED,
+    TRANSITION_STATE_UNSPECIFIED,
+    GateKind,
+    GateOutcome,
+    Project,
+    RequiredReview,
+    Review,
+    ReviewKind,
+    TransitionRequest,
+    TransitionState,
+    TransitionRule,
+    Version,
+)
+from services.registry.domain.expressions import evaluate
+from services.registry.domain.lifecycle import LAST_PHASES, leads, stage_in
+from services.registry.domain.policy import rules_for
+from services.registry.domain.project import holds
+from services.registry.domain.seen import values_of
+
+LIVE = (TRANSITION_STATE_OPEN, TRANSITION_STATE_APPROVED)
+
+
+class Judgement(NamedTuple):
+    """What a transition has to meet. approvers: principals whose approving reviews count."""
+
+    gates: list[GateOutcome]
+    approvers: list[str]
+
+    def failed(self, *kinds: GateKind) -> list[GateOutcome]:
+        return [one for one in self.gates if one.result != GATE_RESULT_PASSED and (not kinds or one.kind in kinds)]
+
+
+def judge(version: Version, project: Project, to_stage: str) -> Judgement:
+    """Every gate between the version's present stage and `to_stage`, under the project's lifecycle and policy."""
+    rules = rules_for(project.policy, version.stage, to_stage)
+    reviews, approvers = _reviews(version, project, to_stage, rules)
+    gates = [_lifecycle(version, project, to_stage), *_documentation(version, rules), *_expressions(version, rules)]
+    return Judgement([*gates, *reviews], approvers)
+
+
+def required_reviews(rules: Sequence[TransitionRule]) -> list[RequiredReview]:
+    """What all the rules require together: of the same kind and role the larger count."""
+    most: dict[tuple[ReviewKind, str], RequiredReview] = {}
+    for rule in rules:
+        for one in rule.required_reviews:
+            known = most.get((one.kind, one.role))
+            if known is None or known.count < one.count:
+                most[one.kind, one.role] = one
+    return list(most.values())
+
+
+def reviewers_of(
+    transition: TransitionRequest, required: RequiredReview, project: Project, barred: Sequence[str]
+) -> list[str]:
+    """Who approves in a way that counts, in the order of their reviews."""
+    return [
+        review.reviewer
+        for review in transition.reviews
+        if review.kind == required.kind
+        and review.decision == REVIEW_DECISION_APPROVE
+        and review.reviewer not in barred
+        and (not required.role or holds(project, review.reviewer, required.role))
+    ]
+
+
+def barred_from(version: Version, rules: Sequence[TransitionRule]) -> Sequence[str]:
+    """Who may not review this version under these rules. Without any rule separation of duties holds as well."""
+    waived = bool(rules) and all(rule.author_may_review for rule in rules)
+    return () if waived else version.makers
+
+
+def bound(transition: TransitionRequest, version: Version, to_stage: str) -> bool:
+    """Whether a request speaks of this move of this very artifact and content."""
+    return (
+        transition.to_stage == to_stage
+        and transition.from_stage == version.stage
+        and transition.artifact_sha256 == version.artifact.sha256
+        and transition.content_revision == version.content_revision
+    )
+
+
+def _lifecycle(version: Version, project: Project, to_stage: str) -> GateOutcome:
+    target = stage_in(project.lifecycle, to_stage)
+    if target is None:
+        reason = f"{to_stage!r} is no stage of the lifecycle"
+    elif target.phase in LAST_PHASES:
+        reason = "versions get there by retiring"
+    elif not leads(project.lifecycle, version.stage, to_stage):
+        reason = f"{version.stage} does not lead to {to_stage}"
+    else:
+        reason = ""
+    condition = f"{version.stage} leads to {to_stage}"
+    return _outcome("lifecycle", GATE_KIND_LIFECYCLE, condition, reason, {"stage": version.stage})
+
+
+def _documentation(version: Version, rules: Sequence[TransitionRule]) -> list[GateOutcome]:
+    fields = dict.fromkeys(field for rule in rules for field in rule.required_documentation)
+    return [
+        _outcome(
+            field,
+            GATE_KIND_DOCUMENTATION,
+            f"documentation.{field} is filled in",
+            "" if getattr(version.documentation, field).strip() else "it is empty",
+            {"characters": str(len(getattr(version.documentation, field)))},
+        )
+        for field in fields
+    ]
+
+
+def _expressions(version: Version, rules: Sequence[TransitionRule]) -> list[GateOutcome]:
+    gates = [gate for rule in rules for gate in rule.gates]
+    values = values_of(version) if gates else {}
+    outcomes = []
+    for gate in gates:
+        result = evaluate(gate.expression, values)
+        outcomes.append(_outcome(gate.name, GATE_KIND_EXPRESSION, gate.expression, result.reason, result.evidence))
+    return outcomes
+
+
+def _reviews(
+    version: Version, project: Project, to_stage: str, rules: Sequence[TransitionRule]
+) -> tuple[list[GateOutcome], list[str]]:
+    transition = version.transition
+    about = bound(transition, version, to_stage)
+    if about and transition.state == TRANSITION_STATE_REJECTED:
+        who = ", ".join(_rejecting(transition.reviews))
+        reason = f"rejected by {who}; request the transition again once that is answered"
+        return [_outcome("rejection", GATE_KIND_REVIEW, "no review rejects", reason, {"reviewers": who})], []
+    live = transition if about and transition.state in LIVE else TransitionRequest()
+    barred = barred_from(version, rules)
+    outcomes, approvers = [], dict.fromkeys(reviewers_of_any(live, project, barred))
+    for required in required_reviews(rules):
+        who_approves = reviewers_of(live, required, project, barred)
+        missing = required.count - len(who_approves)
+        outcomes.append(
+            _outcome(
+                ReviewKind.Name(required.kind).removeprefix("REVIEW_KIND_").lower(),
+                GATE_KIND_REVIEW,
+                f"approved by {required.count}" + (f" holding {required.role}" if required.role else ""),
+                "" if missing <= 0 else _missing(missing, version, live),
+                {"reviewers": ", ".join(who_approves), "transition": str(live.number)},
+            )
+        )
+    return outcomes, list(approvers)
+
+
+def reviewers_of_any(transition: TransitionRequest, project: Project, barred: Sequence[str]) -> list[str]:
+    """Everybody who approves, whatever the kind, except whoever is barred."""
+    kinds = dict.fromkeys(review.kind for review in transition.reviews)
+    return [who for kind in kinds for who in reviewers_of(transition, RequiredReview(kind=kind), project, barred)]
+
+
+def _rejecting(reviews: Sequence[Review]) -> list[str]:
+    return list(dict.fromkeys(review.reviewer for review in reviews if review.decision != REVIEW_DECISION_APPROVE))
+
+
+def _missing(missing: int, version: Version, live: TransitionRequest) -> str:
+    if live.number:
+        return f"{missing} more needed on transition request {live.number}"
+    state = version.transition.state
+    if state == TRANSITION_STATE_UNSPECIFIED:
+        return "no transition was requested; request it, then have it reviewed"
+    was = TransitionState.Name(state).removeprefix("TRANSITION_STATE_")
+    return f"transition request {version.transition.number} to {version.transition.to_stage} is {was}; request it again"
+
+
+def _outcome(name: str, kind: GateKind, condition: str, reason: str, evidence: dict[str, str]) -> GateOutcome:
+    result = GATE_RESULT_FAILED if reason else GATE_RESULT_PASSED
+    return GateOutcome(name=name, kind=kind, result=result, condition=condition, reason=reason, evidence=evidence)

@@ -1,0 +1,30 @@
+"""Field masks over flat messages: which fields an update writes, and writing them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+
+from kernel.errors import invalid_field
+
+
+def paths(mask: FieldMask, message: type[Message], field: str = "update_mask") -> list[str]:
+    """The masked fields in the order of the message, `*` for all; Invalid for a path that is no field of it."""
+    known = [one.name for one in message.DESCRIPTOR.fields]
+    if not mask.paths:
+        raise invalid_field(field, "name at least one field to write", "EMPTY_MASK")
+    for path in mask.paths:
+        if path != "*" and path not in known:
+            raise invalid_field(field, f"{path!r} is none of {', '.join(known)}", "UNKNOWN_PATH")
+    return known if "*" in mask.paths else [name for name in known if name in set(mask.paths)]
+
+
+def write(target: Any, source: Any, fields: Sequence[str]) -> None:
+    """Makes these fields of `target` what they are in `source`; a field absent there is cleared."""
+    for name in fields:
+        target.ClearField(name)
+        if target.DESCRIPTOR.fields_by_name[name].is_repeated:
+            getattr(target, name).MergeFrom(getattr(source, name))
+        else:
+            setattr(target, name, getattr(source, name))

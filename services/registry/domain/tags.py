@@ -1,0 +1,30 @@
+"""Tags: free labels, the same on models and on versions."""
+
+from typing import Any
+
+from kernel.errors import NotAllowedNow
+from modelog.registry.v1 import events_pb2 as facts
+
+_MOST_TAGS = 64
+
+
+def set_tag(resource: Any, *, key: str, value: str) -> facts.TagSet | None:
+    """`resource` exists and carries `tags`."""
+    if key in resource.tags:
+        if resource.tags[key] == value:
+            return None
+    elif len(resource.tags) >= _MOST_TAGS:
+        raise NotAllowedNow("TOO_MANY_TAGS", f"{resource.name} has {_MOST_TAGS} tags; remove one first")
+    return facts.TagSet(key=key, value=value)
+
+
+def remove_tag(resource: Any, *, key: str) -> facts.TagRemoved | None:
+    return facts.TagRemoved(key=key) if key in resource.tags else None
+
+
+def fold_tag_set(resource: Any, event: facts.TagSet) -> None:
+    resource.tags[event.key] = event.value
+
+
+def fold_tag_removed(resource: Any, event: facts.TagRemoved) -> None:
+    resource.tags.pop(event.key, None)

@@ -1,0 +1,106 @@
+"""Rules about who may import whom: the floors of the house, from the generated code up to each `__main__`.
+
+Every rule takes one file and yields sentences that start with the line. See "The house" in README.md.
+"""
+
+from collections.abc import Callable, Iterator
+
+from tests.house.tree import Module, imports
+
+Rule = Callable[[Module], Iterator[str]]
+
+SERVICES = ("registry", "deployment", "monitoring", "archive")
+PURE_KERNEL = ("errors", "names", "fold", "log")
+
+# A pure module gets time, ids and everything from outside as arguments.
+IMPURE = frozenset(
+    "asyncio asyncpg contextvars grpc http logging nats opentelemetry os pathlib prometheus_client random secrets"
+    " signal socket structlog subprocess tempfile threading time urllib uuid".split()
+)
+RUNS_CODE_OF_OTHERS = frozenset("cloudpickle dill joblib marshal pickle shelve torch".split())
+SERVER_ONLY = frozenset(
+    "asyncpg cel envoy kernel nats numpy onnx onnxruntime opentelemetry orjson prometheus_client protovalidate services"
+    " sklearn skl2onnx structlog suite testkit uvloop".split()
+)
+
+
+def first(dotted: str) -> str:
+    return dotted.partition(".")[0]
+
+
+def below(dotted: str, package: str) -> bool:
+    return dotted == package or dotted.startswith(package + ".")
+
+
+def services_meet_only_on_the_log(module: Module) -> Iterator[str]:
+    """A service knows the facts of others, never their code and never their API; the console has only the API."""
+    for line, name in imports(module) if module.service else ():
+        parts = name.split(".")
+        if parts[0] == "services" and len(parts) > 1 and parts[1] != module.service:
+            yield f"{line}: service {module.service} imports {name}"
+        foreign = parts[0] == "modelog" and len(parts) > 3 and parts[1] in SERVICES and parts[1] != module.service
+        if foreign and "_service_pb2" in parts[3] and module.service != "console":
+            yield f"{line}: service {module.service} imports {name}, by which it could call another service"
+
+
+def kernel_names_no_service(module: Module) -> Iterator[str]:
+    if module.package != "kernel":
+        return
+    for line, name in imports(module):
+        if first(name) == "services" or any(below(name, f"modelog.{service}") for service in SERVICES):
+            yield f"{line}: the kernel imports {name}"
+
+
+def floors_hold(module: Module) -> Iterator[str]:
+    """kernel < services, suite < testkit < tests; who stands lower knows nobody higher."""
+    higher = {
+        "kernel": ("services", "suite", "testkit", "tests"),
+        "services": ("suite", "testkit", "tests"),
+        "modelog": ("kernel", "services", "testkit", "tests"),
+        "suite": ("testkit", "tests"),
+        "testkit": ("tests",),
+    }.get(module.package, ())
+    for line, name in imports(module):
+        if first(name) in higher:
+            yield f"{line}: {module.package} imports {name}"
+
+
+def is_pure(module: Module) -> bool:
+    return module.is_domain or (module.package == "kernel" and module.path.stem in PURE_KERNEL)
+
+
+def pure_modules_are_pure(module: Module) -> Iterator[str]:
+    for line, name in imports(module) if is_pure(module) else ():
+        parts = name.split(".")
+        if parts[0] in IMPURE:
+            yield f"{line}: a pure module imports {name}"
+        elif parts[0] == "kernel" and len(parts) > 1 and parts[1] not in PURE_KERNEL:
+            yield f"{line}: a pure module imports {name}, which is not pure"
+        elif parts[0] == "services" and len(parts) > 2 and not parts[2].startswith("domain"):
+            yield f"{line}: a pure module imports {name}, which is not domain"
+        elif "_pb2_grpc" in name:
+            yield f"{line}: a pure module imports {name}"
+
+
+def client_needs_no_server(module: Module) -> Iterator[str]:
+    """`pip install modelog` brings no server library: what needs one is imported by the command that needs it."""
+    for line, name in imports(module, at_import_only=True) if module.package == "modelog" else ():
+        if first(name) in SERVER_ONLY:
+            yield f"{line}: the client package imports {name} when it is imported"
+
+
+def nothing_runs_code_of_others(module: Module) -> Iterator[str]:
+    """A model is data: nothing that could run what a file contains is ever loaded by libs or services."""
+    for line, name in imports(module) if module.path.parts[0] in ("libs", "services") else ():
+        if first(name) in RUNS_CODE_OF_OTHERS:
+            yield f"{line}: imports {name}"
+
+
+RULES: tuple[Rule, ...] = (
+    services_meet_only_on_the_log,
+    kernel_names_no_service,
+    floors_hold,
+    pure_modules_are_pure,
+    client_needs_no_server,
+    nothing_runs_code_of_others,
+)

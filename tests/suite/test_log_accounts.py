@@ -1,0 +1,251 @@
+"""What services may do with the log across accounts, and that nothing else works."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import nats
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import NoRespondersError
+from nats.js.errors import BadRequestError
+
+from suite.nats_server import API_PREFIX, NatsServer
+
+SECOND = 1_000_000_000
+SERVICES = ["registry", "deployment", "monitoring", "archive"]
+
+
+@pytest.fixture
+async def connect(log_server: NatsServer) -> AsyncIterator[Callable[[str], Any]]:
+    async with AsyncExitStack() as stack:
+
+        async def open_client(user: str) -> Client:
+            client = await nats.connect(log_server.url_for(user), error_cb=ignore)
+            stack.push_async_callback(client.close)
+            return client
+
+        yield open_client
+
+
+async def ignore(_error: Exception) -> None:
+    """Refused publishes arrive here; the tests look at what they did."""
+
+
+async def api(client: Client, verb: str, request: Any = None, *, prefix: str = API_PREFIX) -> dict[str, Any]:
+    body = b"" if request is None else json.dumps(request).encode()
+    answer: dict[str, Any] = json.loads((await client.request(f"{prefix}.{verb}", body, timeout=2)).data)
+    return answer
+
+
+async def state(provision: Client, stream: str = "LIFECYCLE") -> dict[str, Any]:
+    return dict((await api(provision, f"STREAM.INFO.{stream}", prefix="$JS.API"))["state"])
+
+
+def reader(name: str, stream: str = "LIFECYCLE", **more: Any) -> dict[str, Any]:
+    config = {"name": name, "ack_policy": "none", "mem_storage": True, "inactive_threshold": 30 * SECOND} | more
+    return {"stream_name": stream, "config": config, "action": "create"}
+
+
+def subject_of(service: str) -> str:
+    return f"lifecycle.{service}.{secrets.token_hex(6)}.things.x"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_appends_under_guard_and_reads_back(service: str, connect: Callable[[str], Any]) -> None:
+    client = await connect(service)
+    js = client.jetstream(prefix=API_PREFIX)
+    subject = subject_of(service)
+    first = await js.publish(
+        subject, b"one", headers={"Nats-Msg-Id": secrets.token_hex(8), "Nats-Expected-Last-Subject-Sequence": "0"}
+    )
+    assert first.stream == "LIFECYCLE"
+    with pytest.raises(BadRequestError) as stale:
+        await js.publish(
+            subject, b"two", headers={"Nats-Msg-Id": secrets.token_hex(8), "Nats-Expected-Last-Subject-Sequence": "0"}
+        )
+    assert stale.value.err_code == 10071
+    last = await api(client, "STREAM.MSG.GET.LIFECYCLE", {"last_by_subj": subject})
+    assert last["message"]["seq"] == first.seq
+    assert (await api(client, "STREAM.INFO.LIFECYCLE"))["state"]["last_seq"] >= first.seq
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_follows_the_log_from_a_position(service: str, connect: Callable[[str], Any]) -> None:
+    client = await connect(service)
+    js = client.jetstream(prefix=API_PREFIX)
+    subject = subject_of(service)
+    sent = [(await js.publish(subject, f"{n}".encode())).seq for n in range(5)]
+    name = f"follow-{secrets.token_hex(8)}"
+    request = reader(name, deliver_policy="by_start_sequence", opt_start_seq=sent[2], filter_subject=subject)
+    created = await api(client, f"CONSUMER.CREATE.LIFECYCLE.{name}.{subject}", request)
+    assert "error" not in created
+    arrived: asyncio.Queue[Msg] = asyncio.Queue()
+    inbox = client.new_inbox()
+    await client.subscribe(inbox, cb=arrived.put)
+    pull = {"batch": 100, "expires": 2 * SECOND, "idle_heartbeat": SECOND // 2}
+    await client.publish(f"{API_PREFIX}.CONSUMER.MSG.NEXT.LIFECYCLE.{name}", json.dumps(pull).encode(), reply=inbox)
+    sent.append((await js.publish(subject, b"5")).seq)  # One that comes while the pull is open.
+    messages: list[Msg] = []
+    statuses: list[str] = []
+    async with asyncio.timeout(5):
+        while "408" not in statuses:
+            message = await arrived.get()
+            status = (message.headers or {}).get("Status")
+            if status:
+                statuses.append(status)
+            else:
+                messages.append(message)
+    assert [m.data for m in messages] == [b"2", b"3", b"4", b"5"]
+    assert [int(m.reply.split(".")[-4]) for m in messages] == sent[2:]
+    assert "100" in statuses  # The heartbeat, by which a reader tells a quiet log from a dead server.
+    assert (await api(client, f"CONSUMER.INFO.LIFECYCLE.{name}"))["delivered"]["consumer_seq"] == 4
+    assert (await api(client, f"CONSUMER.DELETE.LIFECYCLE.{name}"))["success"]
+
+
+async def test_an_empty_message_does_not_cut_a_pull_short(connect: Callable[[str], Any]) -> None:
+    """Between accounts an empty answer ends a stream of answers; an empty poison message must not starve readers for good."""
+    client = await connect("registry")
+    js = client.jetstream(prefix=API_PREFIX)
+    subject = subject_of("registry")
+    for payload in (b"before", b"", b"after"):
+        await js.publish(subject, payload)
+    name = f"follow-{secrets.token_hex(8)}"
+    await api(client, f"CONSUMER.CREATE.LIFECYCLE.{name}.{subject}", reader(name, filter_subject=subject))
+    arrived: asyncio.Queue[Msg] = asyncio.Queue()
+    inbox = client.new_inbox()
+    await client.subscribe(inbox, cb=arrived.put)
+    got: list[bytes] = []
+    async with asyncio.timeout(5):
+        for _ in range(3):
+            pull = {"batch": 1, "expires": SECOND}
+            await client.publish(
+                f"{API_PREFIX}.CONSUMER.MSG.NEXT.LIFECYCLE.{name}", json.dumps(pull).encode(), reply=inbox
+            )
+            got.append((await arrived.get()).data)
+    assert got == [b"before", b"", b"after"]
+
+
+async def test_inference_sends_telemetry_and_monitoring_consumes_it(connect: Callable[[str], Any]) -> None:
+    inference, monitoring = await connect("inference"), await connect("monitoring")
+    ack = await inference.request("telemetry.predictions.risk.fraud", b"rows", timeout=2)
+    assert json.loads(ack.data)["stream"] == "TELEMETRY"
+    name = "windows"
+    request = reader(name, "TELEMETRY", ack_policy="explicit", durable_name=name, inactive_threshold=0)
+    await api(monitoring, f"CONSUMER.CREATE.TELEMETRY.{name}", request)
+    pull = json.dumps({"batch": 1, "expires": SECOND}).encode()
+    message = await monitoring.request(f"{API_PREFIX}.CONSUMER.MSG.NEXT.TELEMETRY.{name}", pull, timeout=2)
+    assert message.data == b"rows"
+    await message.ack_sync(timeout=2)
+    assert (await api(monitoring, f"CONSUMER.INFO.TELEMETRY.{name}"))["num_ack_pending"] == 0
+
+
+@pytest.mark.parametrize("verb", ["UPDATE", "DELETE", "PURGE", "CREATE", "MSG.DELETE", "SNAPSHOT", "LEADER.STEPDOWN"])
+@pytest.mark.parametrize("prefix", [API_PREFIX, "$JS.API"])
+async def test_no_service_may_change_the_stream(verb: str, prefix: str, connect: Callable[[str], Any]) -> None:
+    provision, client = await connect("provision"), await connect("registry")
+    await client.jetstream(prefix=API_PREFIX).publish(subject_of("registry"), b"kept")
+    before = await state(provision)
+    config = {"name": "LIFECYCLE", "subjects": ["lifecycle.>"], "max_msgs": 1, "discard": "old"}
+    for body in (None, config, {"seq": before["last_seq"]}):
+        # Nobody answers, or the service's own account does, which has no JetStream; the log's account never hears of it.
+        try:
+            answer = await api(client, f"STREAM.{verb}.LIFECYCLE", body, prefix=prefix)
+        except NoRespondersError:
+            continue
+        assert answer["error"]["err_code"] == 10039
+    assert counted(await state(provision)) == counted(before)
+
+
+@pytest.mark.parametrize(
+    ("user", "subject"),
+    [
+        ("registry", "lifecycle.deployment.p.endpoints.e"),
+        ("registry", "telemetry.predictions.p.e"),
+        ("inference", "lifecycle.registry.p.models.m"),
+        ("inference", f"{API_PREFIX}.STREAM.INFO.LIFECYCLE"),
+        ("archive", f"{API_PREFIX}.STREAM.INFO.TELEMETRY"),
+    ],
+)
+async def test_a_user_reaches_only_what_is_its_own(user: str, subject: str, connect: Callable[[str], Any]) -> None:
+    provision, client = await connect("provision"), await connect(user)
+    before = [counted(await state(provision, stream)) for stream in ("LIFECYCLE", "TELEMETRY")]
+    with pytest.raises(NoRespondersError):
+        await client.request(subject, b"x", timeout=2)
+    assert [counted(await state(provision, stream)) for stream in ("LIFECYCLE", "TELEMETRY")] == before
+
+
+FORGED = [
+    "$JS.API.STREAM.DELETE.LIFECYCLE",
+    "$JS.API.STREAM.PURGE.LIFECYCLE",
+    f"{API_PREFIX}.STREAM.DELETE.LIFECYCLE",
+    "lifecycle.deployment.p.endpoints.forged",
+    "telemetry.predictions.p.forged",
+]
+
+
+@pytest.mark.parametrize("reply", FORGED)
+async def test_an_answer_sent_to_a_forged_subject_changes_nothing(reply: str, connect: Callable[[str], Any]) -> None:
+    provision, client = await connect("provision"), await connect("registry")
+    subject = subject_of("registry")
+    await client.jetstream(prefix=API_PREFIX).publish(subject, b"kept")
+    name = f"follow-{secrets.token_hex(8)}"
+    await api(client, f"CONSUMER.CREATE.LIFECYCLE.{name}.{subject}", reader(name, filter_subject=subject))
+    before = [counted(await state(provision, stream)) for stream in ("LIFECYCLE", "TELEMETRY")]
+    for verb, body in (
+        ("STREAM.INFO.LIFECYCLE", b""),
+        ("STREAM.MSG.GET.LIFECYCLE", json.dumps({"last_by_subj": subject}).encode()),
+        (f"CONSUMER.MSG.NEXT.LIFECYCLE.{name}", json.dumps({"batch": 1, "no_wait": True}).encode()),
+        (f"CONSUMER.MSG.NEXT.LIFECYCLE.{name}", json.dumps({"batch": 1, "no_wait": True}).encode()),
+    ):
+        await client.publish(f"{API_PREFIX}.{verb}", body, reply=reply)
+    await settled(client)
+    assert [counted(await state(provision, stream)) for stream in ("LIFECYCLE", "TELEMETRY")] == before
+
+
+async def test_inside_one_account_a_forged_subject_does_delete(connect: Callable[[str], Any]) -> None:
+    """Why the log has an account of its own; and that the test above would notice."""
+    provision = await connect("provision")
+    await api(provision, "STREAM.CREATE.VICTIM", {"name": "VICTIM", "subjects": ["victim.>"]}, prefix="$JS.API")
+    await provision.jetstream().publish("victim.a", b"")
+    get = json.dumps({"batch": 1, "no_wait": True}).encode()
+    await api(provision, "CONSUMER.CREATE.VICTIM.v", reader("v", "VICTIM"), prefix="$JS.API")
+    await provision.publish("$JS.API.CONSUMER.MSG.NEXT.VICTIM.v", get, reply="$JS.API.STREAM.DELETE.VICTIM")
+    await settled(provision)
+    assert (await api(provision, "STREAM.INFO.VICTIM", prefix="$JS.API"))["error"]["err_code"] == 10059
+
+
+@pytest.mark.parametrize("target", ["STREAM.DELETE", "STREAM.PURGE", "STREAM.UPDATE"])
+@pytest.mark.parametrize("headers_only", [True, False])
+async def test_a_push_consumer_aimed_at_the_api_changes_nothing(
+    target: str, headers_only: bool, connect: Callable[[str], Any]
+) -> None:
+    """It delivers inside the log's account, so what it delivers and where to is in the hands of whoever made it."""
+    provision, client = await connect("provision"), await connect("registry")
+    subject = subject_of("registry")
+    harm = {"name": "LIFECYCLE", "subjects": ["lifecycle.>"], "max_msgs": 1, "discard": "old"}
+    await client.jetstream(prefix=API_PREFIX).publish(subject, json.dumps(harm).encode())
+    before = await api(provision, "STREAM.INFO.LIFECYCLE", prefix="$JS.API")
+    name = f"push-{secrets.token_hex(8)}"
+    request = reader(
+        name, deliver_subject=f"$JS.API.{target}.LIFECYCLE", headers_only=headers_only, filter_subject=subject
+    )
+    await api(client, f"CONSUMER.CREATE.LIFECYCLE.{name}.{subject}", request)
+    await settled(client)
+    after = await api(provision, "STREAM.INFO.LIFECYCLE", prefix="$JS.API")
+    assert after["config"] == before["config"]
+    assert counted(after["state"]) == counted(before["state"])
+
+
+def counted(stream_state: dict[str, Any]) -> tuple[int, int, int]:
+    return stream_state["messages"], stream_state["first_seq"], stream_state["last_seq"]
+
+
+async def settled(client: Client) -> None:
+    """Until the server has done what it does of its own accord after a request."""
+    await client.flush()
+    await asyncio.sleep(0.3)
