@@ -112,6 +112,10 @@ class Projector:
 
     async def _write(self, entries: Sequence[Entry], batch: Batch) -> None:
         async with self._pool.acquire() as connection, connection.transaction():
+            new = entries[-1].revision
+            told = await connection.fetch(tables.MOVE_POSITION, self._at, new, CHANNEL, f"{self._schema} {new}")
+            if not told:
+                raise Fenced(f"{self._schema} is no longer at {self._at}")
             for kind, rows in batch.history.items():
                 await _write_rows(connection, kind, list(batch.newest[kind].values()), rows)
             if batch.requests:
@@ -122,10 +126,6 @@ class Projector:
                 await self._project(connection, batch.folded)
             if self._raw is not None:
                 await self._raw(connection, entries)
-            new = entries[-1].revision
-            told = await connection.fetch(tables.MOVE_POSITION, self._at, new, CHANNEL, f"{self._schema} {new}")
-            if not told:
-                raise Fenced(f"{self._schema} is no longer at {self._at}")
 
     def _told(self, batch: Batch) -> None:
         quarantined = {row[0] for row in batch.quarantined}

@@ -68,7 +68,7 @@ class Transact:
             if event is None and not fresh:
                 # Only an append is guarded, so before saying no, or "already so", look at the log itself.
                 state, done = await self._newest(kind, name, state, cause)
-                others = [(await self._fresh(one, other, old)) for (one, other), old in zip(reads, others, strict=True)]
+                others = await self._reread(reads, others, cause)
                 fresh = True
                 if done:
                     return done
@@ -109,7 +109,7 @@ class Transact:
             state = kind.message()
             event, refusal = _judge(kind, name, state, others, cause, decide)
             if refusal and not fresh:
-                others = [(await self._fresh(one, other, old)) for (one, other), old in zip(reads, others, strict=True)]
+                others = await self._reread(reads, others, cause)
                 fresh = True
                 continue
             if refusal:
@@ -151,6 +151,7 @@ class Transact:
         return Decided(name, revision, after.generation, after, recorded=True)
 
     async def _newest(self, kind: Kind, name: str, state: Any, cause: Cause) -> tuple[Any, Decided | None]:
+        """The state with the log's newest facts, and the answer if one of them is this very request's."""
         try:
             state, entries = await self._states.refresh(kind, name, state)
         except Unsettled as error:
@@ -159,11 +160,9 @@ class Transact:
             raise _quarantined(name, str(error)) from error
         return state, self._mine(entries, cause)
 
-    async def _fresh(self, kind: Kind, name: str, state: Any) -> Any:
-        try:
-            return (await self._states.refresh(kind, name, state))[0]
-        except Unsettled as error:
-            raise Unavailable("LOG_UNREACHABLE", f"{error}; try again") from error
+    async def _reread(self, reads: Reads, others: Sequence[Any], cause: Cause) -> list[Any]:
+        pairs = zip(reads, others, strict=True)
+        return [(await self._newest(kind, name, state, cause))[0] for (kind, name), state in pairs]
 
     def _mine(self, entries: Sequence[Entry], cause: Cause) -> Decided | None:
         """The answer of an earlier attempt at this request that turns out to be in the log."""

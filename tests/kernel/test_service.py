@@ -20,6 +20,10 @@ PARENT = "projects/p"
 NAME = "projects/p/toys/ball"
 
 
+def _bytes_of(request: Any) -> bytes:
+    return request if isinstance(request, bytes) else bytes(request.SerializeToString())
+
+
 class Toys:
     """Calls of the toy service."""
 
@@ -30,7 +34,7 @@ class Toys:
         request, reply = getattr(M, f"{method}Request"), {"GetToy": "Toy"}.get(method, f"{method}Response")
         call = self._channel.unary_unary(
             f"/modelog.toy.v1.ToyService/{method}",
-            request_serializer=lambda one: one if isinstance(one, bytes) else one.SerializeToString(),
+            request_serializer=_bytes_of,
             response_deserializer=getattr(M, reply).FromString,
         )
 
@@ -155,7 +159,7 @@ async def test_lists_page_through_everything_once_and_bind_their_tokens(toys: To
 
 
 async def test_waiting_for_a_revision_that_never_comes_ends_at_the_deadline(live: Live) -> None:
-    call = live.channel.unary_unary(
+    call: Any = live.channel.unary_unary(
         "/modelog.toy.v1.ToyService/GetToy", request_serializer=M.GetToyRequest.SerializeToString
     )
     with pytest.raises(grpc.aio.AioRpcError) as caught:

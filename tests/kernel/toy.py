@@ -67,7 +67,8 @@ def _described() -> descriptor_pb2.FileDescriptorProto:
         method = service.method.add(
             name=name, input_type=f".modelog.toy.v1.{request}", output_type=f".modelog.toy.v1.{reply}"
         )
-        method.options.Extensions[options_pb2.required_permission] = f"toy.toys.{name.lower()}"
+        options: Any = method.options
+        options.Extensions[options_pb2.required_permission] = f"toy.toys.{name.lower()}"
     return file
 
 

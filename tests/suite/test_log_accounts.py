@@ -51,6 +51,11 @@ def reader(name: str, stream: str = "LIFECYCLE", **more: Any) -> dict[str, Any]:
     return {"stream_name": stream, "config": config, "action": "create"}
 
 
+async def pull(client: Client, consumer: str, inbox: str, *, batch: int) -> None:
+    body = {"batch": batch, "expires": 2 * SECOND, "idle_heartbeat": SECOND // 2}
+    await client.publish(f"{API_PREFIX}.CONSUMER.MSG.NEXT.{consumer}", json.dumps(body).encode(), reply=inbox)
+
+
 def subject_of(service: str) -> str:
     return f"lifecycle.{service}.{secrets.token_hex(6)}.things.x"
 
@@ -87,8 +92,7 @@ async def test_a_service_follows_the_log_from_a_position(service: str, connect: 
     arrived: asyncio.Queue[Msg] = asyncio.Queue()
     inbox = client.new_inbox()
     await client.subscribe(inbox, cb=arrived.put)
-    pull = {"batch": 100, "expires": 2 * SECOND, "idle_heartbeat": SECOND // 2}
-    await client.publish(f"{API_PREFIX}.CONSUMER.MSG.NEXT.LIFECYCLE.{name}", json.dumps(pull).encode(), reply=inbox)
+    await pull(client, f"LIFECYCLE.{name}", inbox, batch=100)
     sent.append((await js.publish(subject, b"5")).seq)  # One that comes while the pull is open.
     messages: list[Msg] = []
     statuses: list[str] = []
@@ -108,7 +112,7 @@ async def test_a_service_follows_the_log_from_a_position(service: str, connect: 
 
 
 async def test_an_empty_message_does_not_cut_a_pull_short(connect: Callable[[str], Any]) -> None:
-    """Between accounts an empty answer ends a stream of answers; an empty poison message must not starve readers for good."""
+    """Between accounts an empty answer ends a stream of answers: an empty poison message must not starve readers."""
     client = await connect("registry")
     js = client.jetstream(prefix=API_PREFIX)
     subject = subject_of("registry")
@@ -122,10 +126,7 @@ async def test_an_empty_message_does_not_cut_a_pull_short(connect: Callable[[str
     got: list[bytes] = []
     async with asyncio.timeout(5):
         for _ in range(3):
-            pull = {"batch": 1, "expires": SECOND}
-            await client.publish(
-                f"{API_PREFIX}.CONSUMER.MSG.NEXT.LIFECYCLE.{name}", json.dumps(pull).encode(), reply=inbox
-            )
+            await pull(client, f"LIFECYCLE.{name}", inbox, batch=1)
             got.append((await arrived.get()).data)
     assert got == [b"before", b"", b"after"]
 
@@ -136,9 +137,10 @@ async def test_inference_sends_telemetry_and_monitoring_consumes_it(connect: Cal
     assert json.loads(ack.data)["stream"] == "TELEMETRY"
     name = "windows"
     request = reader(name, "TELEMETRY", ack_policy="explicit", durable_name=name, inactive_threshold=0)
-    await api(monitoring, f"CONSUMER.CREATE.TELEMETRY.{name}", request)
-    pull = json.dumps({"batch": 1, "expires": SECOND}).encode()
-    message = await monitoring.request(f"{API_PREFIX}.CONSUMER.MSG.NEXT.TELEMETRY.{name}", pull, timeout=2)
+    assert "error" not in await api(monitoring, f"CONSUMER.CREATE.TELEMETRY.{name}", request)
+    inbox = await monitoring.subscribe(monitoring.new_inbox())
+    await pull(monitoring, f"TELEMETRY.{name}", inbox.subject, batch=1)
+    message = await inbox.next_msg(timeout=2)
     assert message.data == b"rows"
     await message.ack_sync(timeout=2)
     assert (await api(monitoring, f"CONSUMER.INFO.TELEMETRY.{name}"))["num_ack_pending"] == 0
@@ -152,12 +154,12 @@ async def test_no_service_may_change_the_stream(verb: str, prefix: str, connect:
     before = await state(provision)
     config = {"name": "LIFECYCLE", "subjects": ["lifecycle.>"], "max_msgs": 1, "discard": "old"}
     for body in (None, config, {"seq": before["last_seq"]}):
-        # Nobody answers, or the service's own account does, which has no JetStream; the log's account never hears of it.
+        # Nobody answers, or the server does for the service's own account, which has no JetStream.
         try:
             answer = await api(client, f"STREAM.{verb}.LIFECYCLE", body, prefix=prefix)
         except NoRespondersError:
             continue
-        assert answer["error"]["err_code"] == 10039
+        assert "error" in answer
     assert counted(await state(provision)) == counted(before)
 
 
@@ -192,7 +194,8 @@ FORGED = [
 async def test_an_answer_sent_to_a_forged_subject_changes_nothing(reply: str, connect: Callable[[str], Any]) -> None:
     provision, client = await connect("provision"), await connect("registry")
     subject = subject_of("registry")
-    await client.jetstream(prefix=API_PREFIX).publish(subject, b"kept")
+    # The requests to delete or purge are empty, so an empty message would make one.
+    await client.jetstream(prefix=API_PREFIX).publish(subject, b"")
     name = f"follow-{secrets.token_hex(8)}"
     await api(client, f"CONSUMER.CREATE.LIFECYCLE.{name}.{subject}", reader(name, filter_subject=subject))
     before = [counted(await state(provision, stream)) for stream in ("LIFECYCLE", "TELEMETRY")]
@@ -200,7 +203,7 @@ async def test_an_answer_sent_to_a_forged_subject_changes_nothing(reply: str, co
         ("STREAM.INFO.LIFECYCLE", b""),
         ("STREAM.MSG.GET.LIFECYCLE", json.dumps({"last_by_subj": subject}).encode()),
         (f"CONSUMER.MSG.NEXT.LIFECYCLE.{name}", json.dumps({"batch": 1, "no_wait": True}).encode()),
-        (f"CONSUMER.MSG.NEXT.LIFECYCLE.{name}", json.dumps({"batch": 1, "no_wait": True}).encode()),
+        (f"CONSUMER.MSG.NEXT.LIFECYCLE.{name}", b""),
     ):
         await client.publish(f"{API_PREFIX}.{verb}", body, reply=reply)
     await settled(client)
@@ -210,11 +213,10 @@ async def test_an_answer_sent_to_a_forged_subject_changes_nothing(reply: str, co
 async def test_inside_one_account_a_forged_subject_does_delete(connect: Callable[[str], Any]) -> None:
     """Why the log has an account of its own; and that the test above would notice."""
     provision = await connect("provision")
-    await api(provision, "STREAM.CREATE.VICTIM", {"name": "VICTIM", "subjects": ["victim.>"]}, prefix="$JS.API")
+    victim = {"name": "VICTIM", "subjects": ["victim.>"], "allow_direct": True}
+    await api(provision, "STREAM.CREATE.VICTIM", victim, prefix="$JS.API")
     await provision.jetstream().publish("victim.a", b"")
-    get = json.dumps({"batch": 1, "no_wait": True}).encode()
-    await api(provision, "CONSUMER.CREATE.VICTIM.v", reader("v", "VICTIM"), prefix="$JS.API")
-    await provision.publish("$JS.API.CONSUMER.MSG.NEXT.VICTIM.v", get, reply="$JS.API.STREAM.DELETE.VICTIM")
+    await provision.publish("$JS.API.DIRECT.GET.VICTIM", b'{"seq": 1}', reply="$JS.API.STREAM.DELETE.VICTIM")
     await settled(provision)
     assert (await api(provision, "STREAM.INFO.VICTIM", prefix="$JS.API"))["error"]["err_code"] == 10059
 

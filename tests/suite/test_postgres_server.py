@@ -61,7 +61,7 @@ async def test_open_connections_do_not_hold_up_its_stop(tmp_path: Path) -> None:
         connection = await asyncpg.connect(server.url)
         await connection.execute("begin")
         async with asyncio.timeout(5):
-            assert await server.process.stop() is not None
+            await server.stop()
         with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
             await connection.fetchval("select 1")
 
@@ -82,7 +82,9 @@ async def test_several_run_side_by_side_and_one_folder_takes_one(tmp_path: Path)
             await PostgresServer(tmp_path / "a").__aenter__()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has a folder that nobody else may enter and Postgres may not be root")
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root has a folder that nobody else may enter and Postgres may not be root"
+)
 async def test_root_can_keep_it_in_a_folder_only_root_may_enter(tmp_path: Path) -> None:
     private = tmp_path / "private"
     private.mkdir(mode=0o700)

@@ -1,4 +1,4 @@
-"""Children: they end with their parent, are killed when they will not stop, and leftovers are found by folder, not by id."""
+"""Children end with their parent, are killed when they will not stop, and leftovers are known by their folder."""
 
 import asyncio
 import os
@@ -13,7 +13,11 @@ import pytest
 from suite.process import Process, end_leftover
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
-STUBBORN = [sys.executable, "-c", "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(600)"]
+STUBBORN = [
+    sys.executable,
+    "-c",
+    "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(600)",
+]
 
 
 async def until_up(process: Process) -> None:

@@ -11,25 +11,38 @@ def verify_fact(payload: bytes, proof: str, vkey: str) -> Report:
     """Checks the stored bytes of one fact against its .tlog-proof text, offline."""
     report = Report(entries=1)
     try:
-        index, path, note = _parse(proof)
-        report.from_revision = report.to_revision = index + 1
-        checkpoint = open_checkpoint(note, Key(vkey))
+        key = Key(vkey)
     except BadNote as bad:
         report.found("BAD_SIGNATURE", str(bad))
         return report
-    except ValueError as error:
-        report.found("BAD_PROOF", str(error))
-        return report
-    report.origin, report.size, report.root = checkpoint.origin, checkpoint.size, checkpoint.root.hex()
-    report.checkpoints = report.proofs = 1
-    try:
-        root = root_by_path(index, checkpoint.size, leaf_hash(payload), path)
-    except ValueError as error:
-        report.found("BAD_PROOF", f"revision {index + 1}: {error}", revision=index + 1)
-        return report
-    if root != checkpoint.root:
-        report.found("BAD_PROOF", f"this payload is not what stands at revision {index + 1}", revision=index + 1)
+    verify_leaf(leaf_hash(payload), proof, key, report)
     return report
+
+
+def verify_leaf(leaf: bytes, proof: str, key: Key, report: Report, file: str = "") -> int:
+    """Checks one leaf hash against a proof, adds to the report and returns the revision it speaks of (0: unreadable)."""
+    try:
+        index, path, note = _parse(proof)
+    except ValueError as error:
+        report.found("BAD_PROOF", str(error), file=file)
+        return 0
+    revision = index + 1
+    try:
+        checkpoint = open_checkpoint(note, key)
+        right = root_by_path(index, checkpoint.size, leaf, path) == checkpoint.root
+    except BadNote as bad:
+        report.found("BAD_SIGNATURE", str(bad), file=file)
+    except ValueError as error:
+        report.found("BAD_PROOF", f"revision {revision}: {error}", revision=revision, file=file)
+    else:
+        report.proofs += 1
+        if not report.size:
+            report.origin, report.size, report.root = checkpoint.origin, checkpoint.size, checkpoint.root.hex()
+            report.from_revision = report.to_revision = revision
+        if not right:
+            text = f"this payload is not what stands at revision {revision}"
+            report.found("BAD_PROOF", text, revision=revision, file=file)
+    return revision
 
 
 def _parse(text: str) -> tuple[int, list[bytes], str]:

@@ -11,8 +11,6 @@ from modelog.registry.v1.types_pb2 import (
     GATE_RESULT_FAILED,
     GATE_RESULT_PASSED,
     REVIEW_DECISION_APPROVE,
-    TRANSITION_STATE_APPROVED,
-    TRANSITION_STATE_OPEN,
     TRANSITION_STATE_REJECTED,
     TRANSITION_STATE_UNSPECIFIED,
     GateKind,
@@ -30,9 +28,8 @@ from services.registry.domain.expressions import evaluate
 from services.registry.domain.lifecycle import LAST_PHASES, leads, stage_in
 from services.registry.domain.policy import rules_for
 from services.registry.domain.project import holds
+from services.registry.domain.requests import LIVE
 from services.registry.domain.seen import values_of
-
-LIVE = (TRANSITION_STATE_OPEN, TRANSITION_STATE_APPROVED)
 
 
 class Judgement(NamedTuple):

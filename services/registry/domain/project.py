@@ -2,11 +2,11 @@
 
 from google.protobuf.message import Message
 
-from kernel.errors import AlreadyExists, NotAllowedNow, NotFound, UnknownFact
+from kernel.errors import AlreadyExists, Invalid, NotAllowedNow, NotFound, UnknownFact
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1.types_pb2 import Lifecycle, Policy, Project, RoleBinding
-from services.registry.domain.lifecycle import BUILT_IN, check_lifecycle, stage_in
+from services.registry.domain.lifecycle import BUILT_IN, check_lifecycle
 from services.registry.domain.policy import check_policy
 
 _MOST_ROLES = 500
@@ -25,20 +25,17 @@ def create_project(project: Project, *, title: str, description: str) -> facts.P
 
 
 def set_lifecycle(project: Project, *, lifecycle: Lifecycle) -> facts.LifecycleSet | None:
-    """Refuses to drop a stage that the policy guards: the rule would never apply again, and nobody would notice."""
+    """Refuses to drop a move that the policy guards: the rule would never apply again, and nobody would notice."""
     present(project)
     check_lifecycle(lifecycle)
     if lifecycle == project.lifecycle:
         return None
-    for rule in project.policy.rules:
-        for stage_id in (rule.from_stage, rule.to_stage):
-            if stage_id and stage_in(lifecycle, stage_id) is None:
-                raise NotAllowedNow(
-                    "POLICY_NAMES_STAGE",
-                    f"the policy has a rule about stage {stage_id!r}, which this lifecycle lacks; set the policy first",
-                    metadata={"stage": stage_id},
-                )
-    check_policy(project.policy, lifecycle)
+    try:
+        check_policy(project.policy, lifecycle)
+    except Invalid as wrong:
+        raise NotAllowedNow(
+            "POLICY_NAMES_STAGE", f"the policy does not fit this lifecycle, set it first: {wrong.message}"
+        ) from wrong
     return facts.LifecycleSet(lifecycle=lifecycle)
 
 

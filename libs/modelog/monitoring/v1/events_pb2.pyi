@@ -73,6 +73,14 @@ class Episode(_message.Message):
     check: str
     def __init__(self, alert: _Optional[int] = ..., check: _Optional[str] = ...) -> None: ...
 
+class VersionReplaced(_message.Message):
+    __slots__ = ("version", "closed")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    closed: _containers.RepeatedCompositeFieldContainer[Episode]
+    def __init__(self, version: _Optional[str] = ..., closed: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ...) -> None: ...
+
 class AlertRaised(_message.Message):
     __slots__ = ("monitor", "endpoint", "version", "check", "method", "severity", "statistic", "threshold", "columns", "window", "actions")
     MONITOR_FIELD_NUMBER: _ClassVar[int]

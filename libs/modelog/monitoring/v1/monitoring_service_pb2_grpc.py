@@ -174,7 +174,8 @@ class MonitoringServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateMonitor(self, request, context):
-        """Changes what is watched: the fields named by the mask take the values given. Open windows go on as they were opened.
+        """Changes what is watched: the fields named by the mask take the values given. When
+        the windows change, open ones are closed as they are.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

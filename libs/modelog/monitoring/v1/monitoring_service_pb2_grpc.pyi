@@ -45,7 +45,9 @@ class MonitoringServiceStub:
     ListMonitors: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListMonitorsRequest, _monitoring_service_pb2.ListMonitorsResponse]
     """The monitors of a project."""
     UpdateMonitor: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.UpdateMonitorRequest, _monitoring_service_pb2.UpdateMonitorResponse]
-    """Changes what is watched: the fields named by the mask take the values given. Open windows go on as they were opened."""
+    """Changes what is watched: the fields named by the mask take the values given. When
+    the windows change, open ones are closed as they are.
+    """
     PauseMonitor: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.PauseMonitorRequest, _monitoring_service_pb2.PauseMonitorResponse]
     """Stops evaluating windows; open windows are forgotten."""
     ResumeMonitor: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ResumeMonitorRequest, _monitoring_service_pb2.ResumeMonitorResponse]
@@ -103,7 +105,9 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     ListMonitors: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListMonitorsRequest, _monitoring_service_pb2.ListMonitorsResponse]  # type: ignore[assignment]
     """The monitors of a project."""
     UpdateMonitor: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.UpdateMonitorRequest, _monitoring_service_pb2.UpdateMonitorResponse]  # type: ignore[assignment]
-    """Changes what is watched: the fields named by the mask take the values given. Open windows go on as they were opened."""
+    """Changes what is watched: the fields named by the mask take the values given. When
+    the windows change, open ones are closed as they are.
+    """
     PauseMonitor: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.PauseMonitorRequest, _monitoring_service_pb2.PauseMonitorResponse]  # type: ignore[assignment]
     """Stops evaluating windows; open windows are forgotten."""
     ResumeMonitor: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ResumeMonitorRequest, _monitoring_service_pb2.ResumeMonitorResponse]  # type: ignore[assignment]
@@ -182,7 +186,9 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _monitoring_service_pb2.UpdateMonitorRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_monitoring_service_pb2.UpdateMonitorResponse, _abc.Awaitable[_monitoring_service_pb2.UpdateMonitorResponse]]:
-        """Changes what is watched: the fields named by the mask take the values given. Open windows go on as they were opened."""
+        """Changes what is watched: the fields named by the mask take the values given. When
+        the windows change, open ones are closed as they are.
+        """
 
     @_abc_1.abstractmethod
     def PauseMonitor(

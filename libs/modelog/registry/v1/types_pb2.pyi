@@ -515,17 +515,19 @@ class RoleBinding(_message.Message):
     def __init__(self, principal: _Optional[str] = ..., role: _Optional[str] = ...) -> None: ...
 
 class Alias(_message.Message):
-    __slots__ = ("version", "assign_time", "assigned_by")
+    __slots__ = ("version", "assign_time", "assigned_by", "previous_version")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ASSIGN_TIME_FIELD_NUMBER: _ClassVar[int]
     ASSIGNED_BY_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_VERSION_FIELD_NUMBER: _ClassVar[int]
     version: str
     assign_time: _timestamp_pb2.Timestamp
     assigned_by: str
-    def __init__(self, version: _Optional[str] = ..., assign_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., assigned_by: _Optional[str] = ...) -> None: ...
+    previous_version: str
+    def __init__(self, version: _Optional[str] = ..., assign_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., assigned_by: _Optional[str] = ..., previous_version: _Optional[str] = ...) -> None: ...
 
 class TransitionRequest(_message.Message):
-    __slots__ = ("number", "from_stage", "to_stage", "state", "artifact_sha256", "content_revision", "requested_by", "request_time", "reviews", "void_reason")
+    __slots__ = ("number", "from_stage", "to_stage", "state", "artifact_sha256", "content_revision", "requested_by", "request_time", "reviews", "void_reason", "gates")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     FROM_STAGE_FIELD_NUMBER: _ClassVar[int]
     TO_STAGE_FIELD_NUMBER: _ClassVar[int]
@@ -536,6 +538,7 @@ class TransitionRequest(_message.Message):
     REQUEST_TIME_FIELD_NUMBER: _ClassVar[int]
     REVIEWS_FIELD_NUMBER: _ClassVar[int]
     VOID_REASON_FIELD_NUMBER: _ClassVar[int]
+    GATES_FIELD_NUMBER: _ClassVar[int]
     number: int
     from_stage: str
     to_stage: str
@@ -546,7 +549,8 @@ class TransitionRequest(_message.Message):
     request_time: _timestamp_pb2.Timestamp
     reviews: _containers.RepeatedCompositeFieldContainer[Review]
     void_reason: str
-    def __init__(self, number: _Optional[int] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., state: _Optional[_Union[TransitionState, str]] = ..., artifact_sha256: _Optional[str] = ..., content_revision: _Optional[int] = ..., requested_by: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reviews: _Optional[_Iterable[_Union[Review, _Mapping]]] = ..., void_reason: _Optional[str] = ...) -> None: ...
+    gates: _containers.RepeatedCompositeFieldContainer[GateOutcome]
+    def __init__(self, number: _Optional[int] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., state: _Optional[_Union[TransitionState, str]] = ..., artifact_sha256: _Optional[str] = ..., content_revision: _Optional[int] = ..., requested_by: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reviews: _Optional[_Iterable[_Union[Review, _Mapping]]] = ..., void_reason: _Optional[str] = ..., gates: _Optional[_Iterable[_Union[GateOutcome, _Mapping]]] = ...) -> None: ...
 
 class Review(_message.Message):
     __slots__ = ("kind", "decision", "reviewer", "review_time", "comment", "evidence")

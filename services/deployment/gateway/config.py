@@ -1,0 +1,205 @@
+"""What Envoy is told, as plain dictionaries. Pure: the same table always makes the same configuration.
+
+Fields are those of the xDS v3 API, https://www.envoyproxy.io/docs/envoy/latest/api-v3/api.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_TYPE = "type.googleapis.com/envoy"
+_REQUEST_SECONDS = 30
+# Shorter than the replicas keep idle connections, so that Envoy never sends into one that is just being closed.
+_IDLE_SECONDS = 60
+_CONNECT_SECONDS = 1
+_BUFFER_BYTES = 16 * 1024 * 1024
+# Upper bounds of the latency histogram in milliseconds: what an analysis can tell apart.
+LATENCY_BOUNDS_MS = (
+    *(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 40, 50, 60, 75, 100, 125, 150, 200, 250, 300, 400, 500),
+    *(600, 750, 1000, 1500, 2000, 3000, 5000, 7500, 10000, 20000, 30000, 60000),
+)
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where one endpoint's requests go: weights by cluster, adding up to 100, or none for an answer of 503."""
+
+    endpoint: str
+    weights: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def prefix(self) -> str:
+        return path_of(self.endpoint) + "/"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Everything the gateway shall do. clusters: ready replicas (`host:port`) by name of cluster."""
+
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    clusters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def path_of(endpoint: str) -> str:
+    """`/risk/fraud-eu` of projects/risk/endpoints/fraud-eu."""
+    _, project, _, id_ = endpoint.split("/")
+    return f"/{project}/{id_}"
+
+
+def cluster_of(endpoint: str, version: str) -> str:
+    """`risk_fraud-eu_fraud_3`: ids have no underscore, so no two pairs share a name; nor a dot, so Envoy's statistics keep it."""
+    _, project, _, id_ = endpoint.split("/")
+    _, _, _, model, _, number = version.split("/")
+    return f"{project}_{id_}_{model}_{number}"
+
+
+def route_configuration(table: Table) -> dict[str, Any]:
+    """RDS: one prefix an endpoint, cut off before the replica sees the path."""
+    routes = [_route(table.routes[name]) for name in sorted(table.routes)]
+    host = {"name": "endpoints", "domains": ["*"], "routes": [*routes, _answer("/", 404, "no such endpoint")]}
+    host["request_headers_to_remove"] = ["x-envoy-expected-rq-timeout-ms"]
+    return {
+        "@type": f"{_TYPE}.config.route.v3.RouteConfiguration",
+        "name": "endpoints",
+        "virtual_hosts": [host],
+        # Clusters always arrive first; a route that names an unknown one must not be rejected with all the others.
+        "validate_clusters": False,
+    }
+
+
+def _route(route: Route) -> dict[str, Any]:
+    if not route.weights:
+        return _answer(route.prefix, 503, "no version serves this endpoint")
+    weighted = [{"name": name, "weight": weight} for name, weight in sorted(route.weights.items())]
+    return {
+        "match": {"prefix": route.prefix},
+        "route": {
+            "prefix_rewrite": "/",
+            "weighted_clusters": {"clusters": weighted},
+            "timeout": f"{_REQUEST_SECONDS}s",
+            # A model only computes, so a request that got no answer may be sent to another replica.
+            "retry_policy": {
+                "retry_on": "connect-failure,refused-stream,reset",
+                "num_retries": 2,
+                "retry_host_predicate": [
+                    {
+                        "name": "envoy.retry_host_predicates.previous_hosts",
+                        "typed_config": {
+                            "@type": f"{_TYPE}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+                        },
+                    }
+                ],
+                "host_selection_retry_max_attempts": "3",
+            },
+        },
+    }
+
+
+def _answer(prefix: str, status: int, text: str) -> dict[str, Any]:
+    body = f'{{"error":"{text}"}}'
+    return {
+        "match": {"prefix": prefix},
+        "direct_response": {"status": status, "body": {"inline_string": body}},
+        "response_headers_to_add": [{"header": {"key": "content-type", "value": "application/json"}}],
+    }
+
+
+def cluster(name: str, folder: str) -> dict[str, Any]:
+    """CDS: one cluster, its replicas in a file of its own, each asked by the protocol whether it is ready."""
+    return {
+        "@type": f"{_TYPE}.config.cluster.v3.Cluster",
+        "name": name,
+        "type": "EDS",
+        "connect_timeout": f"{_CONNECT_SECONDS}s",
+        "eds_cluster_config": {
+            "eds_config": {"resource_api_version": "V3", "path_config_source": {"path": f"{folder}/{name}.json"}}
+        },
+        "lb_policy": "LEAST_REQUEST",
+        "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
+        "ignore_health_on_host_removal": True,
+        # Without this a cluster whose few replicas are unhealthy would be served by them all the same.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "health_checks": [
+            {
+                "timeout": "2s",
+                "interval": "2s",
+                "no_traffic_interval": "1s",
+                "unhealthy_threshold": 2,
+                "healthy_threshold": 1,
+                "http_health_check": {"path": "/v2/health/ready"},
+            }
+        ],
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": f"{_TYPE}.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "common_http_protocol_options": {"idle_timeout": f"{_IDLE_SECONDS}s"},
+                "explicit_http_config": {"http_protocol_options": {}},
+            }
+        },
+    }
+
+
+def load_assignment(name: str, addresses: tuple[str, ...]) -> dict[str, Any]:
+    """EDS: the ready replicas of one cluster."""
+    endpoints = []
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        endpoints.append({"endpoint": {"address": {"socket_address": {"address": host, "port_value": int(port)}}}})
+    return {
+        "@type": f"{_TYPE}.config.endpoint.v3.ClusterLoadAssignment",
+        "cluster_name": name,
+        "endpoints": [{"lb_endpoints": endpoints}],
+    }
+
+
+def bootstrap(*, folder: str, listen: str, admin: str) -> dict[str, Any]:
+    """What Envoy starts with: the listener, and where the files of the rest are."""
+    manager = {
+        "@type": f"{_TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "gateway",
+        "codec_type": "AUTO",
+        "use_remote_address": True,
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "request_timeout": f"{_REQUEST_SECONDS}s",
+        "common_http_protocol_options": {"idle_timeout": "300s", "headers_with_underscores_action": "REJECT_REQUEST"},
+        "rds": {"route_config_name": "endpoints", "config_source": _file(f"{folder}/routes.json")},
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": f"{_TYPE}.extensions.filters.http.router.v3.Router"},
+            }
+        ],
+    }
+    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    listener = {
+        "name": "gateway",
+        "address": _socket(listen),
+        "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
+        "filter_chains": [{"filters": filters}],
+    }
+    bounds = [float(one) for one in LATENCY_BOUNDS_MS]
+    return {
+        "node": {"id": "modelog", "cluster": "modelog"},
+        "admin": {"address": _socket(admin)},
+        # Statistics are brought up to date when somebody asks, so that an analysis never sees old ones.
+        "stats_flush_on_admin": True,
+        "stats_config": {"histogram_bucket_settings": [{"match": {"suffix": "upstream_rq_time"}, "buckets": bounds}]},
+        "static_resources": {"listeners": [listener]},
+        "dynamic_resources": {"cds_config": _file(f"{folder}/clusters.json")},
+    }
+
+
+def discovery(version: str, resources: list[dict[str, Any]]) -> dict[str, Any]:
+    """A DiscoveryResponse, as Envoy reads it from a file."""
+    return {"version_info": version, "resources": resources}
+
+
+def _file(path: str) -> dict[str, Any]:
+    return {"resource_api_version": "V3", "path_config_source": {"path": path}}
+
+
+def _socket(address: str) -> dict[str, Any]:
+    host, _, port = address.rpartition(":")
+    return {"socket_address": {"address": host, "port_value": int(port)}}

@@ -1,0 +1,234 @@
+"""Profiles: what is kept of a column instead of its rows. Additive, so that any split of the rows gives the same bytes.
+
+Numbers are counted between edges taken from the baseline (its quantiles, so that every part holds about the same share
+of it), with moments that do not round; categories are counted one by one as far as the baseline knows them. Sketches
+such as KLL or t-digest were rejected: they are random or depend on the order of arrival, so an alert could not be
+computed again. Sizes: a column of numbers costs at most 2 KB for its edges and 1 KB for its counts.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.exact import Floats, added, exact_sums
+from services.monitoring.performance import merge_performance
+
+MOST_CATEGORIES = 256
+MOST_CHARACTERS = 256
+_QUANTILES = 255  # Edges from the baseline; one more closes the greatest value off.
+
+Key = tuple[int, str]
+
+
+class Column(NamedTuple):
+    """Values of one column, one a row: numbers (NaN is missing), or categories ("" is missing) when strings is set."""
+
+    name: str
+    role: types.ColumnRole
+    numbers: Floats
+    strings: Sequence[str] | None = None
+
+    @property
+    def key(self) -> Key:
+        return self.role, self.name
+
+    @property
+    def rows(self) -> int:
+        return len(self.numbers) if self.strings is None else len(self.strings)
+
+
+@dataclass(frozen=True)
+class ColumnLayout:
+    """How the values of one column are counted: between edges, or by category."""
+
+    edges: Floats | None
+    categories: frozenset[str] = frozenset()
+
+
+Layout = Mapping[Key, ColumnLayout]
+
+
+def layout_of(baseline: types.ProfileSet | None) -> Layout:
+    """How windows that are compared with this baseline are counted; empty without one."""
+    return {(one.role, one.name): _column_layout(one) for one in (baseline.columns if baseline else ())}
+
+
+def _column_layout(profile: types.Profile) -> ColumnLayout:
+    if profile.WhichOneof("values") == "categories":
+        return ColumnLayout(None, frozenset(one.value for one in profile.categories.categories))
+    return ColumnLayout(np.array(profile.numbers.edges, dtype=np.float64))
+
+
+def capture(columns: Sequence[Column]) -> types.ProfileSet:
+    """A baseline of columns of one length: edges and categories come from the values themselves."""
+    layout = {one.key: ColumnLayout(edges_of(one.numbers)) for one in columns if one.strings is None}
+    layout |= {one.key: _frequent(one.strings) for one in columns if one.strings is not None}
+    rows = columns[0].rows if columns else 0
+    profiles = count(columns, layout, rows)
+    for one in profiles.columns:
+        # Rare categories of the baseline itself are not news, so they are kept apart from unseen ones.
+        if one.WhichOneof("values") == "categories":
+            one.categories.other, one.categories.unseen = one.categories.unseen, 0
+    return profiles
+
+
+def edges_of(numbers: Floats) -> Floats:
+    """At most 256 ascending edges: values at equally spaced ranks, and a last edge just above the greatest value.
+
+    Ranks as in Hyndman and Fan (1996), definition 1, which picks values and never computes any. The last edge gives the
+    greatest value a part of its own, so that columns of few distinct values are counted value by value.
+    """
+    values = np.sort(numbers[np.isfinite(numbers)] + 0.0)
+    if not len(values):
+        return values
+    ranks = -(-np.arange(_QUANTILES) * len(values) // (_QUANTILES - 1)) - 1
+    edges: Floats = np.unique(values[np.maximum(ranks, 0)])
+    above = np.nextafter(edges[-1], np.inf)
+    if np.isfinite(above):
+        return np.append(edges, above)
+    return edges if len(edges) > 1 else np.append(np.nextafter(edges[0], -np.inf), edges)
+
+
+def _frequent(strings: Sequence[str]) -> ColumnLayout:
+    counts = Counter(one for one in strings if one and len(one) <= MOST_CHARACTERS)
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ColumnLayout(None, frozenset(value for value, _ in ranked[:MOST_CATEGORIES]))
+
+
+def count(columns: Iterable[Column], layout: Layout, rows: int) -> types.ProfileSet:
+    """Profiles of `rows` rows. A column the layout has and the rows lack counts as missing.
+
+    Without a layout every column is profiled, but without edges or categories: moments only.
+    """
+    given = {one.key: one for one in columns}
+    profiles = types.ProfileSet(rows=rows)
+    for key in sorted(layout or given):
+        counted = layout.get(key) or ColumnLayout(None if _is_text(given[key]) else np.empty(0))
+        profiles.columns.append(_profile(key, given.get(key), counted, rows))
+    return profiles
+
+
+def _is_text(column: Column) -> bool:
+    return column.strings is not None
+
+
+def _profile(key: Key, column: Column | None, layout: ColumnLayout, rows: int) -> types.Profile:
+    profile = types.Profile(role=types.ColumnRole(key[0]), name=key[1], rows=rows)
+    if layout.edges is None:
+        profile.categories.categories.extend(types.CategoryCount(value=one) for one in sorted(layout.categories))
+    else:
+        profile.numbers.edges.extend(layout.edges)
+        profile.numbers.counts.extend([0] * (len(layout.edges) - 1))
+    if column is None:
+        profile.missing = rows
+    elif _is_text(column) is not (layout.edges is None):
+        profile.invalid = rows
+    elif column.strings is None:
+        _count_numbers(profile, column.numbers, layout.edges)
+    else:
+        _count_categories(profile, column.strings)
+    return profile
+
+
+def _count_numbers(profile: types.Profile, numbers: Floats, edges: Floats | None) -> None:
+    profile.missing = int(np.isnan(numbers).sum())
+    values = np.sort(numbers[np.isfinite(numbers)] + 0.0)  # Adding 0.0 makes one zero of the two.
+    profile.invalid = len(numbers) - profile.missing - len(values)
+    into = profile.numbers
+    into.count = len(values)
+    if not len(values):
+        return
+    into.minimum, into.maximum = float(values[0]), float(values[-1])
+    total, squares = exact_sums(values)
+    into.sum.CopyFrom(total)
+    into.sum_of_squares.CopyFrom(squares)
+    if edges is None or not len(edges):
+        return
+    places = np.searchsorted(values, edges, side="left")
+    places[-1] = np.searchsorted(values, edges[-1], side="right")
+    into.counts[:] = np.diff(places).tolist()
+    into.below, into.above = int(places[0]), len(values) - int(places[-1])
+
+
+def _count_categories(profile: types.Profile, strings: Sequence[str]) -> None:
+    counts = Counter(strings)
+    profile.missing = counts.pop("", 0)
+    into = profile.categories
+    for one in into.categories:
+        one.count = counts.pop(one.value, 0)
+    into.unseen = counts.total()
+
+
+def merge(one: types.ProfileSet, other: types.ProfileSet) -> types.ProfileSet:
+    """The profiles of the rows of both. ValueError when a column was counted between different edges or categories."""
+    merged = types.ProfileSet()
+    merged.CopyFrom(one)
+    merged.rows += other.rows
+    merged.dropped_rows += other.dropped_rows
+    merged.failed_requests += other.failed_requests
+    merged.late_rows += other.late_rows
+    known = {(profile.role, profile.name): profile for profile in merged.columns}
+    added_columns = False
+    for profile in other.columns:
+        mine = known.get((profile.role, profile.name))
+        if mine is None:
+            merged.columns.append(profile)
+            added_columns = True
+        else:
+            _merge_column(mine, profile)
+    if added_columns:
+        merged.columns.sort(key=lambda profile: (profile.role, profile.name))
+    if other.HasField("performance"):
+        merge_performance(merged.performance, other.performance)
+    return merged
+
+
+def _merge_column(mine: types.Profile, other: types.Profile) -> None:
+    if mine.WhichOneof("values") != other.WhichOneof("values"):
+        raise ValueError(f"{mine.name}: numbers do not merge with categories")
+    mine.rows += other.rows
+    mine.missing += other.missing
+    mine.invalid += other.invalid
+    if mine.WhichOneof("values") == "categories":
+        _merge_categories(mine.name, mine.categories, other.categories)
+    else:
+        _merge_numbers(mine.name, mine.numbers, other.numbers)
+
+
+def _merge_numbers(name: str, mine: types.NumberProfile, other: types.NumberProfile) -> None:
+    if mine.edges != other.edges:
+        raise ValueError(f"{name}: counted between different edges")
+    mine.counts[:] = [a + b for a, b in zip(mine.counts, other.counts, strict=True)]
+    mine.below += other.below
+    mine.above += other.above
+    if not other.count:
+        return
+    mine.minimum = min(mine.minimum, other.minimum) if mine.count else other.minimum
+    mine.maximum = max(mine.maximum, other.maximum) if mine.count else other.maximum
+    mine.count += other.count
+    mine.sum.CopyFrom(added(mine.sum, other.sum))
+    mine.sum_of_squares.CopyFrom(added(mine.sum_of_squares, other.sum_of_squares))
+
+
+def _merge_categories(name: str, mine: types.CategoryProfile, other: types.CategoryProfile) -> None:
+    for one, more in zip(mine.categories, other.categories, strict=True):
+        if one.value != more.value:
+            raise ValueError(f"{name}: counted by different categories")
+        one.count += more.count
+    mine.other += other.other
+    mine.unseen += other.unseen
+
+
+def encode(profiles: types.ProfileSet) -> bytes:
+    """The bytes that the digest is of. The messages hold no maps, so protobuf writes them in one way only."""
+    return profiles.SerializeToString(deterministic=True)
+
+
+def digest_of(encoded: bytes) -> str:
+    """SHA-256 of encoded profiles, 64 hexadecimal digits."""
+    return hashlib.sha256(encoded).hexdigest()

@@ -1,0 +1,21 @@
+"""What may happen to projects, models and versions. Pure: no clock, no ids of its own, no I/O."""
+
+from kernel.fold import kind
+from modelog.registry.v1 import types_pb2 as types
+from services.registry.domain.endpoint import HEARD, evolve_endpoint
+from services.registry.domain.model import evolve_model
+from services.registry.domain.project import evolve_project
+from services.registry.domain.version import evolve_version
+
+PROJECT = kind("registry", "projects/*", types.Project, evolve_project)
+MODEL = kind("registry", "projects/*/models/*", types.Model, evolve_model)
+VERSION = kind("registry", "projects/*/models/*/versions/#", types.Version, evolve_version)
+KNOWN_ENDPOINT = kind(
+    "deployment",
+    "projects/*/endpoints/*",
+    types.KnownEndpoint,
+    evolve_endpoint,
+    table="known_endpoint",
+    listens=HEARD,
+)
+KINDS = (PROJECT, MODEL, VERSION, KNOWN_ENDPOINT)

@@ -1,0 +1,182 @@
+"""Moving a version through its stages: a request, the reviews that answer it, and the verdict."""
+
+from collections.abc import Sequence
+
+from kernel.errors import Denied, NotAllowedNow
+from modelog.registry.v1 import events_pb2 as facts
+from modelog.registry.v1.types_pb2 import (
+    GATE_KIND_DOCUMENTATION,
+    GATE_KIND_EXPRESSION,
+    GATE_KIND_REVIEW,
+    REVIEW_DECISION_REJECT,
+    TRANSITION_STATE_APPROVED,
+    TRANSITION_STATE_OPEN,
+    TRANSITION_STATE_REJECTED,
+    TRANSITION_STATE_VOID,
+    TRANSITION_STATE_WITHDRAWN,
+    GateOutcome,
+    Project,
+    Review,
+    ReviewDecision,
+    ReviewKind,
+    TransitionRequest,
+    TransitionState,
+    Verdict,
+    Version,
+)
+from services.registry.domain.gates import (
+    Judgement,
+    barred_from,
+    bound,
+    judge,
+    required_reviews,
+    reviewers_of,
+)
+from services.registry.domain.lifecycle import step
+from services.registry.domain.policy import rules_for
+from services.registry.domain.requests import LIVE, live_transition, movable, place_review
+
+_MOST_REVIEWS = 64
+
+
+def request_transition(version: Version, project: Project, *, to_stage: str) -> facts.TransitionRequested:
+    """Opens a request for reviews. Gates that fail do not hinder it: reviewers see them, and the move needs them."""
+    movable(version, project)
+    step(project.lifecycle, version.stage, to_stage)
+    current = version.transition
+    if current.state in LIVE:
+        raise NotAllowedNow(
+            "TRANSITION_OPEN",
+            f"request {current.number} to {current.to_stage} is open; withdraw it first",
+            metadata={"transition": str(current.number)},
+        )
+    rules = rules_for(project.policy, version.stage, to_stage)
+    judgement = judge(version, project, to_stage)
+    return facts.TransitionRequested(
+        number=current.number + 1,
+        from_stage=version.stage,
+        to_stage=to_stage,
+        artifact_sha256=version.artifact.sha256,
+        content_revision=version.content_revision,
+        gates=[gate for gate in judgement.gates if gate.kind != GATE_KIND_REVIEW],
+        policy_revision=project.revision,
+        state=TRANSITION_STATE_OPEN if required_reviews(rules) else TRANSITION_STATE_APPROVED,
+    )
+
+
+def submit_review(
+    version: Version,
+    project: Project,
+    *,
+    transition: int,
+    reviewers: Sequence[str],
+    kind: ReviewKind,
+    decision: ReviewDecision,
+    comment: str,
+    evidence: Sequence[str],
+) -> facts.ReviewSubmitted | None:
+    """`reviewers`: who reviews, then for whom. None of them may have made the version."""
+    current = live_transition(version, project, transition)
+    rules = rules_for(project.policy, version.stage, current.to_stage)
+    if barred := [one for one in reviewers if one in barred_from(version, rules)]:
+        raise Denied(
+            "SEPARATION_OF_DUTIES",
+            f"{barred[0]} made {version.name}; somebody else has to review it",
+            metadata={"principal": barred[0]},
+        )
+    given = Review(kind=kind, decision=decision, reviewer=reviewers[0], comment=comment, evidence=evidence)
+    if any(_same_review(known, given) for known in current.reviews):
+        return None
+    if len(current.reviews) >= _MOST_REVIEWS:
+        raise NotAllowedNow("TOO_MANY_REVIEWS", f"request {transition} has {_MOST_REVIEWS} reviews already")
+    after = TransitionRequest()
+    after.CopyFrom(current)
+    place_review(after, given)
+    satisfied = all(
+        len(reviewers_of(after, one, project, barred_from(version, rules))) >= one.count
+        for one in required_reviews(rules)
+    )
+    return facts.ReviewSubmitted(
+        transition=transition,
+        kind=kind,
+        decision=decision,
+        comment=comment,
+        evidence=evidence,
+        artifact_sha256=version.artifact.sha256,
+        content_revision=version.content_revision,
+        state=_state_after(decision, satisfied=satisfied),
+        policy_revision=project.revision,
+    )
+
+
+def _state_after(decision: ReviewDecision, *, satisfied: bool) -> TransitionState:
+    if decision == REVIEW_DECISION_REJECT:
+        return TRANSITION_STATE_REJECTED
+    return TRANSITION_STATE_APPROVED if satisfied else TRANSITION_STATE_OPEN
+
+
+def withdraw_transition(version: Version, project: Project, *, transition: int) -> facts.TransitionDecided | None:
+    movable(version, project)
+    current = version.transition
+    if current.number == transition and current.state == TRANSITION_STATE_WITHDRAWN:
+        return None
+    live_transition(version, project, transition)
+    return facts.TransitionDecided(transition=transition, state=TRANSITION_STATE_WITHDRAWN)
+
+
+def change_stage(version: Version, project: Project, *, to_stage: str) -> facts.StageChanged | None:
+    """Moves the version if every gate passes; a live request for this very move is committed with it."""
+    movable(version, project)
+    if version.stage == to_stage:
+        return None
+    target = step(project.lifecycle, version.stage, to_stage)
+    judgement = judge(version, project, to_stage)
+    _refuse_failed(version, judgement, to_stage)
+    current = version.transition
+    committed = current.state in LIVE and bound(current, version, to_stage)
+    verdict = Verdict(
+        from_stage=version.stage,
+        to_stage=to_stage,
+        transition=current.number if committed else 0,
+        policy_revision=project.revision,
+        gates=judgement.gates,
+        approvers=judgement.approvers,
+        artifact_sha256=version.artifact.sha256,
+        content_revision=version.content_revision,
+    )
+    return facts.StageChanged(
+        from_stage=version.stage,
+        to_stage=to_stage,
+        from_phase=version.phase,
+        to_phase=target.phase,
+        artifact_sha256=version.artifact.sha256,
+        approvers=judgement.approvers,
+        verdict=verdict,
+    )
+
+
+def _refuse_failed(version: Version, judgement: Judgement, to_stage: str) -> None:
+    if failed := judgement.failed(GATE_KIND_DOCUMENTATION, GATE_KIND_EXPRESSION):
+        raise NotAllowedNow("GATES_FAILED", f"{version.name} may not move: {_told(failed)}", metadata=_reasons(failed))
+    if failed := judgement.failed():
+        current = version.transition
+        void = current.state == TRANSITION_STATE_VOID and current.to_stage == to_stage
+        text = f"request {current.number} is void: {current.void_reason}" if void else _told(failed)
+        reason = "TRANSITION_VOID" if void else "APPROVAL_REQUIRED"
+        raise NotAllowedNow(reason, f"{version.name} may not move: {text}", metadata=_reasons(failed))
+
+
+def _told(failed: Sequence[GateOutcome]) -> str:
+    return "; ".join(f"{one.name} ({one.condition}): {one.reason}" for one in failed[:5])
+
+
+def _reasons(failed: Sequence[GateOutcome]) -> dict[str, str]:
+    return {one.name: one.reason for one in failed[:32]}
+
+
+def _same_review(known: Review, given: Review) -> bool:
+    return (
+        (known.kind, known.decision, known.reviewer) == (given.kind, given.decision, given.reviewer)
+        and known.comment == given.comment
+        and list(known.evidence) == list(given.evidence)
+    )
