@@ -15,7 +15,7 @@ LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-heade
 
 .PHONY: help
 help: ## Show this list.
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  \033[36mmake %-15s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  \033[36mmake %-16s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: .venv/.installed ## Set up .venv from requirements.lock; the other targets do it by themselves.
@@ -29,11 +29,11 @@ up: .venv/.installed ## Run the embedded suite until Ctrl-C; data stays under .m
 	$(BIN)/modelog up
 
 .PHONY: test
-test: .venv/.installed ## Run the tests, without the long suites.
+test: .venv/.installed .venv-protos/.installed ## Run the tests, without the long suites.
 	$(BIN)/python -m pytest tests -m "not long" --ignore=tests/bench --durations=15 $(ARGS)
 
 .PHONY: test-faults
-test-faults: .venv/.installed ## Run the long suites: kills, full disks, lost networks.
+test-faults: .venv/.installed .venv-protos/.installed ## Run the long suites: kills, full disks, lost networks.
 	$(BIN)/python -m pytest tests -m long --ignore=tests/bench --timeout=1800 --durations=15 $(ARGS)
 
 .PHONY: bench
@@ -80,9 +80,9 @@ protos-baseline: .venv-protos/.installed ## Accept the protos as they are; later
 # -- environments
 
 .PHONY: lock
-lock: .venv/.installed ## Resolve both requirements.lock anew.
-	$(BIN)/uv pip compile $(LOCKED) --upgrade --all-extras pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile $(LOCKED) --upgrade protos/requirements.in -o protos/requirements.lock
+lock: .venv/.installed ## Resolve both requirements.lock; UPGRADE=1 takes the newest of everything.
+	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) --all-extras pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) protos/requirements.in -o protos/requirements.lock
 
 # The lock names versions and hashes but no place to get them from: that is the machine's own configuration.
 .venv/.installed: requirements.lock pyproject.toml .ci/environment

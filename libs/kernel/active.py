@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-import asyncpg
 import structlog
 
 from kernel import telemetry
 from kernel.fence import Fence, Lost
 from kernel.log import Hole
 from kernel.position import Position
+from kernel.postgres import UNREACHABLE
 
 _log = structlog.get_logger()
 _FIRST_PAUSE_SECONDS = 0.1
@@ -18,19 +18,22 @@ _LONGEST_PAUSE_SECONDS = 5.0
 Role = tuple[str, Callable[[], Awaitable[None]]]
 
 
-async def stay_active(fence: Fence, roles: Sequence[Role], position: Position, freed: Callable[[], None]) -> None:
-    """Runs the roles whenever this process holds the fence, for ever. `freed` is called each time it no longer does."""
+async def stay_active(
+    fence: Fence, roles: Sequence[Role], position: Position, freed: Sequence[Callable[[], None]]
+) -> None:
+    """Runs the roles whenever this process holds the fence, for ever; calls `freed` each time it no longer does."""
     while True:
         try:
             async with fence.held(), asyncio.TaskGroup() as group:
                 group.create_task(fence.watch())
                 for name, run in roles:
                     group.create_task(kept_running(name, run, position))
-        except* (Lost, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as lost:
+        except* (Lost, *UNREACHABLE) as lost:
             _log.warning("fence_lost", error=str(lost.exceptions[0]))
             await asyncio.sleep(_FIRST_PAUSE_SECONDS * 5)
         finally:
-            freed()
+            for tell in freed:
+                tell()
 
 
 async def kept_running(name: str, run: Callable[[], Awaitable[None]], position: Position) -> None:

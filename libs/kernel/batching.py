@@ -17,17 +17,20 @@ class Batcher(Generic[Key, Value]):
         self._fetch = fetch
         self._lanes = lanes
         self._most = most
-        self._waiting: dict[Key, asyncio.Future[Value | None]] = {}
+        self._waiting: dict[Key, list[asyncio.Future[Value | None]]] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._scheduled = False
 
     async def get(self, key: Key) -> Value | None:
         """The value, or None when there is none. Errors of the query reach every caller that shared it."""
-        future = self._waiting.get(key)
-        if future is None:
-            future = self._waiting[key] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Value | None] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            self._waiting[key] = [future]
             self._schedule()
-        return await asyncio.shield(future)
+        else:
+            waiting.append(future)
+        return await future
 
     def _schedule(self) -> None:
         if not self._scheduled and len(self._running) < self._lanes:
@@ -48,15 +51,16 @@ class Batcher(Generic[Key, Value]):
         if self._waiting:
             self._schedule()
 
-    async def _run(self, futures: dict[Key, asyncio.Future[Value | None]]) -> None:
+    async def _run(self, waiting: dict[Key, list[asyncio.Future[Value | None]]]) -> None:
         try:
-            found = await self._fetch(list(futures))
+            found = await self._fetch(list(waiting))
         except Exception as error:  # Every caller must hear of it, whatever it is.
-            for future in futures.values():
+            for future in (one for futures in waiting.values() for one in futures):
                 if not future.done():
                     future.set_exception(error)
-                    future.exception()  # Seen here already when every caller has gone.
             return
-        for key, future in futures.items():
-            if not future.done():
-                future.set_result(found.get(key))
+        for key, futures in waiting.items():
+            value = found.get(key)
+            for future in futures:
+                if not future.done():
+                    future.set_result(value)

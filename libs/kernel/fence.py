@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from kernel.postgres import UNREACHABLE
+
 _RETRY_SECONDS = 0.5
 _PROBE_SECONDS = 2.0
 
@@ -39,6 +41,6 @@ class Fence:
         while self._connection is not None:
             try:
                 await self._connection.fetchval("select 1", timeout=_PROBE_SECONDS)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except UNREACHABLE as error:
                 raise Lost(str(error)) from error
             await asyncio.sleep(_PROBE_SECONDS)

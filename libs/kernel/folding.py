@@ -1,7 +1,7 @@
 """One batch of entries folded in memory: what the projector writes in one transaction."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -29,6 +29,16 @@ class Folded(NamedTuple):
     state: Any
 
 
+class Item(NamedTuple):
+    """One entry to fold: its kind (None where no resource lives), its resource, its fact or why there is none."""
+
+    entry: Entry
+    kind: Kind | None
+    name: str
+    fact: Fact | None
+    error: Exception | None
+
+
 @dataclass(slots=True)
 class Live:
     """A resource while facts are folded into it: the message, changed in place, and its bytes after the last fact."""
@@ -54,6 +64,7 @@ class Batch:
     requests: list[tuple[bytes, bytes, str, int, int]] = field(default_factory=list)
     quarantined: list[tuple[str, str, str, int, str]] = field(default_factory=list)
     folded: list[Folded] = field(default_factory=list)
+    begun: list[str] = field(default_factory=list)  # Names whose first fact is here, taken to have had none before.
 
     def add(self, kind: Kind, row: History) -> None:
         self.newest.setdefault(kind, {})[row.name] = row
@@ -63,11 +74,11 @@ class Batch:
 class Folding:
     """Folds entries of one service's kinds; keeps recently touched resources so that a batch needs few reads."""
 
-    def __init__(self, service: str, kinds: Sequence[Kind], *, keep_facts: bool) -> None:
-        """keep_facts: also collect each `Folded`, for a projection beyond the kinds' own tables."""
+    def __init__(self, service: str, kinds: Sequence[Kind], *, projected: Collection[Kind]) -> None:
+        """projected: kinds whose facts are also collected as `Folded`, for a projection beyond their own tables."""
         self._service = service
         self._routes = {kind.prefix: kind for kind in kinds}
-        self._keep_facts = keep_facts
+        self._projected = {kind.table for kind in projected}
         self._live: OrderedDict[tuple[str, str], Live] = OrderedDict()
         self.frozen: set[str] = set()
 
@@ -81,13 +92,31 @@ class Folding:
         name = name_in(kind.pattern, subject) if kind else None
         return (kind, name) if kind and name else None
 
-    def missing(self, entries: Sequence[Entry]) -> dict[Kind, set[str]]:
-        """Names whose last state is not in memory."""
-        wanted: dict[Kind, set[str]] = {}
+    def read(self, entries: Sequence[Entry]) -> list[Item]:
+        """Entries of this service's resources, routed and parsed; and those which are nobody's."""
+        items: list[Item] = []
         for entry in entries:
             routed = self.route(entry.subject)
-            if routed and (routed[0].table, routed[1]) not in self._live:
-                wanted.setdefault(routed[0], set()).add(routed[1])
+            if routed is None:
+                if entry.subject.split(".")[1:2] == [self._service]:
+                    items.append(Item(entry, None, entry.subject, None, None))
+                continue
+            try:
+                items.append(Item(entry, *routed, Fact.FromString(entry.payload), None))
+            except UNREADABLE as error:
+                items.append(Item(entry, *routed, None, error))
+        return items
+
+    def missing(self, items: Sequence[Item], *, trust_first: bool) -> dict[Kind, set[str]]:
+        """Names whose last state is not in memory. trust_first: a first fact is taken to have nothing before it."""
+        wanted: dict[Kind, set[str]] = {}
+        for item in items:
+            if item.kind is None or (item.kind.table, item.name) in self._live:
+                continue
+            if trust_first and item.fact is not None and item.fact.generation == 1:
+                self.hold(item.kind, {item.name}, {})
+            else:
+                wanted.setdefault(item.kind, set()).add(item.name)
         return wanted
 
     def hold(self, kind: Kind, names: set[str], bodies: Mapping[str, bytes]) -> None:
@@ -96,37 +125,42 @@ class Folding:
             body = bodies.get(name, b"")
             self._live[(kind.table, name)] = Live(kind.message.FromString(body), body)
 
-    def fold(self, entries: Sequence[Entry]) -> Batch:
+    def fold(self, items: Sequence[Item]) -> Batch:
         batch = Batch()
-        for entry in entries:
-            routed = self.route(entry.subject)
-            if routed is None:
-                self._stray(entry, batch)
-            elif routed[1] not in self.frozen:
-                self._fold_one(entry, *routed, batch)
+        for item in items:
+            if item.name in self.frozen:
+                continue
+            if item.kind is None:
+                self._stray(item.entry, batch)
+            else:
+                self._fold_one(item, item.kind, batch)
         while len(self._live) > _LIVE:
             self._live.popitem(last=False)
         return batch
 
-    def _fold_one(self, entry: Entry, kind: Kind, name: str, batch: Batch) -> None:
+    def _fold_one(self, item: Item, kind: Kind, batch: Batch) -> None:
+        entry, _, name, fact, error = item
         live = self._live[(kind.table, name)]
         before = live.body
         try:
-            fact = Fact.FromString(entry.payload)
+            if fact is None:
+                raise error or ValueError("unreadable")
             if fact.resource != name:
                 raise ValueError(f"a fact of {fact.resource!r} on the subject of {name}")
             apply(kind, live.state, fact, entry.revision)
             body: bytes = live.state.SerializeToString(deterministic=True)
             row = History(name, sort_key(name), entry.revision, fact.recorded_at.ToDatetime(tzinfo=UTC), body)
             request = (bytes.fromhex(fact.id), fact.request_digest, name, entry.revision, fact.generation)
-        except UNREADABLE as error:
-            self.poison(entry, kind, name, error, batch)
+        except UNREADABLE as unreadable:
+            self.poison(entry, kind, name, unreadable, batch)
             return
         live.body = body
         batch.add(kind, row)
+        if fact.generation == 1:
+            batch.begun.append(name)
         if kind.service == self._service:
             batch.requests.append(request)
-        if self._keep_facts:
+        if kind.table in self._projected:
             state = kind.message.FromString(body)
             batch.folded.append(Folded(entry.revision, fact, _event(fact), kind, before, state))
 

@@ -37,13 +37,16 @@ class Follower:
         api_prefix: str = "$JS.API",
         filter_subject: str = "",
         max_batch: int = 2000,
+        pull: int = _PULL,
     ) -> None:
+        """pull: messages asked for at a time, which bounds what waits here; fewer where messages are large."""
         self._client = client
         self._stream = stream
         self._prefix = api_prefix
         self._filter = filter_subject
         self._after = after
         self._max_batch = max_batch
+        self._pull = pull
         self._arrived: deque[Entry] = deque()
         self._wake = asyncio.Event()
         self._asked = 0
@@ -61,6 +64,11 @@ class Follower:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._drop()
+
+    @property
+    def behind(self) -> bool:
+        """Whether a good deal has arrived already, so that waiting for more makes no better batch."""
+        return len(self._arrived) >= self._pull // 10
 
     async def batch(self) -> list[Entry]:
         """The next entries in order; waits for the first. Raises Hole when the stream skips one."""
@@ -117,8 +125,12 @@ class Follower:
 
     async def _ask(self) -> None:
         """Keeps two pull requests ahead while the reader keeps up, none while it does not."""
-        while self._consumer and not self._broken and self._asked <= _PULL and len(self._arrived) < 2 * _PULL:
-            body = {"batch": _PULL, "expires": _EXPIRES_SECONDS * _NANO, "idle_heartbeat": _HEARTBEAT_SECONDS * _NANO}
+        while self._consumer and not self._broken and self._asked <= self._pull and len(self._arrived) < 2 * self._pull:
+            body = {
+                "batch": self._pull,
+                "expires": _EXPIRES_SECONDS * _NANO,
+                "idle_heartbeat": _HEARTBEAT_SECONDS * _NANO,
+            }
             assert self._subscription is not None
             try:
                 await self._client.publish(
@@ -129,7 +141,7 @@ class Follower:
             except nats.errors.Error:
                 self._broken = True
                 return
-            self._asked += _PULL
+            self._asked += self._pull
 
     async def _receive(self, message: Msg) -> None:
         if not message.reply.startswith("$JS.ACK"):
@@ -159,7 +171,7 @@ class Follower:
         headers = message.headers or {}
         status = headers.get("Status", "")
         if status == "408" or status == "404":
-            self._asked -= int(headers.get("Nats-Pending-Messages", _PULL))
+            self._asked -= int(headers.get("Nats-Pending-Messages", self._pull))
         elif status and status != "100":
             self._broken = True
         self._wake.set()

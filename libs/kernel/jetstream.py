@@ -11,6 +11,7 @@ import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from kernel.asking import Asker
 from kernel.follow import Follower
 from kernel.log import Entry, Hole, SameId, Unsettled, WrongRevision
 
@@ -54,6 +55,7 @@ class JetStreamLog:
 
     def __init__(self, client: Client, *, api_prefix: str = "$JS.API", stream: str = STREAM) -> None:
         self._client = client
+        self._asker = Asker(client)
         self._prefix = api_prefix
         self._stream = stream
 
@@ -66,7 +68,7 @@ class JetStreamLog:
         deadline = asyncio.get_running_loop().time() + _SETTLE_SECONDS
         while True:
             try:
-                message = await self._client.request(subject, payload, timeout=_ATTEMPT_SECONDS, headers=headers)
+                message = await self._asker.ask(subject, payload, headers=headers, seconds=_ATTEMPT_SECONDS)
                 return await self._acknowledged(message, subject, payload)
             except (nats.errors.Error, TimeoutError, OSError) as error:
                 # The same bytes with the same id and the same guard are safe to send again until somebody answers.
@@ -128,9 +130,7 @@ class JetStreamLog:
         deadline = asyncio.get_running_loop().time() + _SETTLE_SECONDS
         while True:
             try:
-                message = await self._client.request(
-                    f"{self._prefix}.{verb}.{self._stream}", body, timeout=_ATTEMPT_SECONDS
-                )
+                message = await self._asker.ask(f"{self._prefix}.{verb}.{self._stream}", body, seconds=_ATTEMPT_SECONDS)
                 break
             except (nats.errors.Error, TimeoutError, OSError) as error:
                 if asyncio.get_running_loop().time() > deadline:
@@ -143,13 +143,17 @@ class JetStreamLog:
             raise ApiError(wrong)
         return answer
 
-    async def follow(self, after: int) -> AsyncIterator[Sequence[Entry]]:
+    async def follow(self, after: int, *, linger_seconds: float = 0.0) -> AsyncIterator[Sequence[Entry]]:
         head = await self.head()
         if head < after:
             raise Hole(after + 1, head)
         async with Follower(self._client, stream=self._stream, api_prefix=self._prefix, after=after) as follower:
+            loop = asyncio.get_running_loop()
             while True:
+                began = loop.time()
                 yield await follower.batch()
+                if (rest := began + linger_seconds - loop.time()) > 0 and not follower.behind:
+                    await asyncio.sleep(rest)
 
 
 def _entry(message: dict[str, Any]) -> Entry:

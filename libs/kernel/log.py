@@ -56,8 +56,11 @@ class Log(Protocol):
     async def configuration(self) -> Mapping[str, Any]:
         """How the log is set up, to compare with the pinned configuration (see `pin`)."""
 
-    def follow(self, after: int) -> AsyncIterator[Sequence[Entry]]:
-        """All entries behind `after`, in order, in batches, waiting for more for ever. Raises Hole."""
+    def follow(self, after: int, *, linger_seconds: float = 0.0) -> AsyncIterator[Sequence[Entry]]:
+        """All entries behind `after`, in order, in batches, waiting for more for ever. Raises Hole.
+
+        linger_seconds: the least time between two batches, so that a busy log comes in larger ones.
+        """
 
 
 async def tail(log: Log, subject: str, after: int) -> list[Entry]:

@@ -5,10 +5,8 @@ import heapq
 import itertools
 from contextlib import suppress
 
-import asyncpg
-
 from kernel.errors import Unavailable
-from kernel.postgres import Pool, quoted
+from kernel.postgres import UNREACHABLE, Pool, quoted
 
 CHANNEL = "modelog_position"
 _PAUSE_SECONDS = 1.0
@@ -57,7 +55,7 @@ class Position:
         while True:
             try:
                 await self._listen(pool, schema)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except UNREACHABLE:
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _listen(self, pool: Pool, schema: str) -> None:

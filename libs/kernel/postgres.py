@@ -14,6 +14,14 @@ else:
     Connection = asyncpg.Connection
     Pool = asyncpg.Pool
 
+# What calls raise while Postgres is away, starting or shutting down: the same call may succeed later.
+UNREACHABLE = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+)
 _MIGRATION_LOCK = 7_306_001
 
 

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from kernel.cause import Cause
 from kernel.errors import Refusal, Unavailable
 from kernel.fold import UNREADABLE, event_of, event_type
-from kernel.log import Log
+from kernel.log import Log, Unsettled
 from kernel.position import Position
 from kernel.postgres import Pool
 from kernel.telemetry import span_after
@@ -107,8 +107,8 @@ class Reactor:
                 with span_after(f"react {event_type(fact)}", fact.traceparent):
                     await react(reaction)
                 return True
-            except Unavailable as unavailable:
-                _log.warning("reaction_waits", reason=unavailable.reason, revision=revision)
+            except (Unavailable, Unsettled) as unavailable:
+                _log.warning("reaction_waits", reason=str(unavailable), revision=revision)
             except Refusal as refusal:
                 _log.warning("reaction_refused", reason=refusal.reason, message=refusal.message, revision=revision)
                 return True

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from kernel import tables
 from kernel.batching import Batcher
 from kernel.cause import Cause, fact_id
-from kernel.errors import AlreadyExists, Unavailable
+from kernel.errors import AlreadyExists
+from kernel.known import KnownIds
 from kernel.postgres import Pool
 from modelog.log.v1.fact_pb2 import Fact
 
@@ -26,17 +27,28 @@ class Outcome(NamedTuple):
 class Requests:
     """Finds the outcome of an earlier request with the same id of the same actor."""
 
-    def __init__(self, pool: Pool, service: str) -> None:
+    def __init__(self, pool: Pool, service: str, known: KnownIds) -> None:
         self._pool = pool
         self._service = service
+        self._known = known
         self._recent: OrderedDict[bytes, Outcome] = OrderedDict()
         self._batcher: Batcher[bytes, Outcome] = Batcher(self._rows)
 
     async def find(self, cause: Cause) -> Outcome | None:
         """The outcome, None for a new request; AlreadyExists when the id was used for something else."""
-        key = bytes.fromhex(fact_id(self._service, cause))
-        outcome = self._recent.get(key) or await self._batcher.get(key)
+        key = self._key(cause)
+        outcome = self._recent.get(key)
+        if outcome is None and not self._known.certainly_new(key):
+            outcome = await self._batcher.get(key)
         return None if outcome is None else same(outcome, cause)
+
+    def find_recent(self, cause: Cause) -> Outcome | None:
+        """Like `find`, of this process's own requests only: for after a wait behind other writers of it."""
+        outcome = self._recent.get(self._key(cause))
+        return None if outcome is None else same(outcome, cause)
+
+    def _key(self, cause: Cause) -> bytes:
+        return bytes.fromhex(fact_id(self._service, cause))
 
     def remember(self, fact: Fact, revision: int) -> Outcome:
         """Keeps what a fact of this process answers until the view has it."""
@@ -47,10 +59,7 @@ class Requests:
         return outcome
 
     async def _rows(self, ids: Sequence[bytes]) -> Mapping[bytes, Outcome]:
-        try:
-            return {row[0]: Outcome(*row[1:]) for row in await self._pool.fetch(tables.SELECT_REQUESTS, ids)}
-        except OSError as error:
-            raise Unavailable("VIEWS_UNREACHABLE", f"the views cannot be read now, try again: {error}") from error
+        return {row[0]: Outcome(*row[1:]) for row in await self._pool.fetch(tables.SELECT_REQUESTS, ids)}
 
 
 def same(outcome: Outcome, cause: Cause) -> Outcome:

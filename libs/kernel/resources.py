@@ -9,7 +9,7 @@ from typing import Any
 
 from kernel import tables
 from kernel.batching import Batcher
-from kernel.errors import NotFound, Unavailable, invalid_field
+from kernel.errors import NotFound, invalid_field
 from kernel.fold import Kind
 from kernel.log import Log
 from kernel.position import Position
@@ -82,6 +82,10 @@ class Resources:
         await self._position.wait(head)
         return head
 
+    async def frozen(self) -> int:
+        """How many resources are quarantined."""
+        return int((await self._fetch("select count(*) from quarantine"))[0][0])
+
     async def _body(self, kind: Kind, name: str, read: ReadOptions | None) -> bytes | None:
         kind.pattern.ids(name)
         if read is None:
@@ -106,10 +110,7 @@ class Resources:
         return {row[0]: row[1] for row in await self._fetch(tables.select_many(kind), names)}
 
     async def _fetch(self, sql: str, *arguments: Any) -> Sequence[Any]:
-        try:
-            return await self._pool.fetch(sql, *arguments)
-        except OSError as error:
-            raise Unavailable("VIEWS_UNREACHABLE", f"the views cannot be read now, try again: {error}") from error
+        return await self._pool.fetch(sql, *arguments)
 
 
 def _when(read: ReadOptions | None) -> str:

@@ -51,7 +51,9 @@ class Blueprint:
     kinds: tuple[Kind, ...]
     doors: Callable[[Rooms], Sequence[tuple[ServiceDescriptor, Any]]]
     settings: type[Settings] = Settings
+    # Writes tables that are no resources, from facts of the kinds in `projected` (all of them by default).
     project: Project | None = None
+    projected: tuple[Kind, ...] | None = None
     raw: Raw | None = None
     reactions: Callable[[Rooms], Reactions] | None = None
     controllers: Callable[[Rooms], Sequence[Controller]] | None = None

@@ -10,7 +10,6 @@ import hashlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,9 +22,11 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from kernel import telemetry
 from kernel.cause import Cause
-from kernel.errors import Refusal, TooLate
+from kernel.errors import Refusal, TooLate, Unavailable
 from kernel.identity import Authority, on_behalf_of
+from kernel.log import Unsettled
 from kernel.parsing import parse, warm
+from kernel.postgres import UNREACHABLE
 from kernel.status import grpc_code, trailers
 from modelog.type.v1 import options_pb2
 from modelog.type.v1.principal_pb2 import Principal
@@ -109,38 +110,55 @@ class _Call:
         warm(self._request)
 
     async def unary(self, raw: bytes, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
+        started = time.perf_counter()
+        metadata = _text_metadata(grpc_context)
         remaining = grpc_context.time_remaining() or _DEFAULT_SECONDS
-        with self._observed(grpc_context) as outcome:
+        with telemetry.server_span(self._path, metadata):
             try:
                 async with asyncio.timeout(min(remaining, _MOST_SECONDS)):
-                    request, context = self._enter(raw, outcome.metadata)
+                    request, context = self._enter(raw, metadata)
                     reply = await self._behavior(request, context)
+                self._seconds[grpc.StatusCode.OK].observe(time.perf_counter() - started)
                 return reply if isinstance(reply, bytes) else reply.SerializeToString()
             except TimeoutError:
                 refusal: Refusal = TooLate("DEADLINE_EXCEEDED", "not done in time; repeat with the same request_id")
-            except Refusal as error:
-                refusal = error
-            except Exception:
-                _log.exception("call_failed", method=self._path)
-                refusal = _internal()
-            outcome.code = grpc_code(refusal)
-        await grpc_context.abort(outcome.code, refusal.message, trailers(refusal))
+            except Exception as error:
+                refusal = self._refusal(error)
+            await self._abort(refusal, grpc_context, started)
         raise AssertionError("abort raises")
 
     async def stream(self, raw: bytes, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> AsyncIterator[bytes]:
-        with self._observed(grpc_context) as outcome:
+        started = time.perf_counter()
+        metadata = _text_metadata(grpc_context)
+        with telemetry.server_span(self._path, metadata):
             try:
-                request, context = self._enter(raw, outcome.metadata)
+                request, context = self._enter(raw, metadata)
                 async for reply in self._behavior(request, context):
                     yield reply if isinstance(reply, bytes) else reply.SerializeToString()
+                self._seconds[grpc.StatusCode.OK].observe(time.perf_counter() - started)
                 return
-            except Refusal as error:
-                refusal = error
-            except Exception:
-                _log.exception("call_failed", method=self._path)
-                refusal = _internal()
-            outcome.code = grpc_code(refusal)
-        await grpc_context.abort(outcome.code, refusal.message, trailers(refusal))
+            except Exception as error:
+                refusal = self._refusal(error)
+            await self._abort(refusal, grpc_context, started)
+
+    def _refusal(self, error: Exception) -> Refusal:
+        """What to answer. While the log or the views are away, the same request may succeed, or have succeeded."""
+        if isinstance(error, Refusal):
+            return error
+        if isinstance(error, Unsettled):
+            return Unavailable("LOG_UNREACHABLE", f"{error}; repeat with the same request_id to learn the outcome")
+        if isinstance(error, UNREACHABLE):
+            return Unavailable("VIEWS_UNREACHABLE", f"the views cannot be read now, try again: {error!r}")
+        _log.error("call_failed", method=self._path, exc_info=error)
+        return _Internal("INTERNAL", "the service failed; its log tells why")
+
+    async def _abort(
+        self, refusal: Refusal, grpc_context: "grpc.aio.ServicerContext[Any, Any]", started: float
+    ) -> None:
+        code = grpc_code(refusal)
+        telemetry.refused(code.name, refusal.reason)
+        self._seconds[code].observe(time.perf_counter() - started)
+        await grpc_context.abort(code, refusal.message, trailers(refusal))
 
     def _enter(self, raw: bytes, metadata: Mapping[str, str]) -> tuple[Any, Context]:
         authority = self._door.authority
@@ -149,29 +167,10 @@ class _Call:
         authority.authorize(principal, self._permission, request)
         return request, Context(principal, request, self._path, self._door.clock(), metadata)
 
-    @contextmanager
-    def _observed(self, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> Any:
-        metadata = {key: value for key, value in grpc_context.invocation_metadata() or () if isinstance(value, str)}
-        outcome = _Outcome(metadata)
-        started = time.perf_counter()
-        try:
-            with telemetry.server_span(self._path, metadata) as span:
-                yield outcome
-                if outcome.code is not grpc.StatusCode.OK:
-                    span.set_attribute("rpc.response.status_code", outcome.code.name)
-        finally:
-            self._seconds[outcome.code].observe(time.perf_counter() - started)
 
-
-@dataclass(slots=True)
-class _Outcome:
-    metadata: Mapping[str, str]
-    code: grpc.StatusCode = grpc.StatusCode.OK
+def _text_metadata(grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> dict[str, str]:
+    return {key: value for key, value in grpc_context.invocation_metadata() or () if isinstance(value, str)}
 
 
 class _Internal(Refusal):
     code = "INTERNAL"
-
-
-def _internal() -> Refusal:
-    return _Internal("INTERNAL", "the service failed; its log tells why")

@@ -20,6 +20,7 @@ from kernel.admin import Admin
 from kernel.fence import Fence
 from kernel.identity import Authority, Development
 from kernel.jetstream import JetStreamLog, connect
+from kernel.known import KnownIds
 from kernel.pin import drift
 from kernel.position import Position
 from kernel.postgres import create_pool, migrate
@@ -64,7 +65,7 @@ async def running(blueprint: Blueprint, settings: Settings) -> AsyncIterator[Run
     """The service, serving; drained and closed on exit."""
     schema = settings.schema or blueprint.name
     async with AsyncExitStack() as stack:
-        rooms, states = await _open(stack, blueprint, settings, schema)
+        rooms, states, known = await _open(stack, blueprint, settings, schema)
         fence = Fence(settings.postgres_url, f"modelog/{schema}")
         projector = Projector(
             service=blueprint.name,
@@ -74,7 +75,9 @@ async def running(blueprint: Blueprint, settings: Settings) -> AsyncIterator[Run
             pool=rooms.pool,
             position=rooms.position,
             states=states,
+            known=known,
             project=blueprint.project,
+            projected=blueprint.projected,
             raw=blueprint.raw,
         )
         if blueprint.lifespan is not None:
@@ -83,7 +86,7 @@ async def running(blueprint: Blueprint, settings: Settings) -> AsyncIterator[Run
         background.start(rooms.position.listen_for_ever(rooms.pool, schema))
         roles = _roles(blueprint, rooms, projector)
         if roles:
-            background.start(stay_active(fence, roles, rooms.position, states.unmaintained))
+            background.start(stay_active(fence, roles, rooms.position, (states.unmaintained, known.drop)))
         checks = health.aio.HealthServicer()
         differences: list[str] = []
         server, port = await _serve(stack, blueprint, settings, rooms, checks, differences)
@@ -96,7 +99,9 @@ async def running(blueprint: Blueprint, settings: Settings) -> AsyncIterator[Run
         await server.stop(settings.drain_seconds)
 
 
-async def _open(stack: AsyncExitStack, blueprint: Blueprint, settings: Settings, schema: str) -> tuple[Rooms, States]:
+async def _open(
+    stack: AsyncExitStack, blueprint: Blueprint, settings: Settings, schema: str
+) -> tuple[Rooms, States, KnownIds]:
     client = await connect(
         settings.nats_url, name=blueprint.name, user=settings.nats_user, password=settings.nats_password
     )
@@ -112,10 +117,10 @@ async def _open(stack: AsyncExitStack, blueprint: Blueprint, settings: Settings,
     await migrate(pool, schema=schema, folder=blueprint.migrations, first=first)
     await migrate(kept, schema=f"{schema}_kept", folder=reactor.MIGRATIONS)
     position = Position()
-    states = States(log, pool)
-    transact = Transact(log, states, Requests(pool, blueprint.name))
+    states, known = States(log, pool), KnownIds()
+    transact = Transact(log, states, Requests(pool, blueprint.name, known))
     resources = Resources(pool, log, position)
-    return Rooms(transact, resources, pool, kept, log, client, position, settings, now), states
+    return Rooms(transact, resources, pool, kept, log, client, position, settings, now), states, known
 
 
 def _roles(blueprint: Blueprint, rooms: Rooms, projector: Projector) -> Sequence[Role]:
@@ -185,7 +190,7 @@ async def _watch(rooms: Rooms, checks: Any, service: str, differences: list[str]
         halted = bool(rooms.position.halted)
         frozen = 0
         with suppress(Exception):  # Unreachable stores show in their own calls; this task only reports.
-            frozen = await rooms.pool.fetchval("select count(*) from quarantine")
+            frozen = await rooms.resources.frozen()
         with suppress(Exception):
             if asyncio.get_running_loop().time() - pinned_at > _PIN_SECONDS:
                 differences[:] = drift(await rooms.log.configuration())

@@ -10,7 +10,6 @@ from typing import Any
 
 from kernel import tables
 from kernel.batching import Batcher
-from kernel.errors import Unavailable
 from kernel.fold import Kind, apply
 from kernel.log import Entry, Log, tail
 from kernel.postgres import Pool
@@ -90,10 +89,7 @@ class States:
     async def highest(self, kind: Kind, parent: str) -> int:
         """The highest number among the children of `parent` in the view; 0 when there is none."""
         prefix = f"{parent}/{kind.pattern.collection}/"
-        try:
-            name = await self._pool.fetchval(tables.select_highest(kind), prefix, prefix[:-1] + "0")
-        except OSError as error:
-            raise _down(error) from error
+        name = await self._pool.fetchval(tables.select_highest(kind), prefix, prefix[:-1] + "0")
         return int(name.rpartition("/")[2]) if name else 0
 
     async def _row(self, kind: Kind, name: str) -> bytes | None:
@@ -103,11 +99,4 @@ class States:
         return await batcher.get(name)
 
     async def _rows(self, kind: Kind, names: Sequence[str]) -> Mapping[str, bytes]:
-        try:
-            return {row[0]: row[1] for row in await self._pool.fetch(tables.select_many(kind), names)}
-        except OSError as error:
-            raise _down(error) from error
-
-
-def _down(error: Exception) -> Unavailable:
-    return Unavailable("VIEWS_UNREACHABLE", f"the views cannot be read now, try again: {error}")
+        return {row[0]: row[1] for row in await self._pool.fetch(tables.select_many(kind), names)}

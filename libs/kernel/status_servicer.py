@@ -5,8 +5,7 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from kernel.errors import Unavailable
-from kernel.log import Log, Unsettled
+from kernel.log import Log
 from kernel.position import Position
 from kernel.postgres import Pool
 from modelog.status.v1 import status_service_pb2 as rpc
@@ -32,13 +31,8 @@ class StatusServicer:
         self._drift = drift
 
     async def GetStatus(self, _request: rpc.GetStatusRequest, _context: Any) -> rpc.GetStatusResponse:
-        try:
-            head = await self._log.head()
-            rows = await self._pool.fetch(
-                "select name, revision, reason from quarantine order by revision limit $1", _MOST
-            )
-        except (OSError, Unsettled) as error:
-            raise Unavailable("STORES_UNREACHABLE", f"the log or the views cannot be read now: {error}") from error
+        head = await self._log.head()
+        rows = await self._pool.fetch("select name, revision, reason from quarantine order by revision limit $1", _MOST)
         reply = rpc.GetStatusResponse(
             service=self._service,
             version=_version(),

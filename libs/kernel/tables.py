@@ -77,27 +77,8 @@ def select_highest(kind: Kind) -> str:
     return f"select name from {quoted(kind.table)} where sort > $1 and sort < $2 order by sort desc limit 1"
 
 
-@lru_cache
-def upsert(kind: Kind) -> str:
-    """Newest states: names, sort keys, revisions, bodies."""
-    return (
-        f"insert into {quoted(kind.table)} (name, sort, revision, body)"
-        " select * from unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[])"
-        " on conflict (name) do update set revision = excluded.revision, body = excluded.body"
-    )
-
-
-@lru_cache
-def write_few(kind: Kind) -> str:
-    """`upsert` and the history ($5..$9: names, sort keys, revisions, times, bodies) in one round trip."""
-    history = quoted(kind.table + "_history")
-    return (
-        f"with newest as ({upsert(kind)}) insert into {history} (name, sort, revision, recorded_at, body)"
-        " select * from unnest($5::text[], $6::text[], $7::bigint[], $8::timestamptz[], $9::bytea[])"
-    )
-
-
 # A request id of one actor makes one fact id, so a second row could only say the same again.
+# $1..$5: ids, digests, names, revisions, generations.
 INSERT_REQUESTS = (
     "insert into request (id, digest, name, revision, generation)"
     " select * from unnest($1::bytea[], $2::bytea[], $3::text[], $4::bigint[], $5::bigint[])"
@@ -108,12 +89,50 @@ INSERT_QUARANTINE = (
     "insert into quarantine (name, kind, subject, revision, reason) values ($1, $2, $3, $4, $5)"
     " on conflict (name) do nothing"
 )
-# Moves the position only for the projector that moved it last, and tells whoever waits.
-MOVE_POSITION = (
-    "with moved as (update position set revision = $2 where revision = $1 returning revision)"
-    " select pg_notify($3, $4) from moved"
-)
+_MOVE = "update position set revision = $7 where revision = $6 returning revision"
+# Writes the requests ($1..$5), moves the position from $6 to $7 only for the projector that moved it last, and tells
+# whoever waits ($8: channel, $9: words).
+MOVE_POSITION = f"with requests as ({INSERT_REQUESTS}), moved as ({_MOVE}) select pg_notify($8, $9) from moved"
 HISTORY_COLUMNS = ("name", "sort", "revision", "recorded_at", "body")
+_NEWEST = "(name, sort, revision, body) select * from unnest(${}::text[], ${}::text[], ${}::bigint[], ${}::bytea[])"
+_FORMER = (
+    "(name, sort, revision, recorded_at, body)"
+    " select * from unnest(${}::text[], ${}::text[], ${}::bigint[], ${}::timestamptz[], ${}::bytea[])"
+)
+# ${}: names taken to be new. One that is not makes its revision null, which the table refuses with the whole batch.
+_REPLACE = (
+    "on conflict (name) do update set body = excluded.body,"
+    " revision = case when stored.name = any(${}::text[]) then null else excluded.revision end"
+)
+
+
+@lru_cache
+def upsert(kind: Kind) -> str:
+    """Newest states: names, sort keys, revisions, bodies, and which of the names are taken to be new."""
+    return f"insert into {quoted(kind.table)} as stored {_NEWEST.format(1, 2, 3, 4)} {_REPLACE.format(5)}"
+
+
+@lru_cache
+def write_few(kind: Kind) -> str:
+    """`upsert` and the history ($6..$10: names, sort keys, revisions, times, bodies) in one round trip."""
+    history = f"insert into {quoted(kind.table + '_history')} {_FORMER.format(6, 7, 8, 9, 10)}"
+    return f"with newest as ({upsert(kind)}) {history}"
+
+
+@lru_cache
+def write_at_once(kind: Kind) -> str:
+    """A whole batch of one kind in one statement: MOVE_POSITION ($1..$9), newest ($10..$14) and history ($15..$19).
+
+    Rows are written only where the position moved.
+    """
+    moved = "where exists (select 1 from moved)"
+    return (
+        f"with requests as ({INSERT_REQUESTS}), moved as ({_MOVE}),"
+        f" newest as (insert into {quoted(kind.table)} as stored"
+        f" {_NEWEST.format(10, 11, 12, 13)} {moved} {_REPLACE.format(14)}),"
+        f" history as (insert into {quoted(kind.table + '_history')} {_FORMER.format(15, 16, 17, 18, 19)} {moved})"
+        " select pg_notify($8, $9) from moved"
+    )
 
 
 @lru_cache

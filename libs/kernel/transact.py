@@ -10,9 +10,9 @@ from typing import Any
 from google.protobuf.message import DecodeError, Message
 
 from kernel.cause import Cause, fact_of
-from kernel.errors import Conflict, NotAllowedNow, Refusal, Unavailable
+from kernel.errors import Conflict, NotAllowedNow, Refusal
 from kernel.fold import UNREADABLE, Kind, etag_of, event_type
-from kernel.log import Entry, Log, SameId, Unsettled, WrongRevision
+from kernel.log import Entry, Log, SameId, WrongRevision
 from kernel.names import child
 from kernel.requests import Outcome, Requests, same
 from kernel.states import States
@@ -55,7 +55,7 @@ class Transact:
         if outcome := await self._requests.find(cause):
             return _answer(outcome)
         async with self._turn(kind, name):
-            if outcome := await self._requests.find(cause):
+            if outcome := self._requests.find_recent(cause):
                 return _answer(outcome)
             return await self._decide_on(kind, name, cause, decide, reads)
 
@@ -93,7 +93,7 @@ class Transact:
         if outcome := await self._requests.find(cause):
             return _answer(outcome)
         async with self._turn(kind, parent):
-            if outcome := await self._requests.find(cause):
+            if outcome := self._requests.find_recent(cause):
                 return _answer(outcome)
             return await self._create(kind, parent, cause, decide, reads)
 
@@ -142,10 +142,6 @@ class Transact:
             return None
         except SameId as stored:
             return self._mine([stored.entry], cause)
-        except Unsettled as error:
-            raise Unavailable(
-                "LOG_UNREACHABLE", f"{error}; repeat with the same request_id to learn the outcome"
-            ) from error
         self._requests.remember(fact, revision)
         after = self._states.advance(kind, state, fact, revision)
         return Decided(name, revision, after.generation, after, recorded=True)
@@ -154,8 +150,6 @@ class Transact:
         """The state with the log's newest facts, and the answer if one of them is this very request's."""
         try:
             state, entries = await self._states.refresh(kind, name, state)
-        except Unsettled as error:
-            raise Unavailable("LOG_UNREACHABLE", f"{error}; try again") from error
         except UNREADABLE as error:
             raise _quarantined(name, str(error)) from error
         return state, self._mine(entries, cause)

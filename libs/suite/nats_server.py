@@ -5,9 +5,10 @@ Accounts and rights are those of deploy/nats/nats.conf, the same file that conta
     user         account     may                                                       url
     registry     REGISTRY    append lifecycle.registry.>, read the whole log           url_for("registry")
     deployment   DEPLOYMENT  append lifecycle.deployment.>, read the whole log         url_for("deployment")
-    monitoring   MONITORING  append lifecycle.monitoring.>, read the log and TELEMETRY url_for("monitoring")
+    monitoring   MONITORING  append lifecycle.monitoring.>, read the whole log,        url_for("monitoring")
+                             publish telemetry.outcomes.>, read TELEMETRY
     archive      ARCHIVE     append lifecycle.archive.>, read the whole log            url_for("archive")
-    inference    INFERENCE   publish telemetry.>, nothing else                         url_for("inference")
+    inference    INFERENCE   publish telemetry.predictions.>, nothing else             url_for("inference")
     provision    LOG         everything: makes streams; no service runs under it       url_for("provision"), also `url`
 
 Services reach the JetStream API of the log's account under the prefix `LOG.API` instead of `$JS.API`
@@ -33,15 +34,16 @@ from suite.process import Process, StartError, end_leftover
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nats" / "nats.conf"
 API_PREFIX = "LOG.API"
 USERS = ("provision", "registry", "deployment", "monitoring", "archive", "inference")
-_READY = b"Server is ready"
+_READY = "Server is ready"
 _START_SECONDS = 60.0  # A large log killed in the midst of writing takes 17 s to recover.
 
 
 class NatsServer:
     """nats-server with JetStream in `folder`. Port and passwords stay the same over stop, kill and start."""
 
-    def __init__(self, folder: Path, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, folder: Path, *, host: str = "127.0.0.1", port: int = 0, log: Path | None = None) -> None:
         self.folder = folder.resolve()
+        self.log = log or self.folder / "nats.log"
         self.host = host
         self.port = port
         self.monitoring_port = 0
@@ -54,11 +56,14 @@ class NatsServer:
             await end_leftover(self._pid_file, str(self.folder))
             await self.start()
         except BaseException:
-            self._lock.release()
+            await self._close()
             raise
         return self
 
     async def __aexit__(self, *error: object) -> None:
+        await self._close()
+
+    async def _close(self) -> None:
         await self.stop()
         self._lock.release()
 
@@ -124,28 +129,20 @@ class NatsServer:
         return self.folder / "nats.pid"
 
     async def _start_on(self, port: int, monitoring_port: int) -> None:
-        log = self.folder / "nats.log"
-        already = log.stat().st_size if log.exists() else 0
         passwords = {f"MODELOG_NATS_PASSWORD_{user.upper()}": secret(self.password_file(user)) for user in USERS}
         program: list[str | Path] = [executable(), "-c", CONFIGURATION, "-a", self.host, "-p", str(port)]
         program += ["-m", str(monitoring_port), "-sd", self.folder / "store", "-P", self._pid_file]
         self._process = await Process.start(
-            "nats-server", program, log=log, environment=dict(os.environ) | passwords, death_signal=signal.SIGTERM
+            "nats-server", program, log=self.log, environment=dict(os.environ) | passwords, death_signal=signal.SIGTERM
         )
         deadline = asyncio.get_running_loop().time() + _START_SECONDS
-        while _READY not in _behind(log, already):
+        while _READY not in self._process.printed():
             if not self._process.running:
                 raise self._process.failed(f"ended with {self._process.exit_status} instead of starting")
             if asyncio.get_running_loop().time() > deadline:
                 await self._process.kill()
                 raise self._process.failed(f"was not ready after {_START_SECONDS} s")
             await asyncio.sleep(0.02)
-
-
-def _behind(log: Path, offset: int) -> bytes:
-    with log.open("rb") as file:
-        file.seek(offset)
-        return file.read()
 
 
 def executable() -> str:

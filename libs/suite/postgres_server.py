@@ -33,8 +33,9 @@ _BUSY_SECONDS = 10.0  # How long a killed server's children may hold its shared 
 class PostgresServer:
     """Postgres in `folder`. The url stays the same over stop, kill and start."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, log: Path | None = None) -> None:
         self.folder = folder.resolve()
+        self.log = log or self.folder / "postgres.log"
         self._data = self.folder / "data"
         self._sockets = self.folder / "run"
         self._short: str | None = None
@@ -99,8 +100,8 @@ class PostgresServer:
             await self._process.stop(signal.SIGINT, grace_seconds=30)
 
     async def kill(self) -> None:
-        """As a crash does it."""
-        await self.process.kill()
+        """As a crash does it, all of its processes at once: else one could answer its client after the kill."""
+        await self.process.kill_with_children()
 
     async def restart(self) -> None:
         await self.stop()
@@ -139,7 +140,7 @@ class PostgresServer:
         program: list[str | Path] = [_binary("postgres"), "-D", self._data, "-c", f"config_file={CONFIGURATION}"]
         program += ["-c", "listen_addresses=", "-c", f"unix_socket_directories={self._sockets}"]
         self._process = await Process.start(
-            "postgres", program, log=self.folder / "postgres.log", death_signal=signal.SIGINT, user=_UNPRIVILEGED
+            "postgres", program, log=self.log, death_signal=signal.SIGINT, user=_UNPRIVILEGED
         )
         deadline = asyncio.get_running_loop().time() + _START_SECONDS
         while not self._ready():

@@ -47,7 +47,7 @@ class MemoryLog:
     async def configuration(self) -> Mapping[str, Any]:
         return PINNED
 
-    async def follow(self, after: int) -> AsyncIterator[Sequence[Entry]]:
+    async def follow(self, after: int, *, linger_seconds: float = 0.0) -> AsyncIterator[Sequence[Entry]]:
         if after > len(self.entries):
             raise Hole(after + 1, len(self.entries))
         while True:

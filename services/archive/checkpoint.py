@@ -1,10 +1,10 @@
 """Checkpoints as signed notes (C2SP signed-note and tlog-checkpoint), Ed25519, signature type 0x01. Pure.
 
-    origin
-    size
-    base64(root)
-                                    <- empty line
-    — name base64(4 bytes of key hash + 64 bytes of signature)
+origin
+size
+base64(root)
+                                <- empty line
+— name base64(4 bytes of key hash + 64 bytes of signature)
 """
 
 import base64

@@ -54,8 +54,9 @@ def fold_right(parts: Sequence[bytes]) -> bytes:
     return result
 
 
-def root_span(size: int) -> Span:
-    return 0, size
+def spans_of(nodes: Iterable[Node]) -> list[Span]:
+    """The leaves under each of these nodes."""
+    return [(index << level, (index + 1) << level) for level, index in nodes]
 
 
 def inclusion_spans(index: int, size: int) -> list[Span]:

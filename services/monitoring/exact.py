@@ -59,7 +59,7 @@ def _group_squares(mantissa: Integers, groups: Integers) -> list[int]:
 
 
 def _added(groups: Integers, *parts: Integers) -> list[Floats]:
-    return [np.bincount(groups, weights=part.astype(np.float64)) for part in parts]
+    return [np.asarray(np.bincount(groups, weights=part), dtype=np.float64) for part in parts]
 
 
 def _scaled(sums: Iterable[int], low: int, step: int) -> Fraction:

@@ -16,7 +16,7 @@ Pair = tuple[str, str]
 def text_of(value: float | str) -> str:
     """One text for one value, so that the label "1" and the prediction 1.0 are equal; empty for a missing one."""
     if isinstance(value, str):
-        return value[:MOST_CHARACTERS]
+        return value[:MOST_CHARACTERS].replace("\0", "\ufffd")  # Postgres keeps no NUL.
     if math.isnan(value):
         return ""
     if value.is_integer() and abs(value) <= _EXACT_WHOLE:

@@ -7,6 +7,7 @@ computed again. Sizes: a column of numbers costs at most 2 KB for its edges and 
 """
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ MOST_CATEGORIES = 256
 MOST_CHARACTERS = 256
 _QUANTILES = 255  # Edges from the baseline; one more closes the greatest value off.
 
-Key = tuple[int, str]
+Key = tuple[types.ColumnRole, str]
 
 
 class Column(NamedTuple):
@@ -40,6 +41,11 @@ class Column(NamedTuple):
     @property
     def rows(self) -> int:
         return len(self.numbers) if self.strings is None else len(self.strings)
+
+    def part(self, start: int, stop: int) -> "Column":
+        """The rows from start to stop."""
+        strings = None if self.strings is None else self.strings[start:stop]
+        return Column(self.name, self.role, self.numbers[start:stop], strings)
 
 
 @dataclass(frozen=True)
@@ -88,10 +94,10 @@ def edges_of(numbers: Floats) -> Floats:
         return values
     ranks = -(-np.arange(_QUANTILES) * len(values) // (_QUANTILES - 1)) - 1
     edges: Floats = np.unique(values[np.maximum(ranks, 0)])
-    above = np.nextafter(edges[-1], np.inf)
-    if np.isfinite(above):
+    above = math.nextafter(edges[-1], math.inf)
+    if math.isfinite(above):
         return np.append(edges, above)
-    return edges if len(edges) > 1 else np.append(np.nextafter(edges[0], -np.inf), edges)
+    return edges if len(edges) > 1 else np.append(math.nextafter(edges[0], -math.inf), edges)
 
 
 def _frequent(strings: Sequence[str]) -> ColumnLayout:
@@ -103,33 +109,32 @@ def _frequent(strings: Sequence[str]) -> ColumnLayout:
 def count(columns: Iterable[Column], layout: Layout, rows: int) -> types.ProfileSet:
     """Profiles of `rows` rows. A column the layout has and the rows lack counts as missing.
 
-    Without a layout every column is profiled, but without edges or categories: moments only.
+    Without a layout (there is no baseline yet) every column is profiled by its missing and invalid values alone.
     """
     given = {one.key: one for one in columns}
     profiles = types.ProfileSet(rows=rows)
     for key in sorted(layout or given):
-        counted = layout.get(key) or ColumnLayout(None if _is_text(given[key]) else np.empty(0))
-        profiles.columns.append(_profile(key, given.get(key), counted, rows))
+        profiles.columns.append(_profile(key, given.get(key), layout.get(key), rows))
     return profiles
 
 
-def _is_text(column: Column) -> bool:
-    return column.strings is not None
-
-
-def _profile(key: Key, column: Column | None, layout: ColumnLayout, rows: int) -> types.Profile:
-    profile = types.Profile(role=types.ColumnRole(key[0]), name=key[1], rows=rows)
-    if layout.edges is None:
+def _profile(key: Key, column: Column | None, layout: ColumnLayout | None, rows: int) -> types.Profile:
+    profile = types.Profile(role=key[0], name=key[1], rows=rows)
+    if layout is None:
+        pass
+    elif layout.edges is None:
+        profile.categories.SetInParent()
         profile.categories.categories.extend(types.CategoryCount(value=one) for one in sorted(layout.categories))
     else:
         profile.numbers.edges.extend(layout.edges)
         profile.numbers.counts.extend([0] * (len(layout.edges) - 1))
+        profile.numbers.SetInParent()
     if column is None:
         profile.missing = rows
-    elif _is_text(column) is not (layout.edges is None):
-        profile.invalid = rows
+    elif layout is not None and (column.strings is None) is (layout.edges is None):
+        profile.invalid = rows  # Text where the baseline has numbers, or the other way round.
     elif column.strings is None:
-        _count_numbers(profile, column.numbers, layout.edges)
+        _count_numbers(profile, column.numbers, None if layout is None else layout.edges)
     else:
         _count_categories(profile, column.strings)
     return profile
@@ -137,8 +142,10 @@ def _profile(key: Key, column: Column | None, layout: ColumnLayout, rows: int) -
 
 def _count_numbers(profile: types.Profile, numbers: Floats, edges: Floats | None) -> None:
     profile.missing = int(np.isnan(numbers).sum())
+    profile.invalid = int(np.isinf(numbers).sum())
+    if edges is None:
+        return
     values = np.sort(numbers[np.isfinite(numbers)] + 0.0)  # Adding 0.0 makes one zero of the two.
-    profile.invalid = len(numbers) - profile.missing - len(values)
     into = profile.numbers
     into.count = len(values)
     if not len(values):
@@ -147,7 +154,7 @@ def _count_numbers(profile: types.Profile, numbers: Floats, edges: Floats | None
     total, squares = exact_sums(values)
     into.sum.CopyFrom(total)
     into.sum_of_squares.CopyFrom(squares)
-    if edges is None or not len(edges):
+    if not len(edges):
         return
     places = np.searchsorted(values, edges, side="left")
     places[-1] = np.searchsorted(values, edges[-1], side="right")
@@ -158,6 +165,8 @@ def _count_numbers(profile: types.Profile, numbers: Floats, edges: Floats | None
 def _count_categories(profile: types.Profile, strings: Sequence[str]) -> None:
     counts = Counter(strings)
     profile.missing = counts.pop("", 0)
+    if profile.WhichOneof("values") is None:
+        return
     into = profile.categories
     for one in into.categories:
         one.count = counts.pop(one.value, 0)
@@ -190,13 +199,13 @@ def merge(one: types.ProfileSet, other: types.ProfileSet) -> types.ProfileSet:
 
 def _merge_column(mine: types.Profile, other: types.Profile) -> None:
     if mine.WhichOneof("values") != other.WhichOneof("values"):
-        raise ValueError(f"{mine.name}: numbers do not merge with categories")
+        raise ValueError(f"{mine.name}: not counted in the same way")
     mine.rows += other.rows
     mine.missing += other.missing
     mine.invalid += other.invalid
     if mine.WhichOneof("values") == "categories":
         _merge_categories(mine.name, mine.categories, other.categories)
-    else:
+    elif mine.WhichOneof("values") == "numbers":
         _merge_numbers(mine.name, mine.numbers, other.numbers)
 
 

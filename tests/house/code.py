@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from tests.house.floors import SERVICES, Rule, is_pure
 from tests.house.tree import Module, texts
@@ -40,19 +41,26 @@ def sql_has_its_rooms(module: Module) -> Iterator[str]:
 
 
 def environment_only_in_settings(module: Module) -> Iterator[str]:
-    """The suite may hand its environment on to the processes it starts, but reads nothing from it."""
+    """Whoever starts processes may hand the environment on to them, but asks it for nothing by name."""
     if module.path.parts[0] == "tests" or module.path.name == "settings.py":
         return
-    read = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, (ast.Attribute, ast.Subscript))}
+    hands_on = module.package == "suite" or module.path.stem == "process"
+    asked = {id(node.value) for node in ast.walk(module.tree) if _asks_by_name(node)}
     for node in ast.walk(module.tree):
         match node:
-            case ast.Attribute(value=ast.Name(id="os"), attr="environ") if module.package == "suite":
-                if id(node) in read:
-                    yield f"{node.lineno}: the suite reads os.environ"
+            case ast.Attribute(value=ast.Name(id="os"), attr="environ") if hands_on and id(node) not in asked:
+                pass
             case ast.Attribute(value=ast.Name(id="os"), attr=name) if name in READS_ENVIRONMENT:
                 yield f"{node.lineno}: os.{name} outside settings"
             case ast.ImportFrom(module="os", names=names) if {alias.name for alias in names} & READS_ENVIRONMENT:
                 yield f"{node.lineno}: imports the environment outside settings"
+
+
+def _asks_by_name(node: ast.AST) -> TypeGuard[ast.Attribute | ast.Subscript]:
+    match node:
+        case ast.Attribute(attr="get" | "pop" | "setdefault") | ast.Subscript(slice=ast.Constant()):
+            return True
+    return False
 
 
 def pure_modules_read_no_clock(module: Module) -> Iterator[str]:

@@ -4,8 +4,9 @@ Every rule takes one file and yields sentences that start with the line. See "Th
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
-from tests.house.tree import Module, imports
+from tests.house.tree import Module, imports, modules
 
 Rule = Callable[[Module], Iterator[str]]
 
@@ -17,6 +18,8 @@ IMPURE = frozenset(
     "asyncio asyncpg contextvars grpc http logging nats opentelemetry os pathlib prometheus_client random secrets"
     " signal socket structlog subprocess tempfile threading time urllib uuid".split()
 )
+# Rooms of a service that stand above its domain.
+SHELL = frozenset("__main__ controllers drivers projections queries reactions servicer settings".split())
 RUNS_CODE_OF_OTHERS = frozenset("cloudpickle dill joblib marshal pickle shelve torch".split())
 SERVER_ONLY = frozenset(
     "asyncpg cel envoy kernel nats numpy onnx onnxruntime opentelemetry orjson prometheus_client protovalidate services"
@@ -66,7 +69,24 @@ def floors_hold(module: Module) -> Iterator[str]:
 
 
 def is_pure(module: Module) -> bool:
-    return module.is_domain or (module.package == "kernel" and module.path.stem in PURE_KERNEL)
+    """The pure part of the kernel, every domain, and whatever of its service a domain imports, however far."""
+    if module.package == "kernel":
+        return module.path.stem in PURE_KERNEL
+    return module.is_domain or (bool(module.service) and module.dotted in below_domains())
+
+
+@cache
+def below_domains() -> frozenset[str]:
+    """Modules of services that some domain needs, besides domains."""
+    known = {module.dotted: module for module in modules() if module.service}
+    found: set[str] = set()
+    waiting = [module for module in known.values() if module.is_domain]
+    while waiting:
+        for _, name in imports(waiting.pop()):
+            if name in known and name not in found and not known[name].path.name.startswith("__"):
+                found.add(name)
+                waiting.append(known[name])
+    return frozenset(found)
 
 
 def pure_modules_are_pure(module: Module) -> Iterator[str]:
@@ -74,12 +94,10 @@ def pure_modules_are_pure(module: Module) -> Iterator[str]:
         parts = name.split(".")
         if parts[0] in IMPURE:
             yield f"{line}: a pure module imports {name}"
-        elif parts[0] == "kernel" and len(parts) > 1 and parts[1] not in PURE_KERNEL:
-            yield f"{line}: a pure module imports {name}, which is not pure"
-        elif parts[0] == "services" and len(parts) > 2 and not parts[2].startswith("domain"):
-            yield f"{line}: a pure module imports {name}, which is not domain"
-        elif "_pb2_grpc" in name:
-            yield f"{line}: a pure module imports {name}"
+        in_kernel = parts[0] == "kernel" and len(parts) > 1 and parts[1] not in PURE_KERNEL
+        in_service = parts[0] == "services" and len(parts) > 2 and parts[2] in SHELL
+        if in_kernel or in_service or "_pb2_grpc" in name:
+            yield f"{line}: a pure module imports {name}, which stands above it"
 
 
 def client_needs_no_server(module: Module) -> Iterator[str]:

@@ -42,6 +42,7 @@ BROKEN = [
     (code.environment_only_in_settings, "libs/kernel/rpc.py", "import os\nx = os.getenv('A')"),
     (code.environment_only_in_settings, "libs/modelog/cli/main.py", "from os import environ"),
     (code.environment_only_in_settings, "libs/suite/process.py", "import os\nx = os.environ.get('A')"),
+    (code.environment_only_in_settings, "services/deployment/drivers/process.py", "import os\nx = os.environ['A']"),
     (code.pure_modules_read_no_clock, DOMAIN, "from datetime import datetime\nx = datetime.now()"),
     (code.pure_modules_read_no_clock, DOMAIN, "def f(stamp):\n    stamp.GetCurrentTime()"),
     (code.pure_modules_read_no_clock, DOMAIN, "x = open('y')"),
@@ -79,6 +80,12 @@ KEPT = [
     (code.environment_only_in_settings, "libs/kernel/settings.py", "import os\nx = os.environ"),
     (code.environment_only_in_settings, REGISTRY, "import os\nx = os.cpu_count()"),
     (code.environment_only_in_settings, "libs/suite/process.py", "import os\nx = dict(os.environ) | {'A': 'b'}"),
+    (code.environment_only_in_settings, "libs/suite/process.py", "import os\nx = [os.environ[n] for n in KEPT]"),
+    (
+        code.environment_only_in_settings,
+        "libs/suite/process.py",
+        "import os\nx = {k: v for k, v in os.environ.items()}",
+    ),
     (code.pure_modules_read_no_clock, REGISTRY, "from datetime import datetime, UTC\nx = datetime.now(UTC)"),
     (
         code.kernel_spells_no_service,

@@ -5,8 +5,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import protovalidate
 import pytest
 
+from modelog.type.v1.read_pb2 import ReadOptions
 from tests.house import protos
 from tests.house.floors import SERVICES
 from tests.house.image import GENERATOR, Image
@@ -48,3 +50,11 @@ def test_generated_code_is_fresh() -> None:
     command: list[str | Path] = [GENERATOR, ROOT / "protos" / "generate.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_declared_limits_are_enforced() -> None:
+    """protovalidate finds our rules: a second registration of buf/validate/validate.proto would hide them."""
+    protovalidate.validate(ReadOptions(at_least=7))
+    with pytest.raises(protovalidate.ValidationError) as caught:
+        protovalidate.validate(ReadOptions(at_least=-1))
+    assert [violation.proto.rule_id for violation in caught.value.violations] == ["int64.gte"]

@@ -23,7 +23,7 @@ HOSTS = tuple(
 )
 REGISTRY = re.compile("|".join(rf"\b{re.escape(host)}\b" for host in HOSTS))
 INDEX_OPTION = re.compile(r"--(extra-)?index-url[ =]|--registry[ =]|\bindex-url\s*=", re.IGNORECASE)
-MACHINE_PATH = re.compile(r"(?<![\w.$}*-])/(root|work|home|Users|opt/pypi)/[\w.]")
+MACHINE_PATH = re.compile(r"(?<![\w.$}*-])/(root|work|home|Users|opt)/[\w.]")
 CONFLICT = re.compile(r"(<<<<<<<|>>>>>>>) ")
 
 

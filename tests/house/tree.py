@@ -34,6 +34,12 @@ class Module:
         return self.path.parts[1] if self.path.parts[0] == "libs" else self.path.parts[0]
 
     @property
+    def dotted(self) -> str:
+        """The name it is imported by; a package's by the name of the package."""
+        parts = self.path.with_suffix("").parts[self.path.parts[0] == "libs" :]
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+    @property
     def is_domain(self) -> bool:
         return bool(self.service) and (self.path.name.startswith("domain") or "domain" in self.path.parts)
 

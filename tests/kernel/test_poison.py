@@ -111,6 +111,21 @@ async def test_poison_as_the_first_fact_and_on_no_resource_at_all_is_shown(world
     assert [row["name"] for row in rows] == [BAD, "lifecycle.registry.nobody"]
 
 
+async def test_a_resource_cannot_begin_twice(world: World) -> None:
+    for n in range(3):
+        world.happen(f"{GOOD}{n}", M.ToyMade(label="first"), 1)
+    projector = await world.fold()
+    cold = world.projector()  # One that has nothing in memory takes a first fact to be the first.
+    await cold.open()
+    world.happen(f"{GOOD}1", M.ToyMade(label="second"), 1)
+    world.happen(GOOD, M.ToyMade(label="other"), 1)
+    await cold.fold(world.log.entries[3:])
+    toy = await world.toy(f"{GOOD}1")
+    assert (toy.label, toy.generation, toy.quarantine.revision) == ("first", 1, 4)
+    assert (await world.toy(GOOD)).label == "other"
+    assert projector is not cold
+
+
 async def test_a_projection_that_chokes_on_one_fact_freezes_that_resource_only(world: World) -> None:
     async def project(connection: Any, facts: Sequence[Folded]) -> None:
         for one in facts:

@@ -35,11 +35,20 @@ def test_a_project_lives_inside_itself() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "", "projects", "projects/P", "projects/a/models", "projects/a/models/b/versions/0", "models/a/models/b/versions/1",
-        "projects/a/models/b/versions/01", "projects/a/models/b/versions/x", "projects/a/models/b.c/versions/1",
-        "projects/a/models/*/versions/1", "projects/a/models/b/versions/1/x/y", f"projects/{'a' * 64}/models/b/versions/1",
+        "",
+        "projects",
+        "projects/P",
+        "projects/a/models",
+        "models/a/models/b/versions/1",
+        "projects/a/models/b/versions/0",
+        "projects/a/models/b/versions/01",
+        "projects/a/models/b/versions/x",
+        "projects/a/models/b.c/versions/1",
+        "projects/a/models/*/versions/1",
+        "projects/a/models/b/versions/1/x/y",
+        f"projects/{'a' * 64}/models/b/versions/1",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(Invalid):
         Pattern("projects/*/models/*/versions/#").ids(name)

@@ -135,9 +135,12 @@ async def test_inference_sends_telemetry_and_monitoring_consumes_it(connect: Cal
     inference, monitoring = await connect("inference"), await connect("monitoring")
     ack = await inference.request("telemetry.predictions.risk.fraud", b"rows", timeout=2)
     assert json.loads(ack.data)["stream"] == "TELEMETRY"
-    name = "windows"
-    request = reader(name, "TELEMETRY", ack_policy="explicit", durable_name=name, inactive_threshold=0)
-    assert "error" not in await api(monitoring, f"CONSUMER.CREATE.TELEMETRY.{name}", request)
+    late = await monitoring.request("telemetry.outcomes.risk.fraud", b"labels", timeout=2)
+    assert json.loads(late.data)["stream"] == "TELEMETRY"
+    name, subjects = "windows", "telemetry.predictions.>"
+    more = {"ack_policy": "explicit", "durable_name": name, "inactive_threshold": 0, "filter_subject": subjects}
+    request = reader(name, "TELEMETRY", **more)
+    assert "error" not in await api(monitoring, f"CONSUMER.CREATE.TELEMETRY.{name}.{subjects}", request)
     inbox = await monitoring.subscribe(monitoring.new_inbox())
     await pull(monitoring, f"TELEMETRY.{name}", inbox.subject, batch=1)
     message = await inbox.next_msg(timeout=2)
@@ -168,6 +171,8 @@ async def test_no_service_may_change_the_stream(verb: str, prefix: str, connect:
     [
         ("registry", "lifecycle.deployment.p.endpoints.e"),
         ("registry", "telemetry.predictions.p.e"),
+        ("monitoring", "telemetry.predictions.p.e"),
+        ("inference", "telemetry.outcomes.p.e"),
         ("inference", "lifecycle.registry.p.models.m"),
         ("inference", f"{API_PREFIX}.STREAM.INFO.LIFECYCLE"),
         ("archive", f"{API_PREFIX}.STREAM.INFO.TELEMETRY"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import nats
 import pytest
 
+from kernel import pin
 from suite.folder import FolderInUse
 from suite.nats_server import USERS, NatsServer
 from suite.process import StartError
@@ -106,3 +107,9 @@ def test_drift_sees_what_was_never_pinned() -> None:
     ]
     assert drift(wanted, actual | {"deny_purge": False}) == ["deny_purge: False instead of True"]
     assert drift(pinned("lifecycle", replicas=3), actual) == ["num_replicas: 1 instead of 3"]
+
+
+def test_the_kernel_agrees_with_what_is_pinned() -> None:
+    """The kernel alarms on drift by a list of its own; the file that streams are made from must satisfy it."""
+    assert list(pin.drift(pinned("lifecycle"))) == []
+    assert list(pin.drift(pinned("telemetry"))) != []

@@ -28,6 +28,7 @@ class Bundle:
         except tarfile.TarError as error:
             report.found("FILE_UNREADABLE", f"the tar breaks off: {error}")
         self.manifest: dict[str, Any] = self.json("manifest.json")
+        self.size = 0
 
     def close(self) -> None:
         self._tar.close()
@@ -48,6 +49,26 @@ class Bundle:
             self._report.found("FILE_MISSING", f"{name} is missing", file=name)
             return b""
         return content
+
+    def text(self, name: str) -> str:
+        return self.read(name).decode(errors="replace")
+
+    def edges(self) -> dict[str, list[bytes]]:
+        """Hashes of what lies left and right of the exported facts; ValueError and its kin when they are damaged."""
+        edges = self.json("log/edges.json")
+        return {side: [bytes.fromhex(part) for part in edges[side]] for side in ("left", "right")}
+
+    def says_what_is_inside(self) -> bool:
+        """Takes the range and the size out of the manifest; reports when they make no sense."""
+        first, last, size = (self.manifest.get(key) for key in ("from_revision", "to_revision", "size"))
+        if not (
+            isinstance(first, int) and isinstance(last, int) and isinstance(size, int) and 1 <= first <= last <= size
+        ):
+            text = "the manifest does not say which revisions are inside"
+            self._report.found("FILE_UNREADABLE", text, file="manifest.json")
+            return False
+        self._report.from_revision, self._report.to_revision, self.size = first, last, size
+        return True
 
     def json(self, name: str) -> dict[str, Any]:
         try:
@@ -138,5 +159,3 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         value |= (data[at] & 127) << shift
         shift += 7
     return value, at + 1
-
-

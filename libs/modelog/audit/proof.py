@@ -20,7 +20,7 @@ def verify_fact(payload: bytes, proof: str, vkey: str) -> Report:
 
 
 def verify_leaf(leaf: bytes, proof: str, key: Key, report: Report, file: str = "") -> int:
-    """Checks one leaf hash against a proof, adds to the report and returns the revision it speaks of (0: unreadable)."""
+    """Checks one leaf hash against a proof, adds to the report and returns the revision it names (0: unreadable)."""
     try:
         index, path, note = _parse(proof)
     except ValueError as error:

@@ -45,9 +45,15 @@ def _verify(bundle: Bundle, key: Key, report: Report, seen: Sequence[str]) -> No
     entries = _entries(bundle, leaves, report)
     if signed:
         report.origin, report.size, report.root = signed.origin, signed.size, signed.root.hex()
-        _compare_heads(bundle, signed, [head for head in heads if head], leaves, entries, report)
+        if signed.size != bundle.size:
+            text = f"the checkpoint is of size {signed.size}, the bundle was made for {bundle.size}"
+            report.found("WRONG_CHECKPOINT", text, file="checkpoint")
+    _compare_heads(bundle, {head for head in (signed, *heads) if head}, leaves, entries, report)
     if entries != leaves:
         compare(leaves, entries, report.from_revision, report)
+    elif len(entries) != report.to_revision - report.from_revision + 1:
+        end = report.from_revision + len(entries)
+        report.found("LOG_CUT", f"the facts end before revision {end}, not at {report.to_revision}", revision=end)
     _proofs(bundle, entries, key, report)
 
 
@@ -83,31 +89,28 @@ def _entries(bundle: Bundle, leaves: Sequence[bytes], report: Report) -> list[by
 
 
 def _compare_heads(
-    bundle: Bundle,
-    signed: Checkpoint,
-    others: Sequence[Checkpoint],
-    leaves: Sequence[bytes],
-    entries: Sequence[bytes],
-    report: Report,
+    bundle: Bundle, heads: set[Checkpoint], leaves: Sequence[bytes], entries: Sequence[bytes], report: Report
 ) -> None:
-    if signed.size != bundle.size:
-        text = f"the checkpoint is of size {signed.size}, the bundle was made for {bundle.size}"
-        report.found("WRONG_CHECKPOINT", text, file="checkpoint")
-    heads = sorted({signed, *others}, key=lambda head: head.size)
-    roots = _roots(bundle, leaves, report.from_revision)
-    compared = [head for head in heads if head.size in roots]
-    for head in heads:
-        if head.size > max(roots, default=0):
-            text = f"a root over {head.size} facts was signed, here they end at {max(roots, default=0)}"
-            report.found("LOG_CUT", text, revision=max(roots, default=0) + 1)
-        elif head not in compared:
+    ordered = sorted(heads, key=lambda head: head.size)
+    sizes = {head.size for head in ordered}
+    try:
+        end, roots = _roots(bundle, leaves, sizes, report)
+    except (ValueError, TypeError, KeyError) as error:
+        report.found("FILE_UNREADABLE", f"what stands beside the facts does not fit: {error}", file="log/edges.json")
+        return
+    for head in ordered:
+        if head.size > end:
+            text = f"a root over {head.size} facts was signed, here they end at {end}"
+            report.found("LOG_CUT", text, revision=end + 1)
+        elif head.size not in roots:
             report.notes.append(f"the checkpoint of size {head.size} lies outside this range and was not compared")
+    compared = [head for head in ordered if head.size in roots]
     wrong = [head for head in compared if roots[head.size] != head.root]
     if not wrong:
         return
     if entries != leaves:
-        true = _roots(bundle, entries, report.from_revision)
-        if all(true.get(head.size) == head.root for head in compared):
+        _, told = _roots(bundle, entries, sizes, report)
+        if all(told.get(head.size) == head.root for head in compared):
             report.found("LEAVES_CHANGED", "the facts lead to the signed root, the list of their hashes does not")
             return
     agreed = max((head.size for head in compared if head.size < wrong[0].size), default=0)
@@ -116,18 +119,19 @@ def _compare_heads(
     report.found("WRONG_ROOT", text, revision=agreed + 1 if agreed else 0)
 
 
-def _roots(bundle: Bundle, hashes: Sequence[bytes], first: int) -> dict[int, bytes]:
-    """Roots of the tree at every size that these leaf hashes, and what stands beside them, tell; none if they do not fit."""
-    edges, tree, roots = bundle.json("log/edges.json"), Tree(), {}
-    try:
-        push_left(tree, [bytes.fromhex(part) for part in edges["left"]], first - 1)
-        roots[tree.size] = tree.root()
-        for part in hashes:
+def _roots(bundle: Bundle, hashes: Sequence[bytes], sizes: set[int], report: Report) -> tuple[int, dict[int, bytes]]:
+    """How far the tree goes, and its root at each of `sizes` that can be told from what is inside."""
+    edges, tree, roots = bundle.edges(), Tree(), {}
+    push_left(tree, edges["left"], report.from_revision - 1)
+    for part in (None, *hashes):
+        if part is not None:
             tree.push(part)
-            roots[tree.size] = b""
-    except (ValueError, TypeError, KeyError):
-        pass
-    return roots
+        if tree.size in sizes:
+            roots[tree.size] = tree.root()
+    if tree.size == report.to_revision:
+        push_right(tree, edges["right"], bundle.size)
+        roots[tree.size] = tree.root()
+    return tree.size, roots
 
 
 def _proofs(bundle: Bundle, entries: Sequence[bytes], key: Key, report: Report) -> None:

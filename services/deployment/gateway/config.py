@@ -12,6 +12,8 @@ _REQUEST_SECONDS = 30
 # Shorter than the replicas keep idle connections, so that Envoy never sends into one that is just being closed.
 _IDLE_SECONDS = 60
 _CONNECT_SECONDS = 1
+_MOST_RETRIES = 100
+_MOST_CONNECTIONS = 10_000
 _BUFFER_BYTES = 16 * 1024 * 1024
 # Upper bounds of the latency histogram in milliseconds: what an analysis can tell apart.
 LATENCY_BOUNDS_MS = (
@@ -47,7 +49,7 @@ def path_of(endpoint: str) -> str:
 
 
 def cluster_of(endpoint: str, version: str) -> str:
-    """`risk_fraud-eu_fraud_3`: ids have no underscore, so no two pairs share a name; nor a dot, so Envoy's statistics keep it."""
+    """`risk_fraud-eu_fraud_3`: ids have no underscore, so no pairs share a name; and no dot, where statistics cut."""
     _, project, _, id_ = endpoint.split("/")
     _, _, _, model, _, number = version.split("/")
     return f"{project}_{id_}_{model}_{number}"
@@ -89,7 +91,7 @@ def _route(route: Route) -> dict[str, Any]:
                         },
                     }
                 ],
-                "host_selection_retry_max_attempts": "3",
+                "host_selection_retry_max_attempts": "5",
             },
         },
     }
@@ -114,7 +116,9 @@ def cluster(name: str, folder: str) -> dict[str, Any]:
         "eds_cluster_config": {
             "eds_config": {"resource_api_version": "V3", "path_config_source": {"path": f"{folder}/{name}.json"}}
         },
-        "lb_policy": "LEAST_REQUEST",
+        # In turn, not to the least busy one: a replica that has just died is never busy, and retries would go to it.
+        "lb_policy": "ROUND_ROBIN",
+        "circuit_breakers": {"thresholds": [{"max_retries": _MOST_RETRIES}]},
         "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
         "ignore_health_on_host_removal": True,
         # Without this a cluster whose few replicas are unhealthy would be served by them all the same.
@@ -183,11 +187,22 @@ def bootstrap(*, folder: str, listen: str, admin: str) -> dict[str, Any]:
     return {
         "node": {"id": "modelog", "cluster": "modelog"},
         "admin": {"address": _socket(admin)},
-        # Statistics are brought up to date when somebody asks, so that an analysis never sees old ones.
-        "stats_flush_on_admin": True,
+        # Counters are exact at any moment; histograms are brought together this often.
+        "stats_flush_interval": "1s",
         "stats_config": {"histogram_bucket_settings": [{"match": {"suffix": "upstream_rq_time"}, "buckets": bounds}]},
+        "overload_manager": {"resource_monitors": [_most_connections()]},
         "static_resources": {"listeners": [listener]},
         "dynamic_resources": {"cds_config": _file(f"{folder}/clusters.json")},
+    }
+
+
+def _most_connections() -> dict[str, Any]:
+    return {
+        "name": "envoy.resource_monitors.global_downstream_max_connections",
+        "typed_config": {
+            "@type": f"{_TYPE}.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+            "max_active_downstream_connections": _MOST_CONNECTIONS,
+        },
     }
 
 

@@ -10,7 +10,7 @@ from services.deployment.gateway import config
 
 
 class Files:
-    """Configuration in one folder: bootstrap.json, routes.json (RDS), clusters.json (CDS), replicas/<cluster>.json (EDS)."""
+    """One folder: bootstrap.json, routes.json (RDS), clusters.json (CDS) and replicas/<cluster>.json (EDS)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()

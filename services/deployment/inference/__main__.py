@@ -6,18 +6,18 @@ reason stands in the answer file, for whoever started the replica.
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
 import nats
 import uvicorn
+from nats.aio.client import Client
 
+from services.deployment.drivers.lease import until_lost
 from services.deployment.inference.model import ArtifactRefused, ModelRefused, load
 from services.deployment.inference.order import Order, read
 from services.deployment.inference.server import Replica
@@ -29,14 +29,13 @@ _DRAIN_SECONDS = 10
 # Longer than the gateway keeps an idle connection, so that it is never the server who closes one under a request.
 _KEEP_ALIVE_SECONDS = 90
 _PUBLISH_SECONDS = 5.0
-_WATCHES_A_LEASE = 4
 
 
 def answer(order: Order, **values: object) -> None:
     """Tells the driver, atomically: it never reads half an answer."""
     path = Path(order.answer_file)
     beside = path.with_suffix(".new")
-    beside.write_text(json.dumps({"pid": os.getpid(), **values}))
+    beside.write_text(json.dumps(values))
     beside.replace(path)
 
 
@@ -85,22 +84,14 @@ async def serve(order: Order) -> int:
 
 
 async def watch_lease(order: Order, server: uvicorn.Server) -> None:
-    """Stops the server when nobody has touched the lease for its length, by this process's own clock."""
-    path, seen, since = Path(order.lease_file), 0, time.monotonic()
-    while not server.should_exit:
-        await asyncio.sleep(order.lease_seconds / _WATCHES_A_LEASE)
-        touched = 0
-        with suppress(OSError):
-            touched = path.stat().st_mtime_ns
-        if touched and touched != seen:
-            seen, since = touched, time.monotonic()
-        elif time.monotonic() - since > order.lease_seconds:
-            server.should_exit = True
+    """Stops the server when its keeper is gone."""
+    await until_lost(Path(order.lease_file), order.lease_seconds)
+    server.should_exit = True
 
 
 def publisher(order: Order) -> Callable[[str, bytes], Awaitable[None]]:
     """Publishes batches to JetStream over a connection made with the first one, so NATS may start later than we."""
-    connections: list[nats.NATS] = []
+    connections: list[Client] = []
 
     async def publish(batch_id: str, payload: bytes) -> None:
         if not connections:

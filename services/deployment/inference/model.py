@@ -78,9 +78,11 @@ class Model:
         """What the session takes, and the columns as (name, array of n) for telemetry. BadInput names what is wrong.
 
         tensors: arrays by name as the request sent them: one per column, of shape [n] or [n, 1], or one for all
-        columns, of shape [n, k] in the order of the signature, under any name.
+        columns, of shape [n, k] in the order of the signature, under any name. A single input takes any name as well.
         """
         names = [column.name for column in self.columns]
+        if len(tensors) == 1 and len(names) == 1 and not self._side_by_side:
+            tensors = dict(zip(names, tensors.values(), strict=True))
         if len(tensors) == 1 and (len(names) > 1 or next(iter(tensors)) not in names):
             (given,) = tensors.values()
             if given.ndim != 2 or given.shape[1] != len(names):

@@ -61,7 +61,7 @@ def _request_id(value: object) -> str:
 def _tensor(tensor: object) -> tuple[str, Any]:
     if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
         raise BadInput("each input is an object with name, shape, datatype and data")
-    name, shape, datatype = tensor["name"], tensor.get("shape"), tensor.get("datatype")
+    name, shape, datatype = tensor["name"], tensor.get("shape"), str(tensor.get("datatype"))
     if datatype not in _DTYPES:
         raise BadInput(f"input {name}: datatype {datatype!r} is none of {', '.join(_DTYPES)}")
     if not isinstance(shape, list) or not shape or not all(type(one) is int and one >= 0 for one in shape):

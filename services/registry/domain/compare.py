@@ -35,7 +35,15 @@ _COMPARED = (
     "record",
 )
 # Of an approval only who gave it is a difference between models; the rest is a history of its own.
-_LEFT_OUT = {"gates", "decide_time", "policy_revision", "content_revision", "transition", "record_time", "artifact_sha256"}
+_LEFT_OUT = {
+    "gates",
+    "decide_time",
+    "policy_revision",
+    "content_revision",
+    "transition",
+    "record_time",
+    "artifact_sha256",
+}
 
 Leaves = dict[str, Any]
 

@@ -20,11 +20,11 @@ from modelog.registry.v1.types_pb2 import (
     Review,
     ReviewKind,
     TransitionRequest,
-    TransitionState,
     TransitionRule,
+    TransitionState,
     Version,
 )
-from services.registry.domain.expressions import evaluate
+from services.registry.domain.expressions import BUDGET_STEPS, evaluate
 from services.registry.domain.lifecycle import LAST_PHASES, leads, stage_in
 from services.registry.domain.policy import rules_for
 from services.registry.domain.project import holds
@@ -122,9 +122,10 @@ def _documentation(version: Version, rules: Sequence[TransitionRule]) -> list[Ga
 def _expressions(version: Version, rules: Sequence[TransitionRule]) -> list[GateOutcome]:
     gates = [gate for rule in rules for gate in rule.gates]
     values = values_of(version) if gates else {}
-    outcomes = []
+    outcomes, budget_steps = [], BUDGET_STEPS
     for gate in gates:
-        result = evaluate(gate.expression, values)
+        result = evaluate(gate.expression, values, budget_steps)
+        budget_steps -= result.steps
         outcomes.append(_outcome(gate.name, GATE_KIND_EXPRESSION, gate.expression, result.reason, result.evidence))
     return outcomes
 

@@ -48,7 +48,9 @@ def step(lifecycle: Lifecycle, from_stage: str, to_stage: str) -> Stage:
     target = stage_in(lifecycle, to_stage)
     if target is None:
         known = ", ".join(stage.id for stage in lifecycle.stages)
-        raise invalid_field("to_stage", f"{to_stage!r} is no stage of the project's lifecycle: {known}", "UNKNOWN_STAGE")
+        raise invalid_field(
+            "to_stage", f"{to_stage!r} is no stage of the project's lifecycle: {known}", "UNKNOWN_STAGE"
+        )
     if target.phase in LAST_PHASES:
         raise NotAllowedNow("RETIRE_INSTEAD", f"{to_stage} is not reached by moving; retire the version instead")
     if not leads(lifecycle, from_stage, to_stage):

@@ -43,4 +43,6 @@ def _check_stages(rule: TransitionRule, lifecycle: Lifecycle, field: str) -> Non
     if target is not None and target.phase in LAST_PHASES:
         raise invalid_field(f"{field}.to_stage", "retiring and archiving are not moves that a rule governs", "NO_MOVE")
     if rule.from_stage and not leads(lifecycle, rule.from_stage, rule.to_stage):
-        raise invalid_field(field, f"{rule.from_stage} does not lead to {rule.to_stage}, so it would never apply", "NO_MOVE")
+        raise invalid_field(
+            field, f"{rule.from_stage} does not lead to {rule.to_stage}, so it would never apply", "NO_MOVE"
+        )

@@ -55,7 +55,7 @@ def values_of(version: Version) -> dict[str, Any]:
 
 
 def worst_fairness(version: Version) -> dict[str, float]:
-    """The worst value of each fairness metric over all evaluations and attributes, so that none can hide behind another."""
+    """The worst value of each fairness metric over all evaluations and attributes: none can hide behind another."""
     worst: dict[str, float] = {}
     for _, evaluation in sorted(version.evaluations.items()):
         for fairness in evaluation.fairness:

@@ -191,12 +191,7 @@ def evolve_version(version: Version, event: Message, envelope: Fact) -> None:
         case facts.TagRemoved():
             tags.fold_tag_removed(version, event)
         case facts.VersionDeprecated():
-            version.deprecation.CopyFrom(
-                Deprecation(successor=event.successor, message=event.message, deprecated_by=envelope.actor.id)
-            )
-            version.deprecation.deprecate_time.CopyFrom(envelope.recorded_at)
-            if event.HasField("sunset_time"):
-                version.deprecation.sunset_time.CopyFrom(event.sunset_time)
+            _fold_deprecated(version, event, envelope)
         case facts.VersionRetired():
             version.stage, version.phase = event.to_stage, PHASE_RETIRED
             requests.fold_void(version, "it was retired")
@@ -220,6 +215,14 @@ def _fold_registered(version: Version, event: facts.VersionRegistered, envelope:
     involved = [version.author, envelope.actor.id, *(one.id for one in envelope.on_behalf_of)]
     version.makers.extend(dict.fromkeys(involved))
     version.content_revision = envelope.generation
+
+
+def _fold_deprecated(version: Version, event: facts.VersionDeprecated, envelope: Fact) -> None:
+    deprecation = Deprecation(successor=event.successor, message=event.message, deprecated_by=envelope.actor.id)
+    deprecation.deprecate_time.CopyFrom(envelope.recorded_at)
+    if event.HasField("sunset_time"):
+        deprecation.sunset_time.CopyFrom(event.sunset_time)
+    version.deprecation.CopyFrom(deprecation)
 
 
 def _fold_content(version: Version, envelope: Fact, why: str) -> None:

@@ -52,6 +52,7 @@ class Trigger(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRIGGER_REPLICAS: _ClassVar[Trigger]
     TRIGGER_ARTIFACT: _ClassVar[Trigger]
     TRIGGER_REMOVED: _ClassVar[Trigger]
+    TRIGGER_RETIRED: _ClassVar[Trigger]
 ENDPOINT_STATE_UNSPECIFIED: EndpointState
 ENDPOINT_STATE_ACTIVE: EndpointState
 ENDPOINT_STATE_REMOVING: EndpointState
@@ -78,6 +79,7 @@ TRIGGER_ALERT: Trigger
 TRIGGER_REPLICAS: Trigger
 TRIGGER_ARTIFACT: Trigger
 TRIGGER_REMOVED: Trigger
+TRIGGER_RETIRED: Trigger
 
 class Environment(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "description", "driver", "driver_settings", "admitted_phases", "approvals_needed", "protected", "removed")
@@ -253,7 +255,7 @@ class AnalysisResult(_message.Message):
     def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., finding: _Optional[str] = ..., requests: _Optional[int] = ..., errors: _Optional[int] = ..., error_rate: _Optional[float] = ..., latency_quantile: _Optional[float] = ..., latency_ms: _Optional[float] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Rollout(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "version", "strategy", "environment", "previous_version", "previous_traffic", "restores", "artifact_sha256", "replicas", "requested_by", "approved_by", "state", "paused_from", "steps_passed", "moved_traffic", "inconclusive_windows", "last_result", "cause", "trigger", "rollback_requested_by", "window_start_time", "rollback_attempts")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "version", "strategy", "environment", "previous_version", "previous_traffic", "restores", "artifact_sha256", "replicas", "requested_by", "approved_by", "state", "step", "steps_passed", "moved_traffic", "inconclusive_windows", "last_result", "cause", "trigger", "rollback_requested_by", "window_start_time", "rollback_attempts", "ready_replicas", "unready_time")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -271,7 +273,7 @@ class Rollout(_message.Message):
     REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
     APPROVED_BY_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
-    PAUSED_FROM_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
     STEPS_PASSED_FIELD_NUMBER: _ClassVar[int]
     MOVED_TRAFFIC_FIELD_NUMBER: _ClassVar[int]
     INCONCLUSIVE_WINDOWS_FIELD_NUMBER: _ClassVar[int]
@@ -281,6 +283,8 @@ class Rollout(_message.Message):
     ROLLBACK_REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
     WINDOW_START_TIME_FIELD_NUMBER: _ClassVar[int]
     ROLLBACK_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    READY_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    UNREADY_TIME_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -298,7 +302,7 @@ class Rollout(_message.Message):
     requested_by: str
     approved_by: _containers.RepeatedScalarFieldContainer[str]
     state: RolloutState
-    paused_from: RolloutState
+    step: int
     steps_passed: int
     moved_traffic: bool
     inconclusive_windows: int
@@ -308,7 +312,9 @@ class Rollout(_message.Message):
     rollback_requested_by: str
     window_start_time: _timestamp_pb2.Timestamp
     rollback_attempts: int
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., version: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, _Mapping]] = ..., environment: _Optional[str] = ..., previous_version: _Optional[str] = ..., previous_traffic: _Optional[_Iterable[_Union[TrafficShare, _Mapping]]] = ..., restores: _Optional[str] = ..., artifact_sha256: _Optional[str] = ..., replicas: _Optional[int] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[RolloutState, str]] = ..., paused_from: _Optional[_Union[RolloutState, str]] = ..., steps_passed: _Optional[int] = ..., moved_traffic: bool = ..., inconclusive_windows: _Optional[int] = ..., last_result: _Optional[_Union[AnalysisResult, _Mapping]] = ..., cause: _Optional[str] = ..., trigger: _Optional[_Union[Trigger, str]] = ..., rollback_requested_by: _Optional[str] = ..., window_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rollback_attempts: _Optional[int] = ...) -> None: ...
+    ready_replicas: int
+    unready_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., version: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, _Mapping]] = ..., environment: _Optional[str] = ..., previous_version: _Optional[str] = ..., previous_traffic: _Optional[_Iterable[_Union[TrafficShare, _Mapping]]] = ..., restores: _Optional[str] = ..., artifact_sha256: _Optional[str] = ..., replicas: _Optional[int] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[RolloutState, str]] = ..., step: _Optional[int] = ..., steps_passed: _Optional[int] = ..., moved_traffic: bool = ..., inconclusive_windows: _Optional[int] = ..., last_result: _Optional[_Union[AnalysisResult, _Mapping]] = ..., cause: _Optional[str] = ..., trigger: _Optional[_Union[Trigger, str]] = ..., rollback_requested_by: _Optional[str] = ..., window_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rollback_attempts: _Optional[int] = ..., ready_replicas: _Optional[int] = ..., unready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ServingInterval(_message.Message):
     __slots__ = ("version", "endpoint", "environment", "percent", "from_time", "to_time", "from_revision", "to_revision", "rollout", "requested_by", "approved_by")

@@ -1,0 +1,36 @@
+"""Which fields of a kind a table shows, in this order, by dotted paths."""
+
+from collections.abc import Mapping, Sequence
+
+COLUMNS: Mapping[str, Sequence[str]] = {
+    "modelog.registry.v1.Project": ("name", "title", "roles", "revision", "update_time"),
+    "modelog.registry.v1.Model": ("name", "details.title", "details.task", "details.owners", "aliases", "retired"),
+    "modelog.registry.v1.Version": (
+        "name", "stage", "phase", "transition.state", "artifact.format", "framework", "author", "revision",
+        "create_time",
+    ),
+    "modelog.registry.v1.Review": ("kind", "decision", "reviewer", "review_time", "comment"),
+    "modelog.registry.v1.GateOutcome": ("name", "kind", "result", "condition", "reason"),
+    "modelog.deployment.v1.Environment": (
+        "name", "driver", "admitted_phases", "approvals_needed", "protected", "removed",
+    ),
+    "modelog.deployment.v1.Endpoint": ("name", "state", "traffic", "address", "environment"),
+    "modelog.deployment.v1.Rollout": (
+        "name", "state", "version", "previous_version", "steps_passed", "cause", "requested_by", "update_time",
+    ),
+    "modelog.deployment.v1.ServingInterval": (
+        "version", "endpoint", "percent", "from_time", "to_time", "rollout", "requested_by", "approved_by",
+    ),
+    "modelog.monitoring.v1.Monitor": ("name", "endpoint", "state", "checks", "windows", "alerts"),
+    "modelog.monitoring.v1.Alert": (
+        "name", "state", "severity", "check", "version", "statistic", "threshold", "create_time",
+    ),
+    "modelog.monitoring.v1.Retraining": ("name", "state", "version", "alert", "requested_by", "answered_by"),
+    "modelog.monitoring.v1.MetricPoint": (
+        "window", "version", "check", "column", "value", "threshold", "outcome", "rows", "end_time",
+    ),
+    "modelog.monitoring.v1.RejectedBatch": ("position", "batch_id", "rows", "reason", "reject_time"),
+    "modelog.archive.v1.Record": ("name", "version", "state", "fact_count", "size_bytes", "seal_time"),
+    "modelog.archive.v1.Hold": ("name", "state", "title", "authority", "resources", "placed_by"),
+    "modelog.archive.v1.Checkpoint": ("name", "head.size", "head.root_hash", "sign_time"),
+}  # fmt: skip

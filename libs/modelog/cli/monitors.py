@@ -1,0 +1,161 @@
+"""Monitors: what is watched, what it is compared with, what was seen; and outcomes that become known later."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import click
+
+from modelog.cli.state import Noun, State
+from modelog.cli.values import Pair
+from modelog.cli.verbs import arg, opt, verb
+
+# As people type them behind --check; everything else about a check is left at its default.
+_METHODS = {"psi": 1, "kolmogorov-smirnov": 2, "accuracy": 3, "missing-share": 4, "error-rate": 5, "volume": 6}
+_RETRAIN = 1
+_CSV = click.Path(exists=True, dir_okay=False, path_type=Path)
+_CHECKS = (
+    click.Option(
+        ["--check", "short_checks"],
+        type=Pair(click.FLOAT),
+        multiple=True,
+        help=f"METHOD=THRESHOLD with METHOD one of {', '.join(_METHODS)}.",
+    ),
+    click.Option(
+        ["--retrain"], type=click.Choice(list(_METHODS)), multiple=True, help="This check asks for retraining."
+    ),
+)
+
+
+def _checks(_state: State, request: Any, values: dict[str, Any]) -> None:
+    """Adds the checks given in short."""
+    for method, threshold in values["short_checks"]:
+        if method not in _METHODS:
+            raise click.UsageError(f"--check: {method!r} is none of {', '.join(_METHODS)}")
+        check = request.checks.add(id=method, method=_METHODS[method], threshold=threshold)
+        if method in values["retrain"]:
+            check.actions.append(_RETRAIN)
+    if not request.checks and "monitor_id" in values:
+        raise click.UsageError("say what to check: --check psi=0.2 or --checks @FILE")
+
+
+def _baseline(_state: State, request: Any, values: dict[str, Any]) -> None:
+    """Columns of a CSV file: numbers where every value is one, an empty field being a missing value."""
+    outputs = set(values["output"])
+    columns = _columns(values["file"])
+    if missing := outputs - set(columns):
+        raise click.UsageError(f"--output: {values['file']} has no column {', '.join(sorted(missing))}")
+    for name, texts in columns.items():
+        target = request.values.outputs if name in outputs else request.values.inputs
+        _fill(target.add(name=name), texts)
+    request.description = request.description or values["file"].name
+
+
+def _outcomes(_state: State, request: Any, values: dict[str, Any]) -> None:
+    columns = _columns(values["file"])
+    if values["id_column"] not in columns or len(columns) != 2:
+        raise click.UsageError(f"{values['file']} needs two columns: {values['id_column']} and the label")
+    request.prediction_ids.extend(columns.pop(values["id_column"]))
+    ((name, texts),) = columns.items()
+    _fill(request.labels, texts)
+    request.labels.name = name
+
+
+def _columns(path: Path) -> dict[str, list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file, strict=True)
+        columns: dict[str, list[str]] = {name: [] for name in reader.fieldnames or ()}
+        for row in reader:
+            if None in row or None in row.values():
+                raise click.UsageError(f"{path}: line {reader.line_num} has not one value a column")
+            for name, text in row.items():
+                columns[name].append(text)
+    return columns
+
+
+def _fill(column: Any, texts: list[str]) -> None:
+    try:
+        column.numbers.extend([float(text) if text else float("nan") for text in texts])
+    except ValueError:
+        column.strings.extend(texts)
+
+
+monitors = Noun(
+    "monitors",
+    help="What is watched on an endpoint, and what was seen.",
+    commands=[
+        verb("list", "monitoring.ListMonitors", "The monitors of a project.", arg("parent", "project")),
+        verb("get", "monitoring.GetMonitor", "One monitor, with where its checks stand.", arg("name", "monitor")),
+        verb(
+            "create",
+            "monitoring.CreateMonitor",
+            "Begin to watch an endpoint.",
+            arg("parent", "project"),
+            arg("monitor_id"),
+            arg("endpoint", "endpoint"),
+            opt("window.size_rows", "Rows in a window.", flag="--window-rows"),
+            opt("window.size_seconds", "Or its length by event time.", flag="--window-seconds"),
+            opt("checks", "A whole Check as JSON.", flag="--checks"),
+            opt("description", "What people call it."),
+            opt("prediction_column", "The output that labels are compared with."),
+            extra=_CHECKS,
+            prepare=_checks,
+        ),
+        verb("pause", "monitoring.PauseMonitor", "Stop evaluating windows.", arg("name", "monitor")),
+        verb("resume", "monitoring.ResumeMonitor", "Evaluate windows again.", arg("name", "monitor")),
+        verb(
+            "baseline",
+            "monitoring.CaptureBaseline",
+            "Compare windows with the columns of a CSV file from now on.",
+            arg("name", "monitor"),
+            opt("description", "What it is made from; the file's name when not given."),
+            extra=(
+                click.Argument(["file"], type=_CSV),
+                click.Option(["--output"], multiple=True, help="This column is an output of the model."),
+            ),
+            prepare=_baseline,
+        ),
+        verb(
+            "windows",
+            "monitoring.ListWindows",
+            "What each check said about each window, newest first.",
+            arg("parent", "monitor"),
+            opt("version", "Only of this version.", kind="version"),
+            opt("check", "Only of this check."),
+            opt("column", "Only of this column."),
+            opt("start_time", "Only windows that ended at or after this.", flag="--from"),
+            opt("end_time", "Only windows that ended before this.", flag="--to"),
+        ),
+        verb(
+            "reevaluate",
+            "monitoring.ReevaluateWindow",
+            "Compute a window again and compare it with what was recorded.",
+            arg("name", "monitor"),
+            arg("window"),
+        ),
+        verb(
+            "rejected",
+            "monitoring.ListRejectedBatches",
+            "Telemetry of an endpoint that could not be counted.",
+            arg("parent", "endpoint"),
+        ),
+    ],
+)
+
+outcomes = Noun(
+    "outcomes",
+    help="What turned out to be true of predictions.",
+    commands=[
+        verb(
+            "record",
+            "monitoring.RecordOutcomes",
+            "Tell the true values of earlier predictions from a CSV file of two columns.",
+            arg("endpoint", "endpoint"),
+            extra=(
+                click.Argument(["file"], type=_CSV),
+                click.Option(["--id-column"], default="prediction_id", show_default=True, help="Ids of predictions."),
+            ),
+            prepare=_outcomes,
+        ),
+    ],
+)

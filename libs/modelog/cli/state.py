@@ -1,0 +1,103 @@
+"""What the options before the command say, and the client they lead to."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from modelog.sdk import SyncClient
+
+# A person does not want to wait for the whole deadline to hear that nothing runs.
+_PATIENCE_SECONDS = 3.0
+
+
+@dataclass
+class State:
+    """One run of the command line."""
+
+    context: click.Context
+    as_json: bool = False
+    at: str = ""
+    actor: str = ""
+    timeout: float = 30.0
+    debug: bool = False
+    _client: "SyncClient | None" = None
+
+    def client(self) -> "SyncClient":
+        """The client of this run; its reads are as of `--at`."""
+        if self._client is None:
+            from modelog.sdk import connect_sync
+
+            client = connect_sync(
+                actor=self.actor,
+                deadline_seconds=self.timeout,
+                patience_seconds=min(_PATIENCE_SECONDS, self.timeout),
+            )
+            self._client = client.as_of(moment(self.at)) if self.at else client
+            self.context.call_on_close(self._client.close)
+        return self._client
+
+    def stub(self, method: str, request: Any) -> Any:
+        """The method `registry.GetVersion` and the like. UsageError for `--at` with what does not read the past."""
+        if self.at and "read" not in request.DESCRIPTOR.fields_by_name:
+            raise click.UsageError("--at is for reads of resources; this command does not take it")
+        service, _, name = method.partition(".")
+        return getattr(getattr(self.client(), service), name)
+
+    def call(self, method: str, request: Any) -> Any:
+        """The reply of such a method."""
+        return self.stub(method, request)(request)
+
+
+def state_of(ctx: click.Context) -> State:
+    """The state of the run that a command belongs to."""
+    state = ctx.find_object(State)
+    assert state is not None
+    return state
+
+
+def moment(text: str) -> int | datetime:
+    """A revision or a time; a time without zone is UTC."""
+    if text.isdecimal():
+        if int(text) < 1:
+            raise click.BadParameter("revisions begin with 1", param_hint="--at")
+        return int(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is neither a revision nor a time like 2026-05-01T12:00:00Z", param_hint="--at"
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def common_options() -> list[click.Parameter]:
+    """Options of the root that are also understood behind the command, where people tend to write them."""
+
+    def keep(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+        if value:
+            setattr(state_of(ctx), str(parameter.name), value)
+
+    return [
+        click.Option(["--json", "as_json"], is_flag=True, expose_value=False, callback=keep, help="Print JSON."),
+        click.Option(["--at"], hidden=True, expose_value=False, callback=keep),
+        click.Option(["--as", "actor"], hidden=True, expose_value=False, callback=keep),
+        click.Option(["--timeout"], type=float, hidden=True, expose_value=False, callback=keep),
+        click.Option(["--debug"], is_flag=True, hidden=True, expose_value=False, callback=keep),
+    ]
+
+
+class Command(click.Command):
+    """A command that takes the common options too."""
+
+    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        self.params += common_options()
+
+
+class Noun(click.Group):
+    """A noun with its verbs."""
+
+    command_class = Command

@@ -1,0 +1,77 @@
+"""The whole suite on this machine: in the foreground, or playing its demo."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from modelog.cli import render
+from modelog.cli.state import Command, state_of
+
+_FOLDER = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where everything is kept.",
+)
+
+
+@click.command("up", cls=Command)
+@_FOLDER
+@click.pass_context
+def up(ctx: click.Context, data_dir: Path | None) -> int:
+    """Run NATS, Postgres, Envoy and the four services here until Ctrl-C; data stays under .modelog/."""
+    try:
+        from suite.folder import FolderInUse
+        from suite.process import StartError
+        from suite.suite import Suite
+    except ImportError as error:
+        raise _missing("server,inference,embedded", error) from error
+    state = state_of(ctx)
+    try:
+        asyncio.run(_run(Suite(data_dir or Path(".modelog"), say=_say), as_json=state.as_json))
+    except (FolderInUse, StartError) as error:
+        raise click.ClickException(str(error)) from error
+    return 0
+
+
+@click.command("demo", cls=Command)
+@_FOLDER
+@click.pass_context
+def demo(ctx: click.Context, data_dir: Path | None) -> int:
+    """Play one model's whole life on a suite of its own, and audit it."""
+    try:
+        from suite import demo as played
+    except ImportError as error:
+        raise _missing("server,inference,embedded,demo", error) from error
+    status: int = played.main(data_dir or Path(".modelog") / "demo", state_of(ctx).as_json)
+    return status
+
+
+async def _run(suite: Any, *, as_json: bool) -> None:
+    """Until the first signal to stop."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(one, stopped.set)
+    async with suite:
+        if as_json:
+            render.print_json({"folder": str(suite.folder), "services": suite.addresses}, line=True)
+        else:
+            rows = [*suite.addresses.items(), ("nats", suite.nats.address), ("postgres", suite.postgres.url)]
+            render.table(["part", "address"], rows)
+            click.echo(f"data in {suite.folder}; Ctrl-C stops it", err=True)
+        await stopped.wait()
+        click.echo("stopping", err=True)
+
+
+def _say(name: str, what: str) -> None:
+    click.echo(f"{name}: {what}", err=True)
+
+
+def _missing(extras: str, error: ImportError) -> click.ClickException:
+    return click.ClickException(
+        f"this needs servers, which `pip install modelog` leaves out ({error.name or error} is missing): "
+        f"pip install 'modelog[{extras}]'"
+    )

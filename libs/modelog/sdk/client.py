@@ -1,0 +1,155 @@
+"""The asynchronous client: one typed stub for each service, on channels that share one session."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import grpc
+import grpc.aio
+
+from modelog.sdk import settings
+from modelog.sdk.channels import options
+from modelog.sdk.interceptors import async_interceptors
+from modelog.sdk.session import DEADLINE_SECONDS, AsOf, Session
+from modelog.sdk.subscription import Subscription
+
+if TYPE_CHECKING:
+    from modelog.archive.v1.archive_service_pb2_grpc import ArchiveServiceAsyncStub
+    from modelog.archive.v1.types_pb2 import FactFilter
+    from modelog.deployment.v1.deployment_service_pb2_grpc import DeploymentServiceAsyncStub
+    from modelog.monitoring.v1.monitoring_service_pb2_grpc import MonitoringServiceAsyncStub
+    from modelog.registry.v1.registry_service_pb2_grpc import RegistryServiceAsyncStub
+    from modelog.status.v1.status_service_pb2_grpc import StatusServiceAsyncStub
+
+
+class Client:
+    """Use it as `async with`. A service is looked for, and its code loaded, when it is first used."""
+
+    def __init__(
+        self,
+        session: Session,
+        addresses: settings.Addresses,
+        credentials: grpc.ChannelCredentials | None = None,
+        as_of: AsOf | None = None,
+    ) -> None:
+        self.session = session
+        self._addresses = addresses
+        self._credentials = credentials
+        self._as_of = as_of
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    async def __aenter__(self) -> "Client":
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends all calls and closes the channels."""
+        channels, self._channels = self._channels, {}
+        await asyncio.gather(*(channel.close() for channel in channels.values()))
+
+    @property
+    def revision(self) -> int:
+        """The newest revision this session has seen; its reads are at least as new."""
+        return self.session.newest
+
+    def as_of(self, moment: AsOf) -> "Client":
+        """A client whose reads answer as of a revision or a time (without zone: UTC). Close it like its parent."""
+        return Client(self.session, self._addresses, self._credentials, moment)
+
+    @cached_property
+    def registry(self) -> "RegistryServiceAsyncStub":
+        from modelog.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
+
+        return RegistryServiceStub(self._channel("registry"))
+
+    @cached_property
+    def deployment(self) -> "DeploymentServiceAsyncStub":
+        from modelog.deployment.v1.deployment_service_pb2_grpc import DeploymentServiceStub
+
+        return DeploymentServiceStub(self._channel("deployment"))
+
+    @cached_property
+    def monitoring(self) -> "MonitoringServiceAsyncStub":
+        from modelog.monitoring.v1.monitoring_service_pb2_grpc import MonitoringServiceStub
+
+        return MonitoringServiceStub(self._channel("monitoring"))
+
+    @cached_property
+    def archive(self) -> "ArchiveServiceAsyncStub":
+        from modelog.archive.v1.archive_service_pb2_grpc import ArchiveServiceStub
+
+        return ArchiveServiceStub(self._channel("archive"))
+
+    def status(self, service: str) -> "StatusServiceAsyncStub":
+        """How a service itself is doing, by its name: `client.status("registry").GetStatus(GetStatusRequest())`."""
+        from modelog.status.v1.status_service_pb2_grpc import StatusServiceStub
+
+        return StatusServiceStub(self._channel(service))
+
+    def subscribe(
+        self,
+        from_revision: int = 1,
+        filter: "FactFilter | None" = None,  # noqa: A002 - the name of the field.
+        *,
+        to_revision: int = 0,
+        follow: bool = True,
+        patience_seconds: float = float("inf"),
+    ) -> Subscription:
+        """Facts from a revision on, then live: see Subscription."""
+        return Subscription(
+            self.archive.ReadFacts,
+            from_revision=from_revision,
+            to_revision=to_revision,
+            filter=filter,
+            follow=follow,
+            patience_seconds=patience_seconds,
+        )
+
+    def _channel(self, service: str) -> grpc.aio.Channel:
+        if service not in self._channels:
+            address = self._addresses.of(service)
+            interceptors = async_interceptors(self.session, self._as_of)
+            if self._credentials is None:
+                channel = grpc.aio.insecure_channel(address, options(address), interceptors=interceptors)
+            else:
+                channel = grpc.aio.secure_channel(
+                    address, self._credentials, options(address), interceptors=interceptors
+                )
+            self._channels[service] = channel
+        return self._channels[service]
+
+
+def connect(
+    *,
+    registry: str = "",
+    deployment: str = "",
+    monitoring: str = "",
+    archive: str = "",
+    actor: str = "",
+    on_behalf_of: Sequence[str] = (),
+    correlation_id: str = "",
+    deadline_seconds: float = DEADLINE_SECONDS,
+    patience_seconds: float | None = None,
+    credentials: grpc.ChannelCredentials | None = None,
+) -> Client:
+    """A client; nothing is connected before the first call.
+
+    registry, deployment, monitoring, archive: `host:port`. What is not given comes from MODELOG_REGISTRY (and so on),
+    then MODELOG_ADDRESS (one address for all), then the nearest `.modelog/suite.json` from the current folder upwards.
+    actor: who calls, `users/ada`, as the development identity believes it; else MODELOG_ACTOR.
+    on_behalf_of: for whom, nearest first. correlation_id: ties the facts of all calls together.
+    deadline_seconds: of each call without a timeout of its own, with its repetitions. patience_seconds: how long a
+    service may stay unreachable within that, as long as the deadline when None. credentials: TLS; None is plaintext.
+    """
+    given = {"registry": registry, "deployment": deployment, "monitoring": monitoring, "archive": archive}
+    session = Session(
+        actor=settings.actor(actor),
+        on_behalf_of=tuple(on_behalf_of),
+        correlation_id=correlation_id,
+        deadline_seconds=deadline_seconds,
+        patience_seconds=deadline_seconds if patience_seconds is None else patience_seconds,
+    )
+    return Client(session, settings.Addresses(given), credentials)

@@ -1,0 +1,140 @@
+"""What happens around every call, once for all methods: fill in, send, repeat while unreachable, learn, or refuse."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import grpc
+import grpc.aio
+
+from modelog.sdk.errors import refused
+from modelog.sdk.session import AsOf, Attempts, Session
+
+
+class _UnaryAsync(grpc.aio.UnaryUnaryClientInterceptor):
+    def __init__(self, session: Session, as_of: AsOf | None) -> None:
+        self._session = session
+        self._as_of = as_of
+
+    async def intercept_unary_unary(
+        self, continuation: Callable[..., Any], client_call_details: grpc.aio.ClientCallDetails, request: Any
+    ) -> Any:
+        request = self._session.prepare(request, self._as_of)
+        attempts = Attempts(self._session, request, client_call_details.timeout)
+        metadata = grpc.aio.Metadata(*self._session.metadata(client_call_details.metadata))
+        while True:
+            call = await continuation(_details(client_call_details, attempts.remaining(), metadata), request)
+            try:
+                self._session.learn(await call)
+            except grpc.aio.AioRpcError as error:
+                refusal, pause = attempts.judge(error)
+                if not pause:
+                    raise refusal from error
+                await asyncio.sleep(pause)
+            else:
+                return call
+
+
+class _StreamAsync(grpc.aio.UnaryStreamClientInterceptor):
+    """Streams are sent once: whoever reads one knows where to go on (see `subscribe`)."""
+
+    def __init__(self, session: Session, as_of: AsOf | None) -> None:
+        self._session = session
+        self._as_of = as_of
+
+    async def intercept_unary_stream(
+        self, continuation: Callable[..., Any], client_call_details: grpc.aio.ClientCallDetails, request: Any
+    ) -> Any:
+        metadata = grpc.aio.Metadata(*self._session.metadata(client_call_details.metadata))
+        request = self._session.prepare(request, self._as_of)
+        details = _details(client_call_details, client_call_details.timeout, metadata)
+        return _replies(await continuation(details, request))
+
+
+def _details(
+    given: grpc.aio.ClientCallDetails, timeout: float | None, metadata: grpc.aio.Metadata
+) -> grpc.aio.ClientCallDetails:
+    return grpc.aio.ClientCallDetails(given.method, timeout, metadata, given.credentials, given.wait_for_ready)
+
+
+async def _replies(call: Any) -> AsyncIterator[Any]:
+    try:
+        async for reply in call:
+            yield reply
+    except grpc.aio.AioRpcError as error:
+        raise refused(error) from error
+
+
+def async_interceptors(session: Session, as_of: AsOf | None) -> Sequence[grpc.aio.ClientInterceptor]:
+    return [_UnaryAsync(session, as_of), _StreamAsync(session, as_of)]
+
+
+class _Details(NamedTuple):
+    """grpc reads these attributes; its own class for them is not public."""
+
+    method: str
+    timeout: float | None
+    metadata: Sequence[tuple[str, str | bytes]] | None
+    credentials: grpc.CallCredentials | None
+    wait_for_ready: bool | None
+    compression: Any
+
+
+class _Sync(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
+    def __init__(self, session: Session, as_of: AsOf | None) -> None:
+        self._session = session
+        self._as_of = as_of
+
+    def intercept_unary_unary(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
+        request = self._session.prepare(request, self._as_of)
+        attempts = Attempts(self._session, request, client_call_details.timeout)
+        while True:
+            call = continuation(self._details(client_call_details, attempts.remaining()), request)
+            try:
+                self._session.learn(call.result())
+            except grpc.RpcError as error:
+                refusal, pause = attempts.judge(error)
+                if not pause:
+                    raise refusal from error
+                time.sleep(pause)
+            else:
+                return call
+
+    def intercept_unary_stream(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
+        details = self._details(client_call_details, client_call_details.timeout)
+        return _Replies(continuation(details, self._session.prepare(request, self._as_of)))
+
+    def _details(self, given: Any, timeout: float | None) -> _Details:
+        return _Details(
+            given.method,
+            timeout,
+            self._session.metadata(given.metadata),
+            given.credentials,
+            given.wait_for_ready,
+            given.compression,
+        )
+
+
+class _Replies:
+    """A call's replies, with refusals in place of its errors; everything else is the call's own."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return next(self._call)
+        except grpc.RpcError as error:
+            raise refused(error) from error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+
+def sync_channel(channel: grpc.Channel, session: Session, as_of: AsOf | None) -> grpc.Channel:
+    """The channel with all of this around its calls."""
+    return grpc.intercept_channel(channel, _Sync(session, as_of))

@@ -1,0 +1,143 @@
+"""The blocking client: the same stubs and the same session, for scripts, notebooks and threads."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import grpc
+
+from modelog.sdk import settings
+from modelog.sdk.channels import options
+from modelog.sdk.interceptors import sync_channel
+from modelog.sdk.session import DEADLINE_SECONDS, AsOf, Session
+from modelog.sdk.sync_subscription import SyncSubscription
+
+if TYPE_CHECKING:
+    from modelog.archive.v1.archive_service_pb2_grpc import ArchiveServiceStub
+    from modelog.archive.v1.types_pb2 import FactFilter
+    from modelog.deployment.v1.deployment_service_pb2_grpc import DeploymentServiceStub
+    from modelog.monitoring.v1.monitoring_service_pb2_grpc import MonitoringServiceStub
+    from modelog.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
+    from modelog.status.v1.status_service_pb2_grpc import StatusServiceStub
+
+
+class SyncClient:
+    """Use it as `with`. A service is looked for, and its code loaded, when it is first used. Safe between threads."""
+
+    def __init__(
+        self,
+        session: Session,
+        addresses: settings.Addresses,
+        credentials: grpc.ChannelCredentials | None = None,
+        as_of: AsOf | None = None,
+    ) -> None:
+        self.session = session
+        self._addresses = addresses
+        self._credentials = credentials
+        self._as_of = as_of
+        self._channels: dict[str, grpc.Channel] = {}
+
+    def __enter__(self) -> "SyncClient":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends all calls and closes the channels."""
+        channels, self._channels = self._channels, {}
+        for channel in channels.values():
+            channel.close()
+
+    @property
+    def revision(self) -> int:
+        """The newest revision this session has seen; its reads are at least as new."""
+        return self.session.newest
+
+    def as_of(self, moment: AsOf) -> "SyncClient":
+        """A client whose reads answer as of a revision or a time (without zone: UTC). Close it like its parent."""
+        return SyncClient(self.session, self._addresses, self._credentials, moment)
+
+    @cached_property
+    def registry(self) -> "RegistryServiceStub":
+        from modelog.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
+
+        return RegistryServiceStub(self._channel("registry"))
+
+    @cached_property
+    def deployment(self) -> "DeploymentServiceStub":
+        from modelog.deployment.v1.deployment_service_pb2_grpc import DeploymentServiceStub
+
+        return DeploymentServiceStub(self._channel("deployment"))
+
+    @cached_property
+    def monitoring(self) -> "MonitoringServiceStub":
+        from modelog.monitoring.v1.monitoring_service_pb2_grpc import MonitoringServiceStub
+
+        return MonitoringServiceStub(self._channel("monitoring"))
+
+    @cached_property
+    def archive(self) -> "ArchiveServiceStub":
+        from modelog.archive.v1.archive_service_pb2_grpc import ArchiveServiceStub
+
+        return ArchiveServiceStub(self._channel("archive"))
+
+    def status(self, service: str) -> "StatusServiceStub":
+        """How a service itself is doing, by its name: `client.status("registry").GetStatus(GetStatusRequest())`."""
+        from modelog.status.v1.status_service_pb2_grpc import StatusServiceStub
+
+        return StatusServiceStub(self._channel(service))
+
+    def subscribe(
+        self,
+        from_revision: int = 1,
+        filter: "FactFilter | None" = None,  # noqa: A002 - the name of the field.
+        *,
+        to_revision: int = 0,
+        follow: bool = True,
+        patience_seconds: float = float("inf"),
+    ) -> SyncSubscription:
+        """Facts from a revision on, then live: see SyncSubscription."""
+        return SyncSubscription(
+            self.archive.ReadFacts,
+            from_revision=from_revision,
+            to_revision=to_revision,
+            filter=filter,
+            follow=follow,
+            patience_seconds=patience_seconds,
+        )
+
+    def _channel(self, service: str) -> grpc.Channel:
+        if service not in self._channels:
+            address = self._addresses.of(service)
+            if self._credentials is None:
+                channel = grpc.insecure_channel(address, options(address))
+            else:
+                channel = grpc.secure_channel(address, self._credentials, options(address))
+            self._channels[service] = sync_channel(channel, self.session, self._as_of)
+        return self._channels[service]
+
+
+def connect_sync(
+    *,
+    registry: str = "",
+    deployment: str = "",
+    monitoring: str = "",
+    archive: str = "",
+    actor: str = "",
+    on_behalf_of: Sequence[str] = (),
+    correlation_id: str = "",
+    deadline_seconds: float = DEADLINE_SECONDS,
+    patience_seconds: float | None = None,
+    credentials: grpc.ChannelCredentials | None = None,
+) -> SyncClient:
+    """A blocking client; the arguments are those of `connect`."""
+    given = {"registry": registry, "deployment": deployment, "monitoring": monitoring, "archive": archive}
+    session = Session(
+        actor=settings.actor(actor),
+        on_behalf_of=tuple(on_behalf_of),
+        correlation_id=correlation_id,
+        deadline_seconds=deadline_seconds,
+        patience_seconds=deadline_seconds if patience_seconds is None else patience_seconds,
+    )
+    return SyncClient(session, settings.Addresses(given), credentials)

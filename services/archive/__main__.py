@@ -1,0 +1,40 @@
+"""The archive service: `python -m services.archive`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.descriptor import ServiceDescriptor
+
+from kernel.rooms import Blueprint, Controller, Rooms
+from kernel.service import run
+from modelog.archive.v1 import archive_service_pb2
+from services.archive.domain import KINDS
+from services.archive.parts import Parts
+from services.archive.projections import raw
+from services.archive.reactions import reactions
+from services.archive.servicer import ArchiveServicer
+from services.archive.settings import Settings
+
+
+def doors(rooms: Rooms) -> Sequence[tuple[ServiceDescriptor, Any]]:
+    return [(archive_service_pb2.DESCRIPTOR.services_by_name["ArchiveService"], ArchiveServicer(rooms))]
+
+
+def controllers(rooms: Rooms) -> Sequence[Controller]:
+    return [Parts(rooms).notary.run]
+
+
+BLUEPRINT = Blueprint(
+    name="archive",
+    kinds=KINDS,
+    doors=doors,
+    settings=Settings,
+    raw=raw,
+    reactions=reactions,
+    controllers=controllers,
+    migrations=Path(__file__).parent / "migrations",
+)
+
+if __name__ == "__main__":
+    run(BLUEPRINT)

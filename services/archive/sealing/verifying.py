@@ -1,0 +1,106 @@
+"""Reads a sealed record again, every byte of it, and checks every proof inside."""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from services.archive.checkpoint import BadNote, Verifier
+from services.archive.merkle import leaf_hash, root_of_inclusion
+from services.archive.sealing.content import MANIFEST, fact_name, proof_name
+
+
+class Wrong(NamedTuple):
+    """One thing that is wrong: UPPER_SNAKE reason, path inside the record, a sentence."""
+
+    reason: str
+    path: str
+    message: str
+
+
+class Verified(NamedTuple):
+    file_count: int
+    proof_count: int
+    wrong: list[Wrong]
+
+
+def verify_record(folder: Path, manifest_sha256: str, verifiers: Sequence[Verifier]) -> Verified:
+    """Blocking. `manifest_sha256` comes from the log, which is what the record is measured by."""
+    wrong: list[Wrong] = []
+    manifest_bytes = _read(folder, MANIFEST, wrong)
+    if manifest_bytes is None:
+        return Verified(0, 0, wrong)
+    if hashlib.sha256(manifest_bytes).hexdigest() != manifest_sha256:
+        wrong.append(Wrong("MANIFEST_CHANGED", MANIFEST, "the manifest is not the one whose digest is in the log"))
+        return Verified(0, 0, wrong)
+    manifest = json.loads(manifest_bytes)
+    for name, entry in manifest["files"].items():
+        _compare(folder, name, entry, wrong)
+    known = {*manifest["files"], MANIFEST}
+    for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+        name = str(path.relative_to(folder))
+        if name not in known:
+            wrong.append(Wrong("FILE_UNEXPECTED", name, "the manifest does not know this file"))
+    proofs = _verify_proofs(folder, manifest, verifiers, wrong)
+    return Verified(len(manifest["files"]), proofs, wrong)
+
+
+def _compare(folder: Path, name: str, entry: Mapping[str, Any], wrong: list[Wrong]) -> None:
+    try:
+        with (folder / name).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        wrong.append(Wrong("FILE_MISSING", name, str(error)))
+        return
+    if digest != entry["sha256"]:
+        wrong.append(Wrong("FILE_CHANGED", name, f"its digest is {digest}, the manifest says {entry['sha256']}"))
+
+
+def _verify_proofs(folder: Path, manifest: Mapping[str, Any], verifiers: Sequence[Verifier], wrong: list[Wrong]) -> int:
+    note = _read(folder, "checkpoint", wrong)
+    head = _signed_root(note.decode(errors="replace"), verifiers) if note is not None else None
+    if head is None:
+        wrong.append(Wrong("CHECKPOINT_WRONG", "checkpoint", "no key of this log signed it"))
+        return 0
+    size, root = head
+    proofs = 0
+    for revision in manifest["fact_revisions"]:
+        payload = _read(folder, fact_name(revision), wrong)
+        proof = _read(folder, proof_name(revision), wrong)
+        if payload is None or proof is None:
+            continue
+        path = _path_in(proof.decode(errors="replace"))
+        proofs += 1
+        if path is None or root_of_inclusion(revision - 1, size, leaf_hash(payload), path) != root:
+            text = f"the fact of revision {revision} is not proven by it"
+            wrong.append(Wrong("PROOF_WRONG", proof_name(revision), text))
+    return proofs
+
+
+def _signed_root(note: str, verifiers: Sequence[Verifier]) -> tuple[int, bytes] | None:
+    for verifier in verifiers:
+        try:
+            head = verifier.open(note)
+        except BadNote:
+            continue
+        return head.size, head.root
+    return None
+
+
+def _path_in(proof: str) -> list[bytes] | None:
+    lines = proof.partition("\n\n")[0].split("\n")[2:]
+    try:
+        return [base64.b64decode(line, validate=True) for line in lines]
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _read(folder: Path, name: str, wrong: list[Wrong]) -> bytes | None:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        wrong.append(Wrong("FILE_MISSING", name, str(error)))
+        return None

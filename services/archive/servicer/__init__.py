@@ -1,0 +1,12 @@
+"""The door of the archive: request, verb or query, reply. One file for each thing asked about."""
+
+from services.archive.servicer.bundles import Bundles
+from services.archive.servicer.evidence import Evidence
+from services.archive.servicer.history import History
+from services.archive.servicer.holds import Holds
+from services.archive.servicer.records import Records
+from services.archive.servicer.stream import Stream
+
+
+class ArchiveServicer(Records, Holds, History, Stream, Evidence, Bundles):
+    """modelog.archive.v1.ArchiveService."""

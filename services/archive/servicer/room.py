@@ -1,0 +1,26 @@
+"""What every part of the door is made from."""
+
+from kernel.errors import invalid_field
+from kernel.rooms import Rooms
+from modelog.type.v1.read_pb2 import ReadOptions
+from services.archive.growth import Growth
+from services.archive.parts import Parts
+
+
+class Room:
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._parts = Parts(rooms)
+        self._transact = rooms.transact
+        self._resources = rooms.resources
+        self._copy = self._parts.copy
+        self._checkpoints = self._parts.checkpoints
+
+    def _growth(self) -> Growth:
+        return Growth(self._rooms.position)
+
+    async def _wait(self, read: ReadOptions) -> None:
+        """at_least, for reads where another field already says as of when."""
+        if read.WhichOneof("as_of"):
+            raise invalid_field("read", "as_of has no meaning here: sizes and revisions say it", "AS_OF_UNSUPPORTED")
+        await self._resources.wait(read.at_least)

@@ -1,0 +1,27 @@
+"""The archive's environment."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import kernel.settings
+
+
+@dataclass(frozen=True)
+class Settings(kernel.settings.Settings):
+    """data_dir holds the log's key and every signed checkpoint: it is no view and cannot be rebuilt. Back it up."""
+
+    # Name of the log in every checkpoint: one for a deployment of modelog, never changed, never used twice.
+    log_origin: str = "modelog.local/lifecycle"
+    # How long the notary gathers facts before it signs; it signs at once after 256.
+    sign_pause_seconds: float = 0.5
+    # Streams of facts open at once, and how long one may block before it is sent away.
+    max_readers: int = 200
+    reader_stall_seconds: float = 30.0
+
+    @property
+    def notary_dir(self) -> Path:
+        return Path(self.data_dir) / "notary"
+
+    @property
+    def records_dir(self) -> Path:
+        return Path(self.data_dir) / "records"

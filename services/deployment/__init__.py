@@ -1,0 +1,1 @@
+"""Turns approved versions into serving endpoints, and says what served where and when."""

@@ -1,0 +1,164 @@
+"""Endpoints: a stable address, and which versions answer there with which share."""
+
+from collections.abc import Sequence
+
+from google.protobuf.message import Message
+
+from kernel.errors import AlreadyExists, NotAllowedNow, NotFound, UnknownFact
+from modelog.deployment.v1 import events_pb2 as facts
+from modelog.deployment.v1.types_pb2 import (
+    ENDPOINT_STATE_ACTIVE,
+    ENDPOINT_STATE_REMOVED,
+    ENDPOINT_STATE_REMOVING,
+    Endpoint,
+    Environment,
+    Flag,
+    KnownVersion,
+    Rollout,
+    TrafficShare,
+)
+from modelog.log.v1.fact_pb2 import Fact
+from modelog.registry.v1.types_pb2 import Phase
+from services.deployment.domain.states import GOING_BACK, is_unfinished
+
+_ALL = 100
+
+
+def present(endpoint: Endpoint) -> None:
+    """Refuses an endpoint that does not exist, or is not there any more."""
+    if not endpoint.name:
+        raise NotFound("ENDPOINT_NOT_FOUND", "there is no such endpoint; create it first")
+    if endpoint.state != ENDPOINT_STATE_ACTIVE:
+        raise NotAllowedNow("ENDPOINT_REMOVED", f"{endpoint.name} is removed; names are not used again")
+
+
+def create(
+    endpoint: Endpoint, environment: Environment, *, description: str, address: str, replicas: int
+) -> facts.EndpointCreated:
+    if not environment.name:
+        raise NotFound("ENVIRONMENT_NOT_FOUND", "there is no such environment; define it first")
+    if environment.removed:
+        raise NotAllowedNow("ENVIRONMENT_REMOVED", f"{environment.name} was removed; use another environment")
+    if endpoint.name:
+        raise AlreadyExists("ENDPOINT_EXISTS", f"{endpoint.name} exists already, or existed: names are not used again")
+    return facts.EndpointCreated(
+        environment=environment.name, description=description, address=address, replicas=replicas or 1
+    )
+
+
+def move(endpoint: Endpoint, *, address: str) -> facts.EndpointAddressed | None:
+    """The gateway is elsewhere now."""
+    present(endpoint)
+    return None if endpoint.address == address else facts.EndpointAddressed(address=address)
+
+
+def shift(
+    endpoint: Endpoint, rollout: Rollout, version: KnownVersion, *, traffic: Sequence[TrafficShare]
+) -> facts.TrafficShifted | None:
+    """A new split for a rollout, whose version `version` is. Shares add up to 100, or there are none."""
+    present(endpoint)
+    if not is_unfinished(rollout.state):
+        raise NotAllowedNow("ROLLOUT_FINISHED", f"{rollout.name} is finished and moves no traffic")
+    if traffic and sum(share.percent for share in traffic) != _ALL:
+        raise ValueError("shares add up to 100")
+    unready = [share.version for share in traffic if share.ready_replicas < 1]
+    if unready:
+        raise NotAllowedNow("REPLICAS_NOT_READY", f"no replica answers ready yet: {', '.join(unready)}")
+    backwards = rollout.state in GOING_BACK
+    if version.retired and not backwards and rollout.version in {share.version for share in traffic}:
+        raise NotAllowedNow("VERSION_RETIRED", f"{version.name} has been retired and is never served again")
+    if _split(endpoint.traffic) == _split(traffic) and endpoint.rollout == rollout.name:
+        return None
+    return facts.TrafficShifted(
+        traffic=traffic,
+        rollout=rollout.name,
+        requested_by=rollout.rollback_requested_by if backwards else rollout.requested_by,
+        approved_by=rollout.approved_by,
+        environment=endpoint.environment,
+    )
+
+
+def start_removal(endpoint: Endpoint, newest: Rollout) -> facts.EndpointRemovalStarted | None:
+    """`newest`: the endpoint's newest rollout, empty when it has none."""
+    if not endpoint.name:
+        raise NotFound("ENDPOINT_NOT_FOUND", "there is no such endpoint")
+    if endpoint.state != ENDPOINT_STATE_ACTIVE:
+        return None
+    if is_unfinished(newest.state):
+        raise NotAllowedNow("ROLLOUT_UNFINISHED", f"{newest.name} is under way; roll it back or let it finish first")
+    return facts.EndpointRemovalStarted()
+
+
+def finish_removal(endpoint: Endpoint) -> facts.EndpointRemoved | None:
+    """Its route is down and its replicas are gone."""
+    if endpoint.state == ENDPOINT_STATE_REMOVED:
+        return None
+    if endpoint.state != ENDPOINT_STATE_REMOVING:
+        raise NotAllowedNow("ENDPOINT_NOT_REMOVING", f"nobody asked to remove {endpoint.name}")
+    return facts.EndpointRemoved(versions=[share.version for share in endpoint.traffic])
+
+
+def flag(endpoint: Endpoint, environment: Environment, version: KnownVersion) -> Message | None:
+    """Marks, or no longer marks, a version that serves although its phase is not admitted any more."""
+    if endpoint.state == ENDPOINT_STATE_REMOVED or version.name not in {one.version for one in endpoint.traffic}:
+        return None
+    flagged = {one.version for one in endpoint.flags}
+    if version.phase in environment.admitted_phases and not version.retired:
+        return facts.EndpointUnflagged(version=version.name) if version.name in flagged else None
+    if version.name in flagged:
+        return None
+    cause = (
+        f"{version.name} is in {version.stage} ({Phase.Name(version.phase)}), which {environment.name} does not admit; "
+        "roll out another version, or remove the endpoint"
+    )
+    return facts.EndpointFlagged(flag=Flag(version=version.name, phase=version.phase, cause=cause))
+
+
+def repair(endpoint: Endpoint, *, found: str) -> facts.EndpointRepaired:
+    """The platform differed from the facts and was put right."""
+    present(endpoint)
+    return facts.EndpointRepaired(repair=found)
+
+
+def _split(traffic: Sequence[TrafficShare]) -> dict[str, int]:
+    return {share.version: share.percent for share in traffic}
+
+
+def evolve_endpoint(endpoint: Endpoint, event: Message, envelope: Fact) -> None:
+    match event:
+        case facts.EndpointCreated():
+            endpoint.environment, endpoint.description = event.environment, event.description
+            endpoint.address, endpoint.replicas = event.address, event.replicas
+            endpoint.state = ENDPOINT_STATE_ACTIVE
+        case facts.EndpointAddressed():
+            endpoint.address = event.address
+        case facts.TrafficShifted():
+            _fold_traffic(endpoint, event, envelope)
+        case facts.EndpointFlagged():
+            endpoint.flags.append(event.flag)
+        case facts.EndpointUnflagged():
+            _keep_flags(endpoint, {one.version for one in endpoint.flags} - {event.version})
+        case facts.EndpointRepaired():
+            endpoint.last_repair = event.repair
+        case facts.EndpointRemovalStarted():
+            endpoint.state = ENDPOINT_STATE_REMOVING
+        case facts.EndpointRemoved():
+            endpoint.state = ENDPOINT_STATE_REMOVED
+            del endpoint.traffic[:]
+            del endpoint.flags[:]
+        case _:
+            raise UnknownFact(event)
+
+
+def _fold_traffic(endpoint: Endpoint, event: facts.TrafficShifted, envelope: Fact) -> None:
+    del endpoint.traffic[:]
+    endpoint.traffic.extend(event.traffic)
+    endpoint.rollout = event.rollout
+    endpoint.shift_time.CopyFrom(envelope.recorded_at)
+    _keep_flags(endpoint, {share.version for share in event.traffic})
+
+
+def _keep_flags(endpoint: Endpoint, versions: set[str]) -> None:
+    kept = [one for one in endpoint.flags if one.version in versions]
+    del endpoint.flags[:]
+    endpoint.flags.extend(kept)

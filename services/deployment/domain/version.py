@@ -1,0 +1,88 @@
+"""What deployment knows of registered versions, and whether one may be deployed."""
+
+from google.protobuf.message import Message
+
+from kernel.errors import NotAllowedNow, NotFound
+from modelog.deployment.v1.types_pb2 import Environment, KnownVersion
+from modelog.log.v1.fact_pb2 import Fact
+from modelog.registry.v1 import events_pb2 as registry
+from modelog.registry.v1.types_pb2 import PHASE_ARCHIVED, PHASE_RETIRED, Phase
+
+SERVED_FORMATS = ("onnx",)
+HEARD = (
+    registry.VersionRegistered,
+    registry.StageChanged,
+    registry.VersionDeprecated,
+    registry.VersionRetired,
+    registry.VersionArchived,
+)
+
+
+def evolve_known_version(version: KnownVersion, event: Message, _envelope: Fact) -> None:
+    match event:
+        case registry.VersionRegistered():
+            version.stage, version.phase = event.stage, event.phase
+            version.artifact.CopyFrom(event.artifact)
+            version.signature.CopyFrom(event.signature)
+        case registry.StageChanged():
+            version.stage, version.phase = event.to_stage, event.to_phase
+            version.approved_sha256 = event.artifact_sha256
+            version.approvers[:] = event.approvers
+            version.retired = event.to_phase in (PHASE_RETIRED, PHASE_ARCHIVED)
+        case registry.VersionDeprecated():
+            version.deprecated, version.successor = True, event.successor
+        case registry.VersionRetired():
+            version.retired, version.phase = True, PHASE_RETIRED
+            version.stage = event.to_stage
+        case registry.VersionArchived():
+            version.phase, version.stage = PHASE_ARCHIVED, event.to_stage
+
+
+def check_deployable(version: KnownVersion, environment: Environment, *, by: str, restoring: bool = False) -> None:
+    """Refuses a version that may not be deployed in an environment now. restoring: it served there before."""
+    _check_alive(version, restoring=restoring)
+    if not environment.name:
+        raise NotFound("ENVIRONMENT_NOT_FOUND", "there is no such environment; define it first")
+    if environment.removed:
+        raise NotAllowedNow("ENVIRONMENT_REMOVED", f"{environment.name} was removed; use another environment")
+    if version.phase not in environment.admitted_phases:
+        admitted = ", ".join(Phase.Name(phase) for phase in environment.admitted_phases)
+        raise NotAllowedNow(
+            "PHASE_NOT_ADMITTED",
+            f"{version.name} is in {version.stage} ({Phase.Name(version.phase)}); {environment.name} admits {admitted}",
+        )
+    if version.artifact.format.lower() not in SERVED_FORMATS:
+        raise NotAllowedNow(
+            "FORMAT_NOT_SERVED",
+            f"the artifact is {version.artifact.format!r}; only {', '.join(SERVED_FORMATS)} is served: export it",
+        )
+    _check_approved(version, environment, by=by)
+
+
+def _check_alive(version: KnownVersion, *, restoring: bool) -> None:
+    if not version.artifact.sha256:
+        raise NotFound("VERSION_NOT_FOUND", "there is no such version; register it first")
+    if version.retired:
+        raise NotAllowedNow("VERSION_RETIRED", f"{version.name} is retired and is never served again")
+    if version.deprecated and not restoring:
+        instead = f"; use {version.successor}" if version.successor else ""
+        raise NotAllowedNow("VERSION_DEPRECATED", f"{version.name} is deprecated{instead}")
+
+
+def _check_approved(version: KnownVersion, environment: Environment, *, by: str) -> None:
+    if version.approved_sha256 and version.approved_sha256 != version.artifact.sha256:
+        raise NotAllowedNow(
+            "ARTIFACT_NOT_APPROVED",
+            f"{version.approved_sha256} was approved, but the artifact is {version.artifact.sha256}",
+        )
+    if len(version.approvers) < environment.approvals_needed:
+        raise NotAllowedNow(
+            "APPROVALS_MISSING",
+            f"{environment.name} needs {environment.approvals_needed} approvals of the version's stage, "
+            f"but it has {len(version.approvers)}",
+        )
+    if environment.protected and by in version.approvers:
+        raise NotAllowedNow(
+            "APPROVER_MAY_NOT_DEPLOY",
+            f"{by} approved {version.name}; somebody else has to deploy it in {environment.name}",
+        )

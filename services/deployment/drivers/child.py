@@ -1,0 +1,86 @@
+"""Child processes that outlive the service, and are found again by the next one.
+
+A child is started holding a lock on a file, and the operating system gives the lock up when the child ends, however it
+ends. So whether it lives is known after any crash, pids that are used again deceive nobody, nothing is started twice.
+"""
+
+import fcntl
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TMPDIR")
+
+
+def lives(folder: Path) -> bool:
+    """Whether the child of this folder runs, whoever started it."""
+    try:
+        lock = os.open(folder / "lock", os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def start(
+    folder: Path, command: Sequence[str], *, prepare: Callable[[], None] | None = None
+) -> subprocess.Popen[bytes] | None:
+    """Starts the child of a folder; None when somebody else was quicker and it runs.
+
+    `prepare` writes what the child reads, once it is certain that no other child of this folder lives.
+
+    Its output goes to <folder>/log, that of the run before is kept as log.before. It gets no MODELOG_* variable, for
+    those may name secrets, and a session of its own, so that Ctrl-C in a terminal reaches only whoever keeps it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        (folder / "pid").unlink(missing_ok=True)
+        if prepare:
+            prepare()
+        with suppress(FileNotFoundError):
+            (folder / "log").replace(folder / "log.before")
+        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        with (folder / "log").open("wb") as log:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                pass_fds=(lock,),
+                start_new_session=True,
+            )
+        (folder / "pid").write_text(str(child.pid))
+        return child
+    except BlockingIOError:
+        return None
+    finally:
+        os.close(lock)
+
+
+def signal_child(folder: Path, number: int) -> bool:
+    """Sends a signal to the living child of a folder; whether there was one that could be reached."""
+    if not lives(folder):
+        return False
+    try:
+        os.kill(int((folder / "pid").read_text()), number)
+    except (OSError, ValueError):  # It has just ended; or its starter died before it could write the pid.
+        return False
+    return True
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replaces a file that only its owner may read, atomically."""
+    beside = path.with_name(path.name + ".new")
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    beside.replace(path)

@@ -1,0 +1,35 @@
+"""Facts of others that lead to facts here."""
+
+from functools import partial
+
+from kernel.reactor import Reaction, Reactions
+from kernel.rooms import Rooms
+from modelog.monitoring.v1 import events_pb2 as monitoring
+from modelog.registry.v1 import events_pb2 as registry
+from services.deployment import queries
+from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_VERSION, ROLLOUT, endpoint, rollout
+from services.deployment.rollouts import Rollouts
+
+
+def reactions(rooms: Rooms) -> Reactions:
+    """An alert may roll back; a version that leaves the phases its environment admits is flagged where it serves."""
+    rollouts = Rollouts(rooms)
+
+    async def alerted(reaction: Reaction) -> None:
+        alert = reaction.event
+        if not alert.endpoint:
+            return
+        newest = await rollouts.newest(alert.endpoint)
+        if not newest.name:
+            return
+        verb = partial(rollout.alert, version=alert.version, name=reaction.fact.resource, check=alert.check)
+        await rooms.transact(ROLLOUT, newest.name, reaction.cause("alert-rolls-back"), verb)
+
+    async def moved(reaction: Reaction) -> None:
+        version = reaction.fact.resource
+        for name in await queries.endpoints_serving(rooms.pool, version):
+            state = await rooms.resources.load(ENDPOINT, name)
+            reads = ((ENVIRONMENT, state.environment), (KNOWN_VERSION, version))
+            await rooms.transact(ENDPOINT, name, reaction.cause(f"flag/{name}"), endpoint.flag, reads=reads)
+
+    return {monitoring.AlertRaised: alerted, registry.StageChanged: moved, registry.VersionRetired: moved}

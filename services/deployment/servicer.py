@@ -1,0 +1,142 @@
+"""The door: request, verb, reply."""
+
+from collections.abc import Callable
+from functools import partial
+
+from google.protobuf.message import Message
+
+from kernel.cause import Cause
+from kernel.errors import invalid_field
+from kernel.names import Pattern, child, project_of
+from kernel.rooms import Rooms
+from kernel.rpc import Context
+from kernel.transact import Decided
+from modelog.deployment.v1 import deployment_service_pb2 as rpc
+from modelog.deployment.v1 import events_pb2 as facts
+from services.deployment import queries
+from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_VERSION, ROLLOUT, endpoint, environment, rollout
+from services.deployment.rollouts import Rollouts
+
+PROJECT = Pattern("projects/*")
+
+
+class DeploymentServicer:
+    """drivers: names of those this installation has. address_of: where an endpoint's requests go."""
+
+    def __init__(self, rooms: Rooms, *, drivers: frozenset[str], address_of: Callable[[str], str]) -> None:
+        self._transact = rooms.transact
+        self._resources = rooms.resources
+        self._pool = rooms.pool
+        self._rollouts = Rollouts(rooms)
+        self._drivers = drivers
+        self._address_of = address_of
+
+    async def DefineEnvironment(
+        self, request: rpc.DefineEnvironmentRequest, context: Context
+    ) -> rpc.DefineEnvironmentResponse:
+        PROJECT.ids(request.parent, "parent")
+        terms = facts.EnvironmentChanged(
+            description=request.description,
+            driver_settings=request.driver_settings,
+            admitted_phases=request.admitted_phases,
+            approvals_needed=request.approvals_needed,
+            protected=request.protected,
+        )
+        verb = partial(environment.define, driver=request.driver, terms=terms, drivers=self._drivers)
+        name = child(request.parent, "environments", request.environment_id)
+        decided = await self._transact(ENVIRONMENT, name, context.cause(), verb)
+        return rpc.DefineEnvironmentResponse(name=decided.name, revision=decided.revision)
+
+    async def GetEnvironment(self, request: rpc.GetEnvironmentRequest, context: Context) -> bytes:
+        return await self._resources.get(ENVIRONMENT, request.name, request.read)
+
+    async def ListEnvironments(self, request: rpc.ListEnvironmentsRequest, context: Context) -> bytes:
+        PROJECT.ids(request.parent, "parent")
+        return await self._resources.page(ENVIRONMENT, f"{request.parent}/environments/", request)
+
+    async def RemoveEnvironment(
+        self, request: rpc.RemoveEnvironmentRequest, context: Context
+    ) -> rpc.RemoveEnvironmentResponse:
+        ENVIRONMENT.pattern.ids(request.name)
+        await self._resources.catch_up()
+        endpoints = await queries.endpoints_in(self._pool, request.name)
+        verb = partial(environment.remove, endpoints=endpoints)
+        decided = await self._transact(ENVIRONMENT, request.name, context.cause(), verb)
+        return rpc.RemoveEnvironmentResponse(name=decided.name, revision=decided.revision)
+
+    async def CreateEndpoint(self, request: rpc.CreateEndpointRequest, context: Context) -> rpc.CreateEndpointResponse:
+        PROJECT.ids(request.parent, "parent")
+        name = child(request.parent, "endpoints", request.endpoint_id)
+        ENVIRONMENT.pattern.ids(request.environment, "environment")
+        _check_project(request.environment, request.parent, "environment")
+        ENDPOINT.pattern.ids(name, "endpoint_id")
+        address = self._address_of(name)
+        verb = partial(endpoint.create, description=request.description, address=address, replicas=request.replicas)
+        reads = ((ENVIRONMENT, request.environment),)
+        decided = await self._transact(ENDPOINT, name, context.cause(), verb, reads=reads)
+        return rpc.CreateEndpointResponse(name=decided.name, revision=decided.revision, address=address)
+
+    async def GetEndpoint(self, request: rpc.GetEndpointRequest, context: Context) -> bytes:
+        return await self._resources.get(ENDPOINT, request.name, request.read)
+
+    async def ListEndpoints(self, request: rpc.ListEndpointsRequest, context: Context) -> bytes:
+        PROJECT.ids(request.parent, "parent")
+        return await self._resources.page(ENDPOINT, f"{request.parent}/endpoints/", request)
+
+    async def RemoveEndpoint(self, request: rpc.RemoveEndpointRequest, context: Context) -> rpc.RemoveEndpointResponse:
+        ENDPOINT.pattern.ids(request.name)
+        decided = await self._rollouts.remove_endpoint(request.name, context.cause())
+        return rpc.RemoveEndpointResponse(name=decided.name, revision=decided.revision)
+
+    async def RequestRollout(self, request: rpc.RequestRolloutRequest, context: Context) -> rpc.RequestRolloutResponse:
+        ENDPOINT.pattern.ids(request.parent, "parent")
+        KNOWN_VERSION.pattern.ids(request.version, "version")
+        _check_project(request.version, request.parent, "version")
+        cause = context.cause()
+        decided = await self._rollouts.request(request.parent, request.version, request.strategy, cause)
+        return rpc.RequestRolloutResponse(name=decided.name, revision=decided.revision)
+
+    async def GetRollout(self, request: rpc.GetRolloutRequest, context: Context) -> bytes:
+        return await self._resources.get(ROLLOUT, request.name, request.read)
+
+    async def ListRollouts(self, request: rpc.ListRolloutsRequest, context: Context) -> bytes:
+        _check_endpoint_or_all(request.parent)
+        return await self._resources.page(ROLLOUT, f"{request.parent}/rollouts/", request)
+
+    async def PauseRollout(self, request: rpc.PauseRolloutRequest, context: Context) -> rpc.PauseRolloutResponse:
+        verb = partial(rollout.pause, cause=request.reason or "somebody asked for it")
+        decided = await self._on_rollout(request.name, context.cause(), verb)
+        return rpc.PauseRolloutResponse(name=decided.name, revision=decided.revision)
+
+    async def ResumeRollout(self, request: rpc.ResumeRolloutRequest, context: Context) -> rpc.ResumeRolloutResponse:
+        decided = await self._on_rollout(request.name, context.cause(), rollout.resume)
+        return rpc.ResumeRolloutResponse(name=decided.name, revision=decided.revision)
+
+    async def RollBack(self, request: rpc.RollBackRequest, context: Context) -> rpc.RollBackResponse:
+        ENDPOINT.pattern.ids(request.parent, "parent")
+        decided = await self._rollouts.roll_back(request.parent, context.cause())
+        return rpc.RollBackResponse(name=decided.name, revision=decided.revision)
+
+    async def ListServingIntervals(
+        self, request: rpc.ListServingIntervalsRequest, context: Context
+    ) -> rpc.ListServingIntervalsResponse:
+        PROJECT.ids(request.parent, "parent")
+        await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
+        return await queries.serving_intervals(self._pool, request)
+
+    async def _on_rollout(self, name: str, cause: Cause, verb: Callable[..., Message | None]) -> Decided:
+        ROLLOUT.pattern.ids(name)
+        return await self._transact(ROLLOUT, name, cause, verb)
+
+
+def _check_project(name: str, inside: str, field: str) -> None:
+    if project_of(name) != project_of(inside):
+        raise invalid_field(field, f"{name} belongs to another project than {inside}", "OTHER_PROJECT")
+
+
+def _check_endpoint_or_all(parent: str) -> None:
+    """`projects/risk/endpoints/-` stands for every endpoint of the project."""
+    if parent.endswith("/endpoints/-"):
+        PROJECT.ids(parent.removesuffix("/endpoints/-"), "parent")
+    else:
+        ENDPOINT.pattern.ids(parent, "parent")

@@ -1,0 +1,63 @@
+"""What a baseline may be: profiles that add up, under a digest."""
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+from kernel.errors import invalid_field
+from modelog.monitoring.v1 import types_pb2 as types
+
+
+def baseline_of(profiles: types.ProfileSet, *, digest: str, description: str) -> types.Baseline:
+    """What a monitor records of a baseline; Invalid naming the column that cannot be compared with."""
+    if not profiles.columns:
+        raise invalid_field("profiles", "there are no columns", "NO_COLUMNS")
+    seen: list[tuple[int, str]] = []
+    for index, profile in enumerate(profiles.columns):
+        key = (profile.role, profile.name)
+        wrong = _wrong(profile, profiles.rows)
+        if seen and key <= seen[-1]:
+            wrong = "columns ascend by role and name, each once"
+        if wrong:
+            raise invalid_field(f"profiles.columns[{index}]", f"{profile.name}: {wrong}", "PROFILE")
+        seen.append(key)
+    columns = [
+        types.BaselineColumn(name=one.name, role=one.role, categorical=one.WhichOneof("values") == "categories")
+        for one in profiles.columns
+    ]
+    return types.Baseline(digest=digest, rows=profiles.rows, description=description, columns=columns)
+
+
+def _wrong(profile: types.Profile, rows: int) -> str:
+    values = profile.rows - profile.missing - profile.invalid
+    if profile.role == types.COLUMN_ROLE_UNSPECIFIED or not profile.name or "\0" in profile.name:
+        return "a column needs a role and a name"
+    if profile.rows != rows:
+        return f"{profile.rows} rows where the others have {rows}"
+    if values <= 0:
+        return "nothing but missing values"
+    if profile.WhichOneof("values") == "categories":
+        return _wrong_categories(profile.categories, values)
+    return _wrong_numbers(profile.numbers, values)
+
+
+def _wrong_numbers(numbers: types.NumberProfile, values: int) -> str:
+    if len(numbers.edges) < 2 or len(numbers.counts) != len(numbers.edges) - 1:
+        return "numbers need edges, and one count between each two"
+    if not _ascends(numbers.edges):
+        return "edges ascend"
+    if numbers.below + numbers.above + sum(numbers.counts) != values or numbers.count != values:
+        return f"the counts do not add up to {values} values"
+    return ""
+
+
+def _wrong_categories(categories: types.CategoryProfile, values: int) -> str:
+    if not _ascends(one.value for one in categories.categories):
+        return "categories ascend by code point, each once"
+    if sum(one.count for one in categories.categories) + categories.other + categories.unseen != values:
+        return f"the counts do not add up to {values} values"
+    return ""
+
+
+def _ascends(values: Iterable[Any]) -> bool:
+    return all(one < other for one, other in itertools.pairwise(values))

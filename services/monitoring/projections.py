@@ -1,0 +1,88 @@
+"""Views that are not resources: who looks at which endpoint, open retrainings, evaluated windows, metric series."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC
+from typing import Any
+
+from kernel.folding import Folded
+from modelog.monitoring.v1 import events_pb2 as facts
+from modelog.monitoring.v1 import types_pb2 as types
+
+
+async def project(connection: Any, folded: Sequence[Folded]) -> None:
+    for one in folded:
+        match one.event:
+            case facts.MonitorCreated():
+                await connection.execute(
+                    "insert into watched (endpoint, monitor) values ($1, $2)", one.event.endpoint, one.fact.resource
+                )
+            case facts.WindowEvaluated():
+                await _window(connection, one, one.event)
+            case facts.RetrainingRequested():
+                name = one.fact.resource
+                monitor = name.rpartition("/retrainings/")[0]
+                await connection.execute(
+                    "insert into open_retraining (retraining, monitor) values ($1, $2)", name, monitor
+                )
+            case facts.RetrainingAnswered() | facts.RetrainingAbandoned():
+                await connection.execute("delete from open_retraining where retraining = $1", one.fact.resource)
+
+
+async def _window(connection: Any, one: Folded, fact: facts.WindowEvaluated) -> None:
+    window = fact.window
+    recorded_at = one.fact.recorded_at.ToDatetime(tzinfo=UTC)
+    await connection.execute(
+        "insert into evaluated (monitor, number, revision, recorded_at, body) values ($1, $2, $3, $4, $5)",
+        one.fact.resource,
+        window.number,
+        one.revision,
+        recorded_at,
+        fact.SerializeToString(deterministic=True),
+    )
+    await connection.executemany(
+        "insert into metric_point (monitor, number, place, revision, recorded_at, start_time, end_time, version,"
+        " check_id, column_name, body) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        [
+            (
+                one.fact.resource,
+                window.number,
+                place,
+                one.revision,
+                recorded_at,
+                window.start_time.ToDatetime(tzinfo=UTC),
+                window.end_time.ToDatetime(tzinfo=UTC),
+                window.version,
+                point.check,
+                point.column,
+                point.SerializeToString(deterministic=True),
+            )
+            for place, point in enumerate(points(fact, one.revision), start=1)
+        ],
+    )
+
+
+def points(fact: facts.WindowEvaluated, revision: int) -> Iterator[types.MetricPoint]:
+    """The values of the metric series in one window: one for each column, or one for a check without columns."""
+    window = fact.window
+    for result in fact.results:
+        check = result.check
+        point = types.MetricPoint(
+            window=window.number,
+            start_time=window.start_time,
+            end_time=window.end_time,
+            version=window.version,
+            check=check.id,
+            method=check.method,
+            threshold=check.threshold,
+            revision=revision,
+        )
+        for column in result.columns:
+            point.column, point.value = column.column, column.statistic
+            point.outcome, point.rows = column.outcome, column.rows
+            point.ClearField("p_value")
+            if column.HasField("p_value"):
+                point.p_value = column.p_value
+            yield point
+        if not result.columns:
+            point.value, point.outcome, point.rows = result.statistic, result.outcome, result.rows
+            yield point

@@ -1,0 +1,103 @@
+"""SQL over the views beyond single resources."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from kernel.errors import NotFound, Unavailable, invalid_field
+from kernel.postgres import Pool
+from modelog.monitoring.v1 import events_pb2 as facts
+from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
+from modelog.monitoring.v1 import types_pb2 as types
+
+_PAGE_SIZE = 50
+
+
+async def _fetch(pool: Pool, sql: str, *arguments: Any) -> Sequence[asyncpg.Record]:
+    try:
+        return await pool.fetch(sql, *arguments)
+    except OSError as error:
+        raise Unavailable("VIEWS_UNREACHABLE", f"the views cannot be read now, try again: {error}") from error
+
+
+async def monitors_of_endpoints(pool: Pool, endpoints: Sequence[str]) -> list[types.Monitor]:
+    rows = await _fetch(
+        pool,
+        "select body from watched join monitor on monitor.name = watched.monitor"
+        " where endpoint = any($1::text[]) order by monitor.name",
+        endpoints,
+    )
+    return [types.Monitor.FromString(row["body"]) for row in rows]
+
+
+async def monitors(pool: Pool) -> list[str]:
+    """Names of all monitors."""
+    return [row[0] for row in await _fetch(pool, "select monitor from watched order by monitor")]
+
+
+async def open_retraining(pool: Pool, monitor: str) -> str:
+    """The monitor's retraining that is neither answered nor given up; empty when there is none."""
+    rows = await _fetch(pool, "select retraining from open_retraining where monitor = $1 limit 1", monitor)
+    return rows[0][0] if rows else ""
+
+
+async def evaluated_window(
+    pool: Pool, monitor: str, number: int, as_of: tuple[int, datetime]
+) -> tuple[int, facts.WindowEvaluated]:
+    """Revision and fact of a window; NotFound."""
+    rows = await _fetch(
+        pool,
+        "select revision, body from evaluated where monitor = $1 and number = $2"
+        " and revision <= $3 and recorded_at <= $4",
+        monitor,
+        number,
+        *as_of,
+    )
+    if not rows:
+        raise NotFound("WINDOW_NOT_FOUND", f"{monitor} has evaluated no window {number}")
+    return rows[0]["revision"], facts.WindowEvaluated.FromString(rows[0]["body"])
+
+
+async def metric_points(
+    pool: Pool, request: rpc.ListWindowsRequest, as_of: tuple[int, datetime]
+) -> rpc.ListWindowsResponse:
+    """One page, newest window first."""
+    size = request.page_size or _PAGE_SIZE
+    number, place = _opened(request.page_token) if request.page_token else (1 << 62, 0)
+    rows = await _fetch(
+        pool,
+        "select number, place, body from metric_point"
+        " where monitor = $1 and (number < $2 or number = $2 and place > $3) and revision <= $4 and recorded_at <= $5"
+        " and ($6 = '' or version = $6) and ($7 = '' or check_id = $7) and ($8 = '' or column_name = $8)"
+        " and end_time >= $9 and end_time < $10 order by number desc, place limit $11",
+        request.parent,
+        number,
+        place,
+        *as_of,
+        request.version,
+        request.check,
+        request.column,
+        request.start_time.ToDatetime(tzinfo=UTC),
+        request.end_time.ToDatetime(tzinfo=UTC) if request.HasField("end_time") else datetime.max.replace(tzinfo=UTC),
+        size + 1,
+    )
+    points = [types.MetricPoint.FromString(row["body"]) for row in rows[:size]]
+    last = rows[size - 1] if len(rows) > size else None
+    token = _sealed(last["number"], last["place"]) if last is not None else ""
+    return rpc.ListWindowsResponse(points=points, next_page_token=token)
+
+
+def _sealed(number: int, place: int) -> str:
+    return base64.urlsafe_b64encode(f"{number}.{place}".encode()).decode()
+
+
+def _opened(token: str) -> tuple[int, int]:
+    try:
+        number, _, place = base64.urlsafe_b64decode(token).decode("ascii").partition(".")
+        return int(number), int(place)
+    except (binascii.Error, ValueError) as error:
+        raise invalid_field("page_token", "take it unchanged from the last reply", "PAGE_TOKEN") from error

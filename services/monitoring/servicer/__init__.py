@@ -1,0 +1,12 @@
+"""The door of monitoring: request, verb, reply. One file for each resource, as in the domain."""
+
+from services.monitoring.servicer.alerts import Alerts
+from services.monitoring.servicer.baselines import Baselines
+from services.monitoring.servicer.monitors import Monitors
+from services.monitoring.servicer.retrainings import Retrainings
+from services.monitoring.servicer.telemetry import Telemetry
+from services.monitoring.servicer.windows import Windows
+
+
+class MonitoringServicer(Monitors, Baselines, Windows, Telemetry, Alerts, Retrainings):
+    """modelog.monitoring.v1.MonitoringService."""

@@ -1,0 +1,207 @@
+"""What arrives on TELEMETRY, read and checked: predictions, outcomes, or a reason why neither. Pure."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from kernel.errors import Invalid
+from kernel.names import Pattern
+from modelog.monitoring.v1 import telemetry_pb2 as telemetry
+from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.performance import text_of
+from services.monitoring.profile import Column
+
+_ENDPOINT = Pattern("projects/*/endpoints/*")
+_VERSION = Pattern("projects/*/models/*/versions/#")
+_MOST_ROWS = 1_000_000
+_MOST_COLUMNS = 512
+_MOST_ID = 128
+_MOST_NAME = 128
+_EARLIEST = 0
+_LATEST = 7_258_118_400_000_000  # 2200-01-01 in microseconds: a later time is a mistake in units.
+
+
+class Predictions(NamedTuple):
+    """Rows that one version answered. Times in microseconds; ids is empty when rows cannot be joined with labels."""
+
+    batch_id: str
+    endpoint: str
+    version: str
+    start: int
+    end: int
+    rows: int
+    ids: Sequence[str]
+    columns: Sequence[Column]
+    dropped_rows: int
+    failed_requests: int
+
+
+class Outcomes(NamedTuple):
+    """Labels by prediction id, as text; known_at in microseconds, 0 when it is not told."""
+
+    batch_id: str
+    endpoint: str
+    ids: Sequence[str]
+    labels: Sequence[str]
+    known_at: int
+
+
+class Rejected(NamedTuple):
+    """A message that cannot be counted, as far as it could be read."""
+
+    endpoint: str
+    batch_id: str
+    reason: str
+    rows: int
+
+
+class _Unfit(Exception):
+    """Why a batch cannot be counted."""
+
+
+def read(subject: str, payload: bytes) -> Predictions | Outcomes | Rejected:
+    """The batch in a message of TELEMETRY."""
+    endpoint = _endpoint_of(subject)
+    batch_id, rows = "", 0
+    try:
+        if not endpoint:
+            raise _Unfit("the subject is not telemetry.predictions|outcomes.<project>.<endpoint>")
+        if subject.split(".")[1] == "outcomes":
+            outcomes = telemetry.OutcomeBatch.FromString(payload)
+            batch_id, rows = outcomes.batch_id, len(outcomes.prediction_ids)
+            return _outcomes(outcomes, endpoint)
+        predictions = telemetry.PredictionBatch.FromString(payload)
+        batch_id, rows = predictions.batch_id, len(predictions.prediction_ids)
+        return _predictions(predictions, endpoint)
+    except DecodeError as error:
+        return Rejected(endpoint, "", f"malformed: {error}", 0)
+    except _Unfit as unfit:
+        return Rejected(endpoint, _shown(batch_id), _shown(str(unfit), 2000), rows)
+
+
+def _shown(text: str, most: int = _MOST_ID) -> str:
+    """Postgres keeps no NUL."""
+    return text.replace("\0", "\\0")[:most]
+
+
+def _endpoint_of(subject: str) -> str:
+    tokens = subject.split(".")
+    if len(tokens) != 4 or tokens[1] not in ("predictions", "outcomes"):
+        return ""
+    name = f"projects/{tokens[2]}/endpoints/{tokens[3]}"
+    return name if _fits(_ENDPOINT, name) else ""
+
+
+def _fits(pattern: Pattern, name: str) -> bool:
+    try:
+        pattern.ids(name)
+    except Invalid:
+        return False
+    return True
+
+
+def _require(condition: bool, reason: str) -> None:
+    if not condition:
+        raise _Unfit(reason)
+
+
+def _check_ids(batch_id: str, endpoint: str, expected: str, ids: Sequence[str]) -> None:
+    _require(0 < len(batch_id) <= _MOST_ID and "\0" not in batch_id, "batch_id is missing or too long")
+    _require(endpoint == expected, f"endpoint {endpoint!r} came on the subject of {expected}")
+    for one in ids:
+        _require(0 < len(one) <= _MOST_ID and "\0" not in one, "a prediction id is empty or too long")
+
+
+def _outcomes(batch: telemetry.OutcomeBatch, endpoint: str) -> Outcomes:
+    _check_ids(batch.batch_id, batch.endpoint, endpoint, batch.prediction_ids)
+    column = batch.labels
+    values = column.strings or column.numbers
+    _require(not (column.strings and column.numbers), "labels hold both numbers and strings")
+    _require(len(values) == len(batch.prediction_ids), f"{len(values)} labels for {len(batch.prediction_ids)} ids")
+    labels = [text_of(value) for value in values]
+    known_at = batch.record_time.ToMicroseconds() if batch.HasField("record_time") else 0
+    _require(_EARLIEST <= known_at <= _LATEST, "record_time is out of range")
+    return Outcomes(batch.batch_id, endpoint, list(batch.prediction_ids), labels, known_at)
+
+
+def _predictions(batch: telemetry.PredictionBatch, endpoint: str) -> Predictions:
+    ids = list(batch.prediction_ids)
+    _check_ids(batch.batch_id, batch.endpoint, endpoint, ids)
+    _require(_fits(_VERSION, batch.version), f"version {batch.version!r} is no version's name")
+    start, end = batch.start_time.ToMicroseconds(), batch.end_time.ToMicroseconds()
+    _require(_EARLIEST < start <= end <= _LATEST, "start_time and end_time are missing or out of order")
+    _require(batch.dropped_rows >= 0 and batch.failed_requests >= 0, "a count is negative")
+    given = [(types.COLUMN_ROLE_INPUT, one) for one in batch.inputs]
+    given += [(types.COLUMN_ROLE_OUTPUT, one) for one in batch.outputs]
+    _require(len(given) <= _MOST_COLUMNS, f"{len(given)} columns, more than {_MOST_COLUMNS}")
+    rows = len(ids) or max((_length(one) for _, one in given), default=0)
+    _require(rows <= _MOST_ROWS, f"{rows} rows, more than {_MOST_ROWS}")
+    columns = _columns(given, rows)
+    return Predictions(
+        batch.batch_id,
+        endpoint,
+        batch.version,
+        start,
+        end,
+        rows,
+        ids,
+        columns,
+        batch.dropped_rows,
+        batch.failed_requests,
+    )
+
+
+def _length(column: telemetry.TelemetryColumn) -> int:
+    return len(column.numbers) or len(column.strings)
+
+
+def _columns(given: Iterable[tuple[types.ColumnRole, telemetry.TelemetryColumn]], rows: int) -> list[Column]:
+    """Every column checked; all that is wrong is told at once, column by column."""
+    columns: list[Column] = []
+    wrong: list[str] = []
+    seen: set[tuple[int, str]] = set()
+    for role, one in given:
+        if not 0 < len(one.name) <= _MOST_NAME or "\0" in one.name:
+            wrong.append("a column without a proper name")
+        elif (role, one.name) in seen:
+            wrong.append(f"{one.name}: twice")
+        elif one.numbers and one.strings:
+            wrong.append(f"{one.name}: both numbers and strings")
+        elif _length(one) != rows:
+            wrong.append(f"{one.name}: {_length(one)} values for {rows} rows")
+        else:
+            columns.append(_column(role, one))
+        seen.add((role, one.name))
+    _require(not wrong, "; ".join(wrong))
+    return columns
+
+
+def _column(role: types.ColumnRole, column: telemetry.TelemetryColumn) -> Column:
+    strings = list(column.strings) if column.strings else None
+    return Column(column.name, role, np.array(column.numbers, dtype=np.float64), strings)
+
+
+def misfits(batch: Predictions, known: types.KnownVersion) -> str:
+    """Columns whose type is not that of the version's signature; empty when all fit or the version is not known yet."""
+    signature = {(one.role, one.name): one.categorical for one in known.columns}
+    wrong = []
+    for column in batch.columns:
+        categorical = signature.get(column.key)
+        if column.rows and categorical is not None and categorical is not (column.strings is not None):
+            wrong.append(f"{column.name}: {'numbers' if categorical else 'text'} against the version's signature")
+    return "; ".join(wrong)
+
+
+def baseline_columns(
+    inputs: Sequence[telemetry.TelemetryColumn], outputs: Sequence[telemetry.TelemetryColumn]
+) -> list[Column]:
+    """The columns of a baseline; Invalid naming the wrong ones."""
+    given = [(types.COLUMN_ROLE_INPUT, one) for one in inputs] + [(types.COLUMN_ROLE_OUTPUT, one) for one in outputs]
+    rows = max((_length(one) for _, one in given), default=0)
+    try:
+        _require(rows > 0, "no values at all")
+        return _columns(given, rows)
+    except _Unfit as unfit:
+        raise Invalid("INVALID_REQUEST", f"values: {unfit}") from unfit

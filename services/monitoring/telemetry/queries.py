@@ -1,0 +1,256 @@
+"""SQL over what is derived from TELEMETRY (schema <schema>_telemetry). See telemetry_migrations."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from kernel.postgres import Pool
+from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.profile import encode
+from services.monitoring.windows import Lane, OpenWindow
+
+Key = tuple[str, str, types.Track]
+_WINDOW = "position, row_offset, start_time, end_time, terms, baseline_digest, closed, body"
+
+
+class Waiting(NamedTuple):
+    """A prediction that waits for its label. wanted: the monitor's name for the column; value: its text."""
+
+    prediction_id: str
+    wanted: str
+    version: str
+    value: str
+
+
+async def locked_position(connection: Any) -> int:
+    """How far the stream is counted; nobody else counts or closes until this transaction ends."""
+    position: int = await connection.fetchval("select position from progress for update")
+    return position
+
+
+async def move_position(connection: Any, position: int) -> None:
+    await connection.execute("update progress set position = $1", position)
+
+
+async def position(pool: Pool) -> int:
+    at: int = await pool.fetchval("select position from progress")
+    return at
+
+
+async def remember_batches(connection: Any, ids: Sequence[str], now: datetime) -> set[str]:
+    """Remembers the ids; returns those that are new."""
+    rows = await connection.fetch(
+        "insert into batch (batch_id, seen_at) select id, $2 from unnest($1::text[]) as id"
+        " on conflict (batch_id) do nothing returning batch_id",
+        ids,
+        now,
+    )
+    return {row[0] for row in rows}
+
+
+async def reject(connection: Any, rows: Sequence[tuple[int, str, str, str, str, int, datetime]]) -> None:
+    """Rows: position, endpoint, subject, batch id, reason, number of rows, time."""
+    await connection.executemany(
+        "insert into rejected (position, endpoint, subject, batch_id, reason, rows, rejected_at)"
+        " values ($1, $2, $3, $4, $5, $6, $7) on conflict (position) do nothing",
+        rows,
+    )
+
+
+async def load_lanes(connection: Any, monitors: Sequence[str]) -> dict[Key, Lane]:
+    """The lanes of some monitors, with their open windows."""
+    lanes: dict[Key, Lane] = {}
+    for row in await connection.fetch("select * from lane where monitor = any($1::text[])", monitors):
+        lane = Lane(row["monitor"], row["version"], row["track"])
+        lane.closed_until, lane.newest, lane.late_rows = row["closed_until"], row["newest"], row["late_rows"]
+        lanes[lane.monitor, lane.version, lane.track] = lane
+    rows = await connection.fetch(
+        f"select monitor, version, track, {_WINDOW} from open_window"
+        " where monitor = any($1::text[]) and not closed order by start_time, position, row_offset",
+        monitors,
+    )
+    for row in rows:
+        lanes[row["monitor"], row["version"], row["track"]].windows.append(_window(row))
+    return lanes
+
+
+def _window(row: Any) -> OpenWindow:
+    return OpenWindow(
+        row["position"],
+        row["row_offset"],
+        row["start_time"],
+        row["end_time"],
+        row["terms"],
+        row["baseline_digest"],
+        types.ProfileSet.FromString(row["body"]),
+        row["closed"],
+    )
+
+
+async def save_lanes(connection: Any, lanes: Iterable[Lane]) -> None:
+    changed = [lane for lane in lanes if lane.changed]
+    await connection.executemany(
+        "insert into lane (monitor, version, track, closed_until, newest, late_rows) values ($1, $2, $3, $4, $5, $6)"
+        " on conflict (monitor, version, track) do update set closed_until = excluded.closed_until,"
+        " newest = excluded.newest, late_rows = excluded.late_rows",
+        [(one.monitor, one.version, one.track, one.closed_until, one.newest, one.late_rows) for one in changed],
+    )
+    await connection.executemany(
+        f"insert into open_window (monitor, version, track, {_WINDOW})"
+        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+        " on conflict (monitor, version, track, position, row_offset, start_time) do update"
+        " set end_time = excluded.end_time, closed = excluded.closed, body = excluded.body",
+        [(*_key(lane), *_values(window)) for lane in changed for window in lane.windows],
+    )
+
+
+def _key(lane: Lane) -> Key:
+    return lane.monitor, lane.version, lane.track
+
+
+def _values(window: OpenWindow) -> tuple[Any, ...]:
+    return (
+        window.position,
+        window.offset,
+        window.start,
+        window.end,
+        window.terms,
+        window.baseline_digest,
+        window.closed,
+        encode(window.profiles),
+    )
+
+
+async def closed_windows(pool: Pool, most: int) -> list[tuple[Key, OpenWindow]]:
+    """Windows that wait to be evaluated, in the order of their end."""
+    rows = await pool.fetch(
+        f"select monitor, version, track, {_WINDOW} from open_window where closed"
+        " order by end_time, position, row_offset, monitor, version, track limit $1",
+        most,
+    )
+    return [((row["monitor"], row["version"], row["track"]), _window(row)) for row in rows]
+
+
+async def forget_window(pool: Pool, key: Key, window: OpenWindow) -> None:
+    await pool.execute(
+        "delete from open_window where monitor = $1 and version = $2 and track = $3 and position = $4"
+        " and row_offset = $5 and start_time = $6",
+        *key,
+        window.position,
+        window.offset,
+        window.start,
+    )
+
+
+async def forget_lanes(connection: Any, monitor: str) -> None:
+    await connection.execute("delete from open_window where monitor = $1 and not closed", monitor)
+    await connection.execute("delete from lane where monitor = $1", monitor)
+
+
+async def keep_profile(pool: Pool, digest: str, body: bytes, now: datetime, *, baseline: bool) -> None:
+    """Kept for good before the fact that names it is recorded: no fact names a profile that a power cut took away."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("set local synchronous_commit = on")
+        await connection.execute(
+            "insert into profile (digest, baseline, stored_at, body) values ($1, $2, $3, $4)"
+            " on conflict (digest) do update set baseline = profile.baseline or excluded.baseline,"
+            " stored_at = greatest(profile.stored_at, excluded.stored_at)",
+            digest,
+            baseline,
+            now,
+            body,
+        )
+
+
+async def load_profiles(pool: Pool, digests: Sequence[str]) -> dict[str, bytes]:
+    rows = await pool.fetch("select digest, body from profile where digest = any($1::text[])", digests)
+    return {row["digest"]: row["body"] for row in rows}
+
+
+async def wait_for_labels(connection: Any, endpoint: str, waiting: Sequence[Waiting], now: datetime) -> None:
+    ids, wanted, versions, values = zip(*waiting, strict=True)
+    await connection.execute(
+        "insert into prediction (endpoint, prediction_id, wanted, version, value, stored_at)"
+        " select $1, one.*, $6 from unnest($2::text[], $3::text[], $4::text[], $5::text[]) as one"
+        " on conflict (endpoint, prediction_id, wanted) do nothing",
+        endpoint,
+        ids,
+        wanted,
+        versions,
+        values,
+        now,
+    )
+
+
+async def take_predictions(connection: Any, endpoint: str, ids: Sequence[str]) -> list[Waiting]:
+    """The waiting predictions with these ids, which wait no longer."""
+    rows = await connection.fetch(
+        "delete from prediction where endpoint = $1 and prediction_id = any($2::text[])"
+        " returning prediction_id, wanted, version, value",
+        endpoint,
+        ids,
+    )
+    return [Waiting(*row) for row in rows]
+
+
+async def keep_outcomes(
+    connection: Any, endpoint: str, labels: Sequence[tuple[str, str]], known_at: int, now: datetime
+) -> None:
+    ids, texts = zip(*labels, strict=True)
+    await connection.execute(
+        "insert into outcome (endpoint, prediction_id, label, known_at, stored_at)"
+        " select $1, one.*, $4, $5 from unnest($2::text[], $3::text[]) as one"
+        " on conflict (endpoint, prediction_id) do nothing",
+        endpoint,
+        ids,
+        texts,
+        known_at,
+        now,
+    )
+
+
+async def take_outcomes(connection: Any, endpoint: str, ids: Sequence[str]) -> list[tuple[str, str, int]]:
+    """(id, label, known at) of the labels with these ids, which wait no longer."""
+    rows = await connection.fetch(
+        "delete from outcome where endpoint = $1 and prediction_id = any($2::text[])"
+        " returning prediction_id, label, known_at",
+        endpoint,
+        ids,
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+async def forget_old(pool: Pool, before: dict[str, datetime], most_waiting: int) -> None:
+    """Keeps what waits or is put aside within its time and number. `before`: table to the time it is kept from."""
+    columns = {"batch": "seen_at", "rejected": "rejected_at"}
+    for table, since in before.items():
+        kept = " and not baseline" if table == "profile" else ""
+        await pool.execute(f"delete from {table} where {columns.get(table, 'stored_at')} < $1{kept}", since)
+    for table in ("prediction", "outcome"):
+        await pool.execute(
+            f"delete from {table} where stored_at < (select stored_at from {table}"
+            " order by stored_at desc offset $1 limit 1)",
+            most_waiting,
+        )
+
+
+async def rejected_batches(pool: Pool, endpoint: str, before: int, most: int) -> list[types.RejectedBatch]:
+    """Newest first, below a position."""
+    rows = await pool.fetch(
+        "select position, subject, batch_id, reason, rows, rejected_at from rejected"
+        " where endpoint = $1 and position < $2 order by position desc limit $3",
+        endpoint,
+        before,
+        most,
+    )
+    return [
+        types.RejectedBatch(
+            position=row["position"],
+            subject=row["subject"],
+            batch_id=row["batch_id"],
+            reason=row["reason"],
+            rows=row["rows"],
+            reject_time=row["rejected_at"],
+        )
+        for row in rows
+    ]

@@ -1,0 +1,34 @@
+"""The registry service: `python -m services.registry`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.descriptor import ServiceDescriptor
+
+from kernel.rooms import Blueprint, Rooms
+from kernel.service import run
+from modelog.registry.v1 import registry_service_pb2
+from services.registry.domain import KINDS
+from services.registry.projections import project
+from services.registry.reactions import reactions
+from services.registry.servicer import RegistryServicer
+from services.registry.settings import Settings
+
+
+def doors(rooms: Rooms) -> Sequence[tuple[ServiceDescriptor, Any]]:
+    return [(registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"], RegistryServicer(rooms))]
+
+
+BLUEPRINT = Blueprint(
+    name="registry",
+    kinds=KINDS,
+    doors=doors,
+    settings=Settings,
+    project=project,
+    reactions=reactions,
+    migrations=Path(__file__).parent / "migrations",
+)
+
+if __name__ == "__main__":
+    run(BLUEPRINT)

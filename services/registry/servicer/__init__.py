@@ -1,0 +1,10 @@
+"""The door of the registry: request, verb, reply. One file for each resource, as in the domain."""
+
+from services.registry.servicer.models import Models
+from services.registry.servicer.projects import Projects
+from services.registry.servicer.transitions import Transitions
+from services.registry.servicer.versions import Versions
+
+
+class RegistryServicer(Projects, Models, Versions, Transitions):
+    """modelog.registry.v1.RegistryService."""

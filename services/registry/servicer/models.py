@@ -1,0 +1,81 @@
+"""The door of models, their tags and their aliases."""
+
+from functools import partial
+
+from kernel.fold import Kind
+from kernel.names import child
+from kernel.rpc import Context
+from modelog.registry.v1 import registry_service_pb2 as rpc
+from services.registry import queries
+from services.registry.domain import MODEL, PROJECT, VERSION, model, version
+from services.registry.servicer.room import Room
+
+_VERSION_PARTS = 6
+
+
+class Models(Room):
+    async def CreateModel(self, request: rpc.CreateModelRequest, context: Context) -> rpc.CreateModelResponse:
+        PROJECT.pattern.ids(request.parent, "parent")
+        decided = await self._transact(
+            MODEL,
+            child(request.parent, "models", request.model_id),
+            context.cause(),
+            partial(model.create_model, details=request.details),
+            reads=((PROJECT, request.parent),),
+        )
+        return rpc.CreateModelResponse(name=decided.name, revision=decided.revision)
+
+    async def GetModel(self, request: rpc.GetModelRequest, context: Context) -> bytes:
+        return await self._resources.get(MODEL, request.name, request.read)
+
+    async def ListModels(self, request: rpc.ListModelsRequest, context: Context) -> bytes:
+        PROJECT.pattern.ids(request.parent, "parent")
+        return await self._resources.page(MODEL, f"{request.parent}/models/", request)
+
+    async def UpdateModel(self, request: rpc.UpdateModelRequest, context: Context) -> rpc.UpdateModelResponse:
+        verb = partial(model.describe_model, details=request.details, mask=request.update_mask)
+        decided = await self._transact(MODEL, request.name, context.cause(), verb)
+        return rpc.UpdateModelResponse(name=decided.name, revision=decided.revision)
+
+    async def SetTag(self, request: rpc.SetTagRequest, context: Context) -> rpc.SetTagResponse:
+        kind = _tagged(request.name)
+        verb = model.set_model_tag if kind is MODEL else version.set_version_tag
+        bound = partial(verb, key=request.key, value=request.value)
+        decided = await self._transact(kind, request.name, context.cause(), bound)
+        return rpc.SetTagResponse(name=decided.name, revision=decided.revision)
+
+    async def RemoveTag(self, request: rpc.RemoveTagRequest, context: Context) -> rpc.RemoveTagResponse:
+        kind = _tagged(request.name)
+        verb = model.remove_model_tag if kind is MODEL else version.remove_version_tag
+        decided = await self._transact(kind, request.name, context.cause(), partial(verb, key=request.key))
+        return rpc.RemoveTagResponse(name=decided.name, revision=decided.revision)
+
+    async def AssignAlias(self, request: rpc.AssignAliasRequest, context: Context) -> rpc.AssignAliasResponse:
+        VERSION.pattern.ids(request.version, "version")
+        decided = await self._transact(
+            MODEL,
+            request.name,
+            context.cause(),
+            partial(model.assign_alias, alias=request.alias),
+            reads=((VERSION, request.version),),
+        )
+        after = await self._after(MODEL, decided)
+        displaced = after.aliases[request.alias].previous_version if request.alias in after.aliases else ""
+        return rpc.AssignAliasResponse(name=decided.name, revision=decided.revision, displaced_version=displaced)
+
+    async def RemoveAlias(self, request: rpc.RemoveAliasRequest, context: Context) -> rpc.RemoveAliasResponse:
+        verb = partial(model.remove_alias, alias=request.alias)
+        decided = await self._transact(MODEL, request.name, context.cause(), verb)
+        return rpc.RemoveAliasResponse(name=decided.name, revision=decided.revision)
+
+    async def RetireModel(self, request: rpc.RetireModelRequest, context: Context) -> rpc.RetireModelResponse:
+        MODEL.pattern.ids(request.name)
+        await self._resources.catch_up()
+        living = await queries.living_versions(self._pool, request.name)
+        decided = await self._transact(MODEL, request.name, context.cause(), partial(model.retire_model, living=living))
+        return rpc.RetireModelResponse(name=decided.name, revision=decided.revision)
+
+
+def _tagged(name: str) -> Kind:
+    """Models and versions carry tags; what is neither is refused as a malformed model name."""
+    return VERSION if name.count("/") + 1 == _VERSION_PARTS else MODEL

@@ -1,0 +1,149 @@
+"""What every measure stands on: servers of this run's own in a folder of its own, and the registry as a process."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from signal import SIGCONT, SIGSTOP
+from typing import Any
+
+import grpc.aio
+import nats
+
+from modelog.registry.v1 import registry_service_pb2 as rpc
+from modelog.registry.v1 import registry_service_pb2_grpc
+from modelog.status.v1 import status_service_pb2, status_service_pb2_grpc
+from suite.nats_server import API_PREFIX, NatsServer
+from suite.postgres_server import PostgresServer
+from suite.provision import provision
+from suite.service_process import ServiceProcess
+from tests.bench.samples import PROJECT_NAME, model_name
+
+_CALLS_SECONDS = 30.0
+_CATCH_UP_SECONDS = 300.0
+_IN_FLIGHT = 2000  # JetStream refuses what waits beyond 10,000 messages.
+
+
+@dataclass
+class Registry:
+    """The registry's process: its address for callers, frozen while something else is measured."""
+
+    service: ServiceProcess
+    schema: str
+
+    @property
+    def address(self) -> str:
+        return self.service.address
+
+    @property
+    def pid(self) -> int:
+        return self.service.process.pid
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Else its projector would read along with whatever the floor writes, and slow the floor down."""
+        self.service.process.send(SIGSTOP)
+        try:
+            yield
+        finally:
+            self.service.process.send(SIGCONT)
+
+    async def caught_up(self) -> int:
+        """Waits until its views hold the whole log; returns how long that is."""
+        async with grpc.aio.insecure_channel(self.address) as channel, asyncio.timeout(_CATCH_UP_SECONDS):
+            stub: Any = status_service_pb2_grpc.StatusServiceStub(channel)
+            while True:
+                status = await stub.GetStatus(status_service_pb2.GetStatusRequest(), timeout=_CALLS_SECONDS)
+                if status.halted or status.quarantined:
+                    raise RuntimeError(f"the registry's views are not sound: {status}")
+                if status.position == status.head:
+                    return int(status.head)
+                await asyncio.sleep(0.1)
+
+    async def create(self, models: int) -> list[str]:
+        """The project and its models `m0`, `m1`, ..., over the door; their names."""
+        async with grpc.aio.insecure_channel(self.address) as channel:
+            stub: Any = registry_service_pb2_grpc.RegistryServiceStub(channel)
+            project = PROJECT_NAME.removeprefix("projects/")
+            await stub.CreateProject(rpc.CreateProjectRequest(project_id=project), timeout=_CALLS_SECONDS)
+            for number in range(models):
+                request = rpc.CreateModelRequest(parent=PROJECT_NAME, model_id=f"m{number}")
+                await stub.CreateModel(request, timeout=_CALLS_SECONDS)
+        return [model_name(f"m{number}") for number in range(models)]
+
+
+@dataclass
+class Ground:
+    """Each measure takes a log of its own; Postgres is shared, each in a schema of its own."""
+
+    folder: Path
+    postgres: PostgresServer
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def schema(self) -> str:
+        return f"bench_{next(self._numbers)}"
+
+    @asynccontextmanager
+    async def log(self) -> AsyncIterator[NatsServer]:
+        async with NatsServer(self.folder / f"nats{next(self._numbers)}") as server:
+            await provision(server.url)
+            yield server
+
+    @asynccontextmanager
+    async def registry(self, log: NatsServer) -> AsyncIterator[Registry]:
+        """`python -m services.registry` with every role and everything switched on, as the suite starts it."""
+        schema = self.schema()
+        folder = self.folder / "services" / schema
+        settings = {
+            "nats_url": log.address,
+            "nats_user": "registry",
+            "nats_password_file": str(log.password_file("registry")),
+            "nats_api_prefix": API_PREFIX,
+            "postgres_url": self.postgres.url,
+            "schema": schema,
+            "data_dir": str(folder),
+            "artifacts_dir": str(self.folder / "artifacts"),
+        }
+        service = ServiceProcess(
+            "registry", "services.registry", settings=settings, folder=folder, log=folder / "log", drain_seconds=1.0
+        )
+        await service.start()
+        try:
+            yield Registry(service, schema)
+        finally:
+            await service.stop()
+
+
+def log_order(log: NatsServer, user: str) -> dict[str, str]:
+    """What a child needs to connect to the log as `user`."""
+    prefix = "$JS.API" if user == "provision" else API_PREFIX
+    password = log.password_file(user).read_text().strip()
+    return {"nats_url": log.address, "user": user, "password": password, "api_prefix": prefix}
+
+
+async def publish(log: NatsServer, messages: Iterable[tuple[str, bytes]]) -> int:
+    """Appends messages as they are, many in flight, and returns the length of the log. Not a measure of anything."""
+    client = await nats.connect(log.url)
+    room = asyncio.Semaphore(_IN_FLIGHT)
+    refused: list[bytes] = []
+
+    async def acknowledged(message: Any) -> None:
+        if b'"error"' in message.data:
+            refused.append(message.data)
+        room.release()
+
+    try:
+        inbox = client.new_inbox()
+        await client.subscribe(inbox, cb=acknowledged, pending_msgs_limit=0, pending_bytes_limit=0)
+        for subject, payload in messages:
+            await room.acquire()
+            await client.publish(subject, payload, reply=inbox)
+        for _ in range(_IN_FLIGHT):
+            await room.acquire()
+        if refused:
+            raise RuntimeError(f"the log refused {len(refused)} messages: {refused[0]!r}")
+        return int((await client.jetstream().stream_info("LIFECYCLE")).state.last_seq)
+    finally:
+        await client.close()

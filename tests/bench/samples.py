@@ -1,0 +1,131 @@
+"""What is written in every measure: a registration as a training job sends it, and whole lives of versions as facts."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from kernel.cause import Cause, fact_of
+from kernel.fold import Kind, apply
+from modelog.log.v1.fact_pb2 import Fact
+from modelog.registry.v1 import events_pb2 as facts
+from modelog.registry.v1 import registry_service_pb2 as rpc
+from modelog.registry.v1 import types_pb2 as types
+from modelog.type.v1.principal_pb2 import Principal
+from services.registry.domain import MODEL, PROJECT, VERSION, project, transition, version
+
+PROJECT_NAME = "projects/bench"
+FACTS_IN_A_LIFE = 10
+_NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+_PIPELINE = "services/pipeline"
+
+
+def model_name(id_: str) -> str:
+    return f"{PROJECT_NAME}/models/{id_}"
+
+
+def registration(parent: str) -> rpc.RegisterVersionRequest:
+    """Its fact has some 700 bytes."""
+    return rpc.RegisterVersionRequest(
+        parent=parent,
+        reason="nightly training",
+        artifact=types.Artifact(
+            uri="s3://models/fraud/2026-03-01.onnx", sha256="5e" * 32, size_bytes=48_213, format="onnx"
+        ),
+        source=types.GitSource(repository="https://git.example/risk/fraud", commit="c0ffee" * 6, path="train.py"),
+        hyperparameters={"learning_rate": "0.1", "trees": "300"},
+        framework="scikit-learn 1.7",
+    )
+
+
+def foundation(models: list[str]) -> Iterator[tuple[str, bytes]]:
+    """(subject, payload) of the facts that make the project and these models."""
+    yield from _lived(PROJECT, PROJECT_NAME, [_first(PROJECT, PROJECT_NAME, _project())])
+    for name in models:
+        yield from _lived(MODEL, name, [_first(MODEL, name, _model())])
+
+
+def registered(parent: str, count: int) -> Iterator[tuple[str, bytes]]:
+    """The facts of versions 1 to `count` of a model, one each."""
+    template = _life()[:1]
+    for number in range(1, count + 1):
+        yield from _lived(VERSION, f"{parent}/versions/{number}", template)
+
+
+def lives(parent: str, count: int) -> Iterator[tuple[str, bytes]]:
+    """The facts of `count` versions of a model, each registered, described, evaluated, tagged, moved and deprecated."""
+    template = _life()
+    for number in range(1, count + 1):
+        yield from _lived(VERSION, f"{parent}/versions/{number}", template)
+
+
+def _project() -> Message:
+    return project.create_project(types.Project(), title="Bench", description="")
+
+
+def _model() -> Message:
+    return facts.ModelCreated(details=types.ModelDetails(title="Fraud", owners=["users/ada"]))
+
+
+def _lived(kind: Kind, name: str, template: list[Fact]) -> Iterator[tuple[str, bytes]]:
+    """The template's facts as another resource lives them: its own name, ids and requests."""
+    for fact in template:
+        request_id = f"{name}@{fact.generation}"
+        digest = hashlib.sha256(request_id.encode())
+        fact.resource, fact.id = name, digest.hexdigest()[:32]
+        fact.request_id, fact.request_digest = fact.id, digest.digest()
+        fact.correlation_id = fact.id
+        yield kind.subject(name), fact.SerializeToString(deterministic=True)
+
+
+def _first(kind: Kind, name: str, event: Message) -> Fact:
+    return fact_of(kind, name, kind.message(), event, _cause(""), ())
+
+
+def _cause(reason: str) -> Cause:
+    return Cause(actor=Principal(id=_PIPELINE, auth_method="development"), request_id="r", now=_NOW, reason=reason)
+
+
+def _life() -> list[Fact]:
+    """Ten facts of one version as its verbs decide them, each on the state that the ones before it left."""
+    ground, parent, state = types.Project(), types.Model(), types.Version()
+    apply(PROJECT, ground, _first(PROJECT, PROJECT_NAME, _project()), 1)
+    apply(MODEL, parent, _first(MODEL, model_name("m"), _model()), 2)
+    lived: list[Fact] = []
+    for decide in _verbs(ground, parent):
+        event = decide(state)
+        assert event is not None
+        fact = fact_of(VERSION, f"{model_name('m')}/versions/1", state, event, _cause("nightly training"), ())
+        apply(VERSION, state, fact, len(lived) + 1)
+        lived.append(fact)
+    assert len(lived) == FACTS_IN_A_LIFE
+    return lived
+
+
+def _verbs(ground: types.Project, parent: types.Model) -> list[Any]:
+    request = registration(parent.name)
+    given = facts.VersionRegistered(
+        artifact=request.artifact,
+        source=request.source,
+        hyperparameters=request.hyperparameters,
+        framework=request.framework,
+    )
+    said = types.Documentation(summary="Finds fraud in card payments.", limitations="Not for transfers.")
+    mask = rpc.UpdateVersionRequest(update_mask={"paths": ["summary", "limitations"]}).update_mask
+    scores = {"auc": types.Metric(value=0.93, higher_is_better=True), "brier": types.Metric(value=0.04)}
+    measured = types.Evaluation(metrics=scores, method="holdout of March")
+    return [
+        lambda state: version.register_version(state, parent, ground, given=given),
+        lambda state: version.describe_version(state, documentation=said, mask=mask),
+        lambda state: version.record_evaluation(state, evaluation_id="holdout", evaluation=measured),
+        lambda state: version.record_evaluation(state, evaluation_id="recent", evaluation=measured),
+        lambda state: version.set_version_tag(state, key="team", value="risk"),
+        lambda state: transition.request_transition(state, ground, to_stage="testing"),
+        lambda state: transition.change_stage(state, ground, to_stage="testing"),
+        lambda state: transition.change_stage(state, ground, to_stage="staging"),
+        lambda state: transition.change_stage(state, ground, to_stage="production"),
+        lambda state: version.deprecate_version(state, named="", message="too old", sunset=Timestamp(seconds=1)),
+    ]

@@ -1,0 +1,108 @@
+"""Small ONNX models: a good one, one that fails on every input, one that is slow."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, checker, helper, numpy_helper
+
+COLUMNS = ("age", "income", "debt")
+
+
+def classifier(bias: float = 0.0) -> bytes:
+    """Three numbers side by side in, `label` [n] and `probabilities` [n, 2] out."""
+    weights = np.array([[1.0, -1.0], [0.5, -0.5], [-1.0, 1.0]], dtype=np.float32)
+    nodes = [
+        helper.make_node("Gemm", ["X", "W", "B"], ["scores"]),
+        helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1),
+        helper.make_node("ArgMax", ["scores"], ["label"], axis=1, keepdims=0),
+    ]
+    constants = {"W": weights, "B": np.array([bias, 0.0], dtype=np.float32)}
+    return _model(nodes, constants, _label(), _probabilities())
+
+
+def failing() -> bytes:
+    """Loads, and fails on every input that is not a multiple of seven rows."""
+    nodes = [
+        helper.make_node("Reshape", ["X", "shape"], ["wide"]),
+        helper.make_node("ArgMax", ["wide"], ["label"], axis=1, keepdims=0),
+    ]
+    return _model(nodes, {"shape": np.array([-1, 21], dtype=np.int64)}, _label())
+
+
+def slow(rounds: int = 2_000_000) -> bytes:
+    """Counts to `rounds` before it answers, about 0.1 s a million."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["go_on"]),
+            helper.make_node("Add", ["total", "one"], ["total_next"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("total", TensorProto.INT64, []),
+        ],
+        [
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("total_next", TensorProto.INT64, []),
+        ],
+    )
+    nodes = [
+        helper.make_node("Loop", ["rounds", "yes", "zero"], ["counted"], body=body),
+        helper.make_node("ArgMax", ["X"], ["best"], axis=1, keepdims=0),
+        helper.make_node("Min", ["best", "counted"], ["label"]),
+    ]
+    constants = {
+        "rounds": np.array(rounds, dtype=np.int64),
+        "yes": np.array(True),
+        "zero": np.array(0, dtype=np.int64),
+        "one": np.array(1, dtype=np.int64),
+    }
+    return _model(nodes, constants, _label())
+
+
+def per_column() -> bytes:
+    """Every column an input of its own; `total` [n, 1] out."""
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]) for name in COLUMNS]
+    total = helper.make_tensor_value_info("total", TensorProto.FLOAT, [None, 1])
+    graph = helper.make_graph([helper.make_node("Sum", list(COLUMNS), ["total"])], "sum", inputs, [total])
+    return _bytes(graph)
+
+
+def store(folder: Path, content: bytes) -> tuple[str, str]:
+    """Puts an artifact into a content-addressed store: (uri, sha256)."""
+    digest = hashlib.sha256(content).hexdigest()
+    path = folder / "sha256" / digest
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return f"cas:sha256/{digest}", digest
+
+
+def request(rows: list[list[float]], request_id: str = "") -> dict[str, Any]:
+    """One tensor for all columns."""
+    flat = [value for row in rows for value in row]
+    tensor = {"name": "X", "shape": [len(rows), len(rows[0])], "datatype": "FP32", "data": flat}
+    return {"inputs": [tensor]} | ({"id": request_id} if request_id else {})
+
+
+def _label() -> Any:
+    return helper.make_tensor_value_info("label", TensorProto.INT64, [None])
+
+
+def _probabilities() -> Any:
+    return helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, 2])
+
+
+def _model(nodes: list[Any], constants: dict[str, Any], *outputs: Any) -> bytes:
+    given = helper.make_tensor_value_info("X", TensorProto.FLOAT, [None, len(COLUMNS)])
+    values = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    return _bytes(helper.make_graph(nodes, "model", [given], list(outputs), values))
+
+
+def _bytes(graph: Any) -> bytes:
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    checker.check_model(model)
+    content: bytes = model.SerializeToString()
+    return content
