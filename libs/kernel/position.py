@@ -21,6 +21,11 @@ class Position:
         self._ids = itertools.count()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for a revision that has not come."""
+        return len(self._waiting)
+
     def advance(self, revision: int) -> None:
         """The views have reached this revision (it may be reported late or twice)."""
         self.revision = max(self.revision, revision)
@@ -47,8 +52,15 @@ class Position:
         if self.halted:
             raise self._stopped()
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (revision, next(self._ids), future))
-        await future
+        waiter = (revision, next(self._ids), future)
+        heapq.heappush(self._waiting, waiter)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if waiter in self._waiting:  # Gone before its revision came; nobody else would ever remove it.
+                self._waiting.remove(waiter)
+                heapq.heapify(self._waiting)
+            raise
 
     async def listen_for_ever(self, pool: Pool, schema: str) -> None:
         """Follows the position in Postgres, wherever the projector runs, until cancelled."""

@@ -15,7 +15,7 @@ _INSERT_ENTRIES = (
     " select * from unnest($1::bigint[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::text[],"
     " $8::timestamptz[])"
 )
-_LAST_RESOURCE = (
+_RESOURCE_OF = (
     "select distinct on (subject) subject, resource from entry where subject = any($1::text[]) and resource <> ''"
     " order by subject, revision"
 )
@@ -53,7 +53,7 @@ async def _with_resources(connection: Any, rows: list[Row]) -> list[Row]:
     subjects = {row.subject for row in rows if not row.resource}
     if not subjects:
         return rows
-    found = await connection.fetch(_LAST_RESOURCE, list(subjects))
+    found = await connection.fetch(_RESOURCE_OF, list(subjects))
     known = {row["subject"]: row["resource"] for row in found}
     result = []
     for row in rows:

@@ -52,7 +52,7 @@ def fact_in(payload: bytes, subject: str) -> Fact | None:
 @lru_cache(maxsize=65536)
 def lives_on(resource: str, subject: str) -> bool:
     parts, tokens = resource.split("/"), subject.split(".")
-    if len(parts) < 2 or len(parts) % 2 or len(tokens) < 4 or "\0" in resource:
+    if parts[0] != "projects" or len(parts) % 2 or len(tokens) < 4 or "\0" in resource:
         return False
     return subject_of(tokens[1], resource) == subject
 

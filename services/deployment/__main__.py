@@ -10,7 +10,7 @@ from kernel.rooms import Blueprint, Controller, Rooms
 from kernel.service import run
 from modelog.deployment.v1 import deployment_service_pb2
 from services.deployment import controller
-from services.deployment.domain import KINDS
+from services.deployment.domain import ENDPOINT, KINDS, ROLLOUT
 from services.deployment.plane import DRIVERS, lifespan, plane_of
 from services.deployment.projections import project
 from services.deployment.reactions import reactions
@@ -35,6 +35,7 @@ BLUEPRINT = Blueprint(
     doors=doors,
     settings=Settings,
     project=project,
+    projected=(ENDPOINT, ROLLOUT),
     reactions=reactions,
     controllers=controllers,
     migrations=Path(__file__).parent / "migrations",

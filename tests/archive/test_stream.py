@@ -178,9 +178,13 @@ async def test_a_reader_that_blocks_is_sent_away_with_its_position_and_loses_not
         call = up.stub.ReadFacts(rpc.ReadFactsRequest(), timeout=30)
         revisions = [one.revision for one in (await call.read()).entries]
         await asyncio.sleep(1)
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
+
+        async def take_the_rest() -> None:
             while reply := await call.read():
-                revisions += [one.revision for one in reply.entries]
+                revisions.extend(one.revision for one in reply.entries)
+
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await take_the_rest()
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert metadata_of(caught.value) == ("READER_TOO_SLOW", str(revisions[-1]))
         rest = await read(up, from_revision=revisions[-1] + 1)

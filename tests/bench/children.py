@@ -5,9 +5,12 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+import uvloop
 
 import suite.launch
 
@@ -70,24 +73,19 @@ class Child:
         return answer
 
 
-def serve(answers: Mapping[str, Answer]) -> None:
-    """The main of a child: calls what each order names in `do`, one after the other; an error ends it."""
+def serve(answers: Mapping[str, Answer], opened: AsyncExitStack | None = None) -> None:
+    """The main of a child: calls what each order names in `do`, one after the other; an error ends it.
+
+    `opened` is closed at the end: what one order left open for the next.
+    """
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=_LONGEST_LINE_BYTES)
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        while line := await reader.readline():
-            order = json.loads(line)
-            print(json.dumps(await answers[order.pop("do")](order)), flush=True)
+        async with opened or AsyncExitStack():
+            while line := await reader.readline():
+                order = json.loads(line)
+                print(json.dumps(await answers[order.pop("do")](order)), flush=True)
 
-    run(main())
-
-
-def run(main: Any) -> Any:
-    """On the event loop that the services run on."""
-    if sys.platform == "win32":
-        return asyncio.run(main)
-    import uvloop  # Not there on Windows.
-
-    return uvloop.run(main)
+    uvloop.run(main())

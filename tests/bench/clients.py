@@ -1,4 +1,4 @@
-"""The callers, in a process of their own and the same for the floor and for the service: `python -m tests.bench.clients`.
+"""The callers, in one process of their own for the floor and the service alike: `python -m tests.bench.clients`.
 
 Requests are built before the clock starts; bytes go out and come back as they are.
 """
@@ -65,7 +65,7 @@ async def _closed_loop(call: Call, requests: Sequence[bytes], callers: int) -> d
 
 
 def _method(channel: grpc.aio.Channel, path: str) -> Call:
-    stub = channel.unary_unary(path)
+    stub: Any = channel.unary_unary(path)
     return lambda request: stub(request, timeout=_DEADLINE_SECONDS)
 
 
@@ -132,7 +132,8 @@ async def visible(order: dict[str, Any]) -> dict[str, Any]:
 
 async def depth(order: dict[str, Any]) -> dict[str, Any]:
     """Registers in turn one more version of the deep model and the first of a fresh one, one call at a time."""
-    deep, first = [], []
+    deep: list[float] = []
+    first: list[float] = []
     async with grpc.aio.insecure_channel(order["address"]) as channel:
         await channel.channel_ready()
         register = _method(channel, REGISTER)

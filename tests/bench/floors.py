@@ -30,7 +30,7 @@ _PULL = 1000
 _FETCH = 500
 
 Handler = Callable[[bytes, Any], Awaitable[bytes]]
-_open = AsyncExitStack()  # What serves until this process ends.
+_open = AsyncExitStack()  # Closed when this process ends.
 
 
 async def _client(order: dict[str, Any]) -> Client:
@@ -42,7 +42,7 @@ async def _client(order: dict[str, Any]) -> Client:
 async def _listen(method: str, handler: Handler) -> dict[str, Any]:
     server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
     service, name = method.strip("/").split("/")
-    handlers = {name: grpc.unary_unary_rpc_method_handler(handler)}
+    handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(handler)}
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -127,4 +127,4 @@ async def fetch(order: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    serve({"serve_write": serve_write, "serve_read": serve_read, "receive": receive, "fetch": fetch})
+    serve({"serve_write": serve_write, "serve_read": serve_read, "receive": receive, "fetch": fetch}, _open)

@@ -42,11 +42,11 @@ class Outcome:
 
 def ratio(rounds: Sequence[tuple[dict[str, Any], dict[str, Any]]], key: str = "per_second") -> float:
     """The median over the rounds of ours / floor, each pair measured one right after the other."""
-    return statistics.median(ours[key] / floor[key] for floor, ours in rounds)
+    return float(statistics.median(ours[key] / floor[key] for floor, ours in rounds))
 
 
 def middle(measured: Sequence[dict[str, Any]], key: str) -> float:
-    return statistics.median(one[key] for one in measured)
+    return float(statistics.median(one[key] for one in measured))
 
 
 def table(outcomes: Sequence[Outcome]) -> Table:

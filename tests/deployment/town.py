@@ -173,7 +173,9 @@ class Town:
 
 
 @asynccontextmanager
-async def town(nats: NatsServer, postgres: PostgresServer, folder: Path, schema: str) -> AsyncIterator[Town]:
-    settings = {"outlive": False, "lease_seconds": 5.0}
-    async with service(BLUEPRINT, nats, postgres, folder, schema=schema, **settings) as live:
+async def town(
+    nats: NatsServer, postgres: PostgresServer, folder: Path, schema: str, **settings: Any
+) -> AsyncIterator[Town]:
+    given = {"outlive": False, "lease_seconds": 5.0} | settings
+    async with service(BLUEPRINT, nats, postgres, folder, schema=schema, **given) as live:
         yield Town(live, Others(nats), folder / "artifacts")

@@ -221,6 +221,15 @@ async def test_whoever_waits_hears_that_a_hole_stopped_the_views() -> None:
         await position.wait(5)
 
 
+async def test_whoever_stops_waiting_leaves_nothing_behind() -> None:
+    position = Position()
+    for _ in range(100):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await position.wait(1_000_000)
+    assert position.waiting == 0
+
+
 async def test_a_migration_changed_after_it_was_applied_stops_the_start(world: World, tmp_path: Path) -> None:
     file = tmp_path / "0001_a.sql"
     file.write_text("create table a (x int)")

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from kernel.rooms import Blueprint
 from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1 import types_pb2 as types
 from services.registry.domain import MODEL, PROJECT, VERSION
@@ -68,10 +67,3 @@ def model(*events: Any) -> types.Model:
 def registered(*events: Any, by: str = ADA, name: str = VERSION_NAME, **fields: Any) -> Life:
     """The life of a version that `by` registered."""
     return life(VERSION, name, actor=by).given(version_registered(**fields), *events)
-
-
-def blueprint() -> Blueprint:
-    """The registry as its process runs it."""
-    from services.registry.__main__ import BLUEPRINT
-
-    return BLUEPRINT

@@ -21,9 +21,7 @@ def one(name: str, metrics: dict[str, tuple[float, bool]], *events: Any, **field
 def test_only_what_differs_is_told_each_value_in_the_column_of_its_version() -> None:
     column = {"name": "age", "type": types.DATA_TYPE_INT64, "shape": [2, -1]}
     first = one(VERSION_NAME, {}, hyperparameters={"depth": "3", "seed": "1"}, framework="f")
-    second = one(
-        SECOND, {}, hyperparameters={"depth": "4", "seed": "1"}, framework="f", signature={"inputs": [column]}
-    )
+    second = one(SECOND, {}, hyperparameters={"depth": "4", "seed": "1"}, framework="f", signature={"inputs": [column]})
     reply = compare([first, second])
     assert list(reply.names) == [VERSION_NAME, SECOND]
     assert [(field.path, list(field.values)) for field in reply.fields] == [

@@ -13,7 +13,7 @@ def test_an_endpoint_serves_what_its_newest_traffic_says() -> None:
     endpoint = life(KNOWN_ENDPOINT, NAME).given(
         deployment.EndpointCreated(environment="projects/risk/environments/prod"),
         deployment.TrafficShifted(traffic=[{"version": VERSION_NAME, "percent": 100}]),
-        deployment.EndpointPaused(),
+        deployment.EndpointFlagged(),
         deployment.TrafficShifted(
             traffic=[{"version": VERSION_NAME, "percent": 90}, {"version": SECOND, "percent": 10}]
         ),

@@ -13,14 +13,15 @@ from services.registry.domain.gates import judge
 from services.registry.domain.seen import NAMES, values_of, worst_fairness
 from tests.registry.build import ADA, DIGEST, evaluated, project, registered, rule
 
-FAIRNESS = types.Fairness(
-    attribute="sex",
-    metrics={"demographic_parity_difference": {"value": 0.05}, "ratio": {"value": 0.9, "higher_is_better": True}},
-)
-WORSE = types.Fairness(
-    attribute="age",
-    metrics={"demographic_parity_difference": {"value": 0.2}, "ratio": {"value": 0.8, "higher_is_better": True}},
-)
+
+def fairness(attribute: str, difference: float, ratio: float) -> types.Fairness:
+    return types.Fairness(
+        attribute=attribute,
+        metrics={
+            "demographic_parity_difference": types.Metric(value=difference),
+            "ratio": types.Metric(value=ratio, higher_is_better=True),
+        },
+    )
 
 
 def version() -> types.Version:
@@ -36,9 +37,9 @@ def version() -> types.Version:
         framework="scikit-learn 1.9",
     ).state
     holdout = state.evaluations["holdout"]
-    holdout.fairness.append(FAIRNESS)
+    holdout.fairness.append(fairness("sex", 0.05, 0.9))
     holdout.slices.add(column="region", value="eu", rows=10, metrics={"auc": {"value": 0.6}})
-    state.evaluations["late"].fairness.append(WORSE)
+    state.evaluations["late"].fairness.append(fairness("age", 0.2, 0.8))
     return state
 
 

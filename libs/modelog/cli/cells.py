@@ -22,7 +22,7 @@ class Cell(NamedTuple):
 
 
 def _traffic(share: Any) -> str:
-    return f"{_tail(share.version)} {share.percent} % ({share.ready_replicas} ready)"
+    return f"{tail(share.version)} {share.percent} % ({share.ready_replicas} ready)"
 
 
 def _gate(gate: Any) -> str:
@@ -119,6 +119,6 @@ def label(path: str) -> str:
     return path.rpartition(".")[2].replace("_", " ")
 
 
-def _tail(name: str) -> str:
+def tail(name: str) -> str:
     """The short form of a name: its ids."""
     return "/".join(name.split("/")[1::2]) if name.startswith("projects/") else name

@@ -1,4 +1,4 @@
-"""Which fields of a kind a table shows, in this order, by dotted paths."""
+"""Which fields of a kind a table shows, in this order: dotted paths, `:title` where the last part says too little."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "modelog.registry.v1.Project": ("name", "title", "roles", "revision", "update_time"),
     "modelog.registry.v1.Model": ("name", "details.title", "details.task", "details.owners", "aliases", "retired"),
     "modelog.registry.v1.Version": (
-        "name", "stage", "phase", "transition.state", "artifact.format", "framework", "author", "revision",
+        "name", "stage", "phase", "transition.state:transition", "artifact.format", "framework", "author", "revision",
         "create_time",
     ),
     "modelog.registry.v1.Review": ("kind", "decision", "reviewer", "review_time", "comment"),

@@ -14,6 +14,13 @@ from modelog.cli.verbs import arg, opt, verb
 _METHODS = {"psi": 1, "kolmogorov-smirnov": 2, "accuracy": 3, "missing-share": 4, "error-rate": 5, "volume": 6}
 _RETRAIN = 1
 _CSV = click.Path(exists=True, dir_okay=False, path_type=Path)
+_WATCHED = (
+    opt("window.size_rows", "Rows in a window.", flag="--window-rows"),
+    opt("window.size_seconds", "Or its length by event time.", flag="--window-seconds"),
+    opt("checks", "A whole Check as JSON.", flag="--checks"),
+    opt("description", "What people call it."),
+    opt("prediction_column", "The output that labels are compared with."),
+)
 _CHECKS = (
     click.Option(
         ["--check", "short_checks"],
@@ -35,8 +42,10 @@ def _checks(_state: State, request: Any, values: dict[str, Any]) -> None:
         check = request.checks.add(id=method, method=_METHODS[method], threshold=threshold)
         if method in values["retrain"]:
             check.actions.append(_RETRAIN)
-    if not request.checks and "monitor_id" in values:
+    if "monitor_id" in values and not request.checks:
         raise click.UsageError("say what to check: --check psi=0.2 or --checks @FILE")
+    if "monitor_id" not in values and request.checks and "checks" not in request.update_mask.paths:
+        request.update_mask.paths.append("checks")
 
 
 def _baseline(_state: State, request: Any, values: dict[str, Any]) -> None:
@@ -93,11 +102,16 @@ monitors = Noun(
             arg("parent", "project"),
             arg("monitor_id"),
             arg("endpoint", "endpoint"),
-            opt("window.size_rows", "Rows in a window.", flag="--window-rows"),
-            opt("window.size_seconds", "Or its length by event time.", flag="--window-seconds"),
-            opt("checks", "A whole Check as JSON.", flag="--checks"),
-            opt("description", "What people call it."),
-            opt("prediction_column", "The output that labels are compared with."),
+            *_WATCHED,
+            extra=_CHECKS,
+            prepare=_checks,
+        ),
+        verb(
+            "update",
+            "monitoring.UpdateMonitor",
+            "Change what is watched; checks, or the window, are replaced as a whole.",
+            arg("name", "monitor"),
+            *_WATCHED,
             extra=_CHECKS,
             prepare=_checks,
         ),

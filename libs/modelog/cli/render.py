@@ -28,7 +28,7 @@ def reply(message: Any, *, as_json: bool, dry: bool = False) -> int | None:
         return None
     fields = message.DESCRIPTOR.fields_by_name
     if "revision" in fields and "name" in fields and "generation" not in fields:
-        told = "would be accepted; nothing was recorded" if dry else f"recorded at revision {message.revision}"
+        told = "would be accepted; nothing was recorded" if dry else f"revision {message.revision}"
         console().print(Text(clean(f"{message.name}: {told}")))
         rest = type(message)()
         rest.CopyFrom(message)
@@ -42,8 +42,9 @@ def reply(message: Any, *, as_json: bool, dry: bool = False) -> int | None:
 def rows(messages: Sequence[Any]) -> None:
     """Messages of one kind as a table with the columns of the kind."""
     kind = messages[0].DESCRIPTOR
-    paths = COLUMNS.get(kind.full_name) or [field.name for field in kind.fields if field.message_type is None]
-    table([label(path) for path in paths], [[cell(message, path) for path in paths] for message in messages])
+    columns = COLUMNS.get(kind.full_name) or [field.name for field in kind.fields if field.message_type is None]
+    paths = [(path, title or label(path)) for path, _, title in (column.partition(":") for column in columns)]
+    table([title for _, title in paths], [[cell(message, path) for path, _ in paths] for message in messages])
 
 
 def items(messages: Sequence[Any], *, as_json: bool, tabulate: Callable[[Sequence[Any]], None] = rows) -> None:
@@ -60,10 +61,10 @@ def table(titles: Sequence[str], lines: Iterable[Sequence[Cell | str]]) -> None:
     """A table without lines; titles in capitals."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for title in titles:
-        made.add_column(title.upper(), overflow="fold")
+        made.add_column(title if "/" in title else title.upper(), overflow="fold")
     for line in lines:
         made.add_row(*(_text(one, one_line=True) for one in line))
-    console().print(made)
+    _print(made)
 
 
 def details(message: Any) -> None:
@@ -74,7 +75,17 @@ def details(message: Any) -> None:
     for depth, name, value in _tree(message, 0):
         made.add_row(Text(clean(_INDENT * depth + name)), _text(value))
     if made.row_count:
-        console().print(made)
+        _print(made)
+
+
+def _print(made: Table) -> None:
+    """The table; in a file or a pipe without the blanks that fill its last column."""
+    out = console()
+    if out.is_terminal:
+        return out.print(made)
+    with out.capture() as captured:
+        out.print(made)
+    return print("\n".join(line.rstrip() for line in captured.get().splitlines()), flush=True)
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -1,6 +1,7 @@
 """The whole suite on this machine: in the foreground, or playing its demo."""
 
 import asyncio
+import contextlib
 import signal
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,25 @@ def demo(ctx: click.Context, data_dir: Path | None) -> int:
 
 
 async def _run(suite: Any, *, as_json: bool) -> None:
-    """Until the first signal to stop."""
+    """Until the first signal to stop, which also ends a start that is under way; later ones do not disturb the end."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for one in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(one, stopped.set)
+    running = asyncio.create_task(_serve(suite, as_json=as_json))
+    stopping = asyncio.create_task(stopped.wait())
+    await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        return running.result()
+    click.echo("stopping", err=True)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    return None
+
+
+async def _serve(suite: Any, *, as_json: bool) -> None:
+    """Until it is cancelled."""
     async with suite:
         if as_json:
             render.print_json({"folder": str(suite.folder), "services": suite.addresses}, line=True)
@@ -62,8 +77,7 @@ async def _run(suite: Any, *, as_json: bool) -> None:
             rows = [*suite.addresses.items(), ("nats", suite.nats.address), ("postgres", suite.postgres.url)]
             render.table(["part", "address"], rows)
             click.echo(f"data in {suite.folder}; Ctrl-C stops it", err=True)
-        await stopped.wait()
-        click.echo("stopping", err=True)
+        await asyncio.Event().wait()
 
 
 def _say(name: str, what: str) -> None:

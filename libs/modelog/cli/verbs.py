@@ -95,10 +95,12 @@ def verb(
 
     def run(**values: Any) -> int | None:
         state = state_of(click.get_current_context())
-        asking = message_factory.GetMessageClass(request)()
+        asking: Any = message_factory.GetMessageClass(request)()
         fill(asking, [*fields, *(one for one in standing if isinstance(one, Field))], values)
         if prepare is not None:
             prepare(state, asking, values)
+        if "update_mask" in request.fields_by_name and not asking.update_mask.paths:
+            raise click.UsageError("say what to change: see --help")
         if listing:
             _list(state, method, asking, values["limit"], tabulate)
             return None
@@ -134,18 +136,19 @@ def _method(method: str) -> MethodDescriptor:
 
 
 def fill(request: Any, fields: Sequence[Field], values: dict[str, Any]) -> None:
-    """What was typed, and the mask of it where the request has one; its paths begin inside the resource."""
+    """What was typed, and the mask of it where the request has one."""
     typed = [field for field in fields if _given(values.get(field.key))]
     for field in typed:
         assign(request, field.path, values[field.key])
     if "update_mask" in request.DESCRIPTOR.fields_by_name:
-        changed = [field.path for field in typed if not field.argument and field.path not in _STANDING_PATHS]
-        if not changed:
-            raise click.UsageError("say what to change: see --help")
-        request.update_mask.paths.extend(path.partition(".")[2] or path for path in changed)
+        changed = (field.path for field in typed if not field.argument and field.path not in _STANDING_PATHS)
+        inside = (path.removeprefix(_MASKED.get(request.DESCRIPTOR.name, "")) for path in changed)
+        request.update_mask.paths.extend(dict.fromkeys(path.partition(".")[0] for path in inside))
 
 
 _STANDING_PATHS = tuple(one[0] for one in _STANDING)
+# Where the paths of a mask begin, when not at the request itself.
+_MASKED = {"UpdateModelRequest": "details.", "UpdateVersionRequest": "documentation."}
 
 
 def _given(value: Any) -> bool:

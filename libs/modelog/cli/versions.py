@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from modelog.cli import render
-from modelog.cli.cells import Cell
+from modelog.cli.cells import Cell, tail
 from modelog.cli.failures import CONFLICT
 from modelog.cli.state import Noun, State
 from modelog.cli.values import Pair
@@ -71,7 +71,7 @@ def _compared(state: State, reply: Any) -> None:
             text = f"{one.value:g}" if one.HasField("value") else ""
             row.append(Cell(f"{text} best", "green") if name in metric.best else text)
         rows.append(row)
-    return render.table(["", *reply.names], rows)
+    return render.table(["", *(tail(name) for name in reply.names)], rows)
 
 
 _FILE = click.Argument(["file"], type=click.Path(exists=True, dir_okay=False, path_type=Path))

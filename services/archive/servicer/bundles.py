@@ -1,6 +1,8 @@
 """Exports what an auditor verifies offline."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 
 from kernel.errors import invalid_field
 from kernel.rpc import Context
@@ -13,6 +15,7 @@ from services.archive.servicer.evidence import not_signed
 from services.archive.servicer.room import Room
 
 _CHUNK_BYTES = 256 * 1024
+_SIGNED_SECONDS = 30.0  # A stream has no deadline of its own.
 _READ = 500  # Facts read from the copy at once.
 _MOST_EARLIER = 500  # Earlier checkpoints put into a bundle; a longer list is thinned out evenly.
 
@@ -37,7 +40,9 @@ class Bundles(Room):
         """The newest checkpoint; at_least and to_revision have to be covered by it."""
         wanted = max(request.read.at_least, request.to_revision, 1)
         if request.read.at_least:
-            await self._checkpoints.wait_covering(wanted)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SIGNED_SECONDS):
+                    await self._checkpoints.wait_covering(wanted)
         newest = self._checkpoints.newest()
         if newest is None or newest.head.size < wanted:
             raise not_signed(wanted)

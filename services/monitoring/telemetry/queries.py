@@ -230,7 +230,7 @@ async def forget_old(pool: Pool, before: dict[str, datetime], most_waiting: int)
         await pool.execute(
             f"delete from {table} where stored_at < (select stored_at from {table}"
             " order by stored_at desc offset $1 limit 1)",
-            most_waiting,
+            most_waiting - 1,
         )
 
 

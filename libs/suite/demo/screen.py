@@ -1,0 +1,84 @@
+"""What a person sees: a spinner while a step is played, one line when it has been, and the auditor's table."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
+
+from suite.demo.report import Report
+
+_MOST_KINDS = 5
+_MOST_CHARACTERS = 46
+
+
+class Screen:
+    """On a terminal what happens now is shown in place; elsewhere each of it is a line of its own."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._status: Status | None = None
+        self._doing = ""
+        self._began = time.monotonic()
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Everything until the end is part of `what`."""
+        self._doing = what
+        if not self._console.is_terminal:
+            self._console.print(f"{self._clock()} {escape(what)}", highlight=False, soft_wrap=True)
+            yield
+            return
+        with self._console.status(escape(what)) as self._status:
+            yield
+        self._status = None
+
+    def note(self, text: str) -> None:
+        """What happens just now."""
+        if self._status is not None:
+            self._status.update(f"{escape(self._doing)} [dim]{escape(text)}[/dim]")
+        elif not self._console.is_terminal:
+            self._console.print(f"{self._clock()}     {escape(text)}", highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """A line that stays. May hold markup."""
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def step(self, step: dict[str, Any]) -> None:
+        """The line of a step: what was recorded."""
+        facts, kinds = step["facts"], Counter(fact.get("kind", "unreadable") for fact in step["facts"])
+        most = kinds.most_common(_MOST_KINDS)
+        told = ", ".join(f"{count} {kind}" if count > 1 else kind for kind, count in most)
+        told += f" and {len(kinds) - _MOST_KINDS} more kinds" if len(kinds) > _MOST_KINDS else ""
+        where = f"{facts[0]['revision']}-{facts[-1]['revision']}: {told}" if facts else "nothing"
+        self.say(
+            f"[bold green]{step['number']}[/] [bold]{escape(step['title'])}[/] "
+            f"{escape(step['summary'])}. [dim]Recorded {escape(where)} ({step['seconds']:.1f} s)[/]"
+        )
+
+    def verdict(self, report: Report) -> None:
+        """The auditor's table."""
+        table = Table(title="What the auditor compared", title_justify="left", show_lines=False)
+        for column in ("step", "verification", "expected", "found", ""):
+            table.add_column(column, overflow="fold", no_wrap=column in ("step", ""))
+        for one in report.verifications:
+            mark = "[green]holds[/]" if one.ok else "[bold red]BROKEN[/]"
+            table.add_row(str(one.step), escape(one.name), _shown(one.expected), _shown(one.found), mark)
+        self._console.print(table)
+        held = len(report.verifications) - len(report.broken)
+        colour = "green" if report.ok else "bold red"
+        self.say(f"[{colour}]{held} of {len(report.verifications)} verifications held[/] in {report.seconds:.0f} s")
+
+    def _clock(self) -> str:
+        return f"{time.monotonic() - self._began:6.1f} s"
+
+
+def _shown(value: Any) -> str:
+    """A value, short enough for a table; the report has all of it."""
+    text = str(value)
+    return escape(text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…")

@@ -1,0 +1,85 @@
+"""What all steps share: the running suite, one client for all people, and the names they speak of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from modelog.archive.v1.types_pb2 import Checkpoint
+from modelog.sdk import Client
+from suite.demo.journal import Journal
+from suite.demo.report import Report
+from suite.demo.train import Data, Parts
+from suite.suite import Suite
+
+# Ada makes models, Rui reviews them, Mina answers for them, Otto runs them, Eva audits all of it.
+ADA, RUI, MINA, OTTO, EVA = (f"users/{name}" for name in ("ada", "rui", "mina", "otto", "eva"))
+
+
+def by(person: str) -> tuple[tuple[str, str], ...]:
+    """Call metadata of a person; the development identity believes it."""
+    return (("x-modelog-actor", person),)
+
+
+@dataclass(frozen=True)
+class Names:
+    """Resources of one play. Every play takes a project of its own, so all of them are known beforehand."""
+
+    project: str
+
+    @property
+    def model(self) -> str:
+        return f"{self.project}/models/tumor"
+
+    def version(self, number: int) -> str:
+        return f"{self.model}/versions/{number}"
+
+    @property
+    def environment(self) -> str:
+        return f"{self.project}/environments/production"
+
+    @property
+    def clinic(self) -> str:
+        """The endpoint that patients' rows are sent to."""
+        return f"{self.project}/endpoints/clinic"
+
+    @property
+    def laboratory(self) -> str:
+        """A second endpoint, which goes on serving version 1 when the clinic has left it."""
+        return f"{self.project}/endpoints/laboratory"
+
+    @property
+    def monitor(self) -> str:
+        return f"{self.project}/monitors/clinic"
+
+
+@dataclass
+class Seen:
+    """What the auditor notes down while the play goes on, to compare with at the end."""
+
+    # The log's public key, as told before the play began.
+    vkey: str = ""
+    # States by name as they were read after step 3, the revision they were read at, and a checkpoint of that time.
+    states: dict[str, bytes] = field(default_factory=dict)
+    revision: int = 0
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+
+
+@dataclass
+class Stage:
+    suite: Suite
+    client: Client
+    journal: Journal
+    report: Report
+    names: Names
+    parts: Parts
+    # For files made on the way: data sets, exported models, the bundle.
+    folder: Path
+    note: Callable[[str], None]
+    models: dict[int, bytes] = field(default_factory=dict)
+    training: dict[int, Data] = field(default_factory=dict)
+    retraining: str = ""
+    seen: Seen = field(default_factory=Seen)
+
+    @property
+    def artifacts(self) -> Path:
+        return self.suite.folder / "artifacts"
