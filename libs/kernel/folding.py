@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
-from kernel.fold import UNREADABLE, Kind, apply, event_of
+from kernel.fold import UNREADABLE, Kind, apply, event_of, event_type
 from kernel.log import Entry
 from kernel.names import name_in, sort_key
 from modelog.log.v1.fact_pb2 import Fact
@@ -74,11 +74,11 @@ class Batch:
 class Folding:
     """Folds entries of one service's kinds; keeps recently touched resources so that a batch needs few reads."""
 
-    def __init__(self, service: str, kinds: Sequence[Kind], *, projected: Collection[Kind]) -> None:
-        """projected: kinds whose facts are also collected as `Folded`, for a projection beyond their own tables."""
+    def __init__(self, service: str, kinds: Sequence[Kind], *, projected: Collection[type[Message]] | None) -> None:
+        """projected: events whose facts are also collected as `Folded`, for tables that are no resources; None: all."""
         self._service = service
         self._routes = {kind.prefix: kind for kind in kinds}
-        self._projected = {kind.table for kind in projected}
+        self._projected = None if projected is None else {event.DESCRIPTOR.full_name for event in projected}
         self._live: OrderedDict[tuple[str, str], Live] = OrderedDict()
         self.frozen: set[str] = set()
 
@@ -160,7 +160,7 @@ class Folding:
             batch.begun.append(name)
         if kind.service == self._service:
             batch.requests.append(request)
-        if kind.table in self._projected:
+        if self._projected is None or event_type(fact) in self._projected:
             state = kind.message.FromString(body)
             batch.folded.append(Folded(entry.revision, fact, _event(fact), kind, before, state))
 

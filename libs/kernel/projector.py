@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 import asyncpg
+from google.protobuf.message import Message
 
 from kernel import tables
 from kernel.fold import UNREADABLE, Kind
@@ -44,7 +45,7 @@ class Projector:
         states: States | None = None,
         known: KnownIds | None = None,
         project: Project | None = None,
-        projected: Collection[Kind] | None = None,
+        projected: Collection[type[Message]] | None = None,
         raw: Raw | None = None,
     ) -> None:
         self._service = service
@@ -57,7 +58,7 @@ class Projector:
         self._known = known
         self._project = project
         self._raw = raw
-        self._projected = () if project is None else tuple(kinds if projected is None else projected)
+        self._projected = () if project is None else projected
         self._folding = Folding(service, kinds, projected=self._projected)
         self._at = 0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
 from nats.aio.client import Client
 
 from kernel.fold import Kind
@@ -51,9 +52,9 @@ class Blueprint:
     kinds: tuple[Kind, ...]
     doors: Callable[[Rooms], Sequence[tuple[ServiceDescriptor, Any]]]
     settings: type[Settings] = Settings
-    # Writes tables that are no resources, from facts of the kinds in `projected` (all of them by default).
+    # Writes tables that are no resources, from facts with events of `projected` (any by default).
     project: Project | None = None
-    projected: tuple[Kind, ...] | None = None
+    projected: tuple[type[Message], ...] | None = None
     raw: Raw | None = None
     reactions: Callable[[Rooms], Reactions] | None = None
     controllers: Callable[[Rooms], Sequence[Controller]] | None = None

@@ -37,7 +37,7 @@ from modelog.status.v1 import status_service_pb2
 
 _log = structlog.get_logger()
 _WATCH_SECONDS = 1.0
-_PIN_SECONDS = 60.0
+_PIN_ROUNDS = 60
 _OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
@@ -164,6 +164,7 @@ async def _serve(
     if settings.reflection:
         names = [descriptor.full_name for descriptor, _ in doors]
         reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    await _report(rooms, checks, blueprint.name, differences)
     port = server.add_insecure_port(settings.listen)
     await server.start()
     stack.push_async_callback(server.stop, None)
@@ -183,27 +184,32 @@ def _authority(settings: Settings) -> Authority:
 
 
 async def _watch(rooms: Rooms, checks: Any, service: str, differences: list[str]) -> None:
-    """Turns what is wrong into health: the service itself, `quarantine`, `log`."""
-    serving, not_serving = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
-    pinned_at = 0.0
+    """Turns what is wrong into health, for ever."""
+    rounds = 0
     while True:
-        halted = bool(rooms.position.halted)
-        frozen = 0
-        with suppress(Exception):  # Unreachable stores show in their own calls; this task only reports.
-            frozen = await rooms.resources.frozen()
-        with suppress(Exception):
-            if asyncio.get_running_loop().time() - pinned_at > _PIN_SECONDS:
+        if rounds % _PIN_ROUNDS == 0:
+            with suppress(Exception):  # Unreachable stores show in their own calls; this task only reports.
                 differences[:] = drift(await rooms.log.configuration())
-                pinned_at = asyncio.get_running_loop().time()
                 for difference in differences:
                     _log.critical("log_configuration_drifted", difference=difference)
-        telemetry.QUARANTINED.set(frozen)
-        telemetry.POSITION.set(rooms.position.revision)
-        await checks.set("", not_serving if halted else serving)
-        await checks.set(service, not_serving if halted else serving)
-        await checks.set("quarantine", not_serving if frozen else serving)
-        await checks.set("log", not_serving if halted or differences else serving)
+        await _report(rooms, checks, service, differences)
+        rounds += 1
         await asyncio.sleep(_WATCH_SECONDS)
+
+
+async def _report(rooms: Rooms, checks: Any, service: str, differences: Sequence[str]) -> None:
+    """Health of the service itself, of `quarantine` and of `log`."""
+    serving, not_serving = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+    halted = bool(rooms.position.halted)
+    frozen = 0
+    with suppress(Exception):
+        frozen = await rooms.resources.frozen()
+    telemetry.QUARANTINED.set(frozen)
+    telemetry.POSITION.set(rooms.position.revision)
+    await checks.set("", not_serving if halted else serving)
+    await checks.set(service, not_serving if halted else serving)
+    await checks.set("quarantine", not_serving if frozen else serving)
+    await checks.set("log", not_serving if halted or differences else serving)
 
 
 class _Background:

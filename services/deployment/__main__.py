@@ -10,9 +10,9 @@ from kernel.rooms import Blueprint, Controller, Rooms
 from kernel.service import run
 from modelog.deployment.v1 import deployment_service_pb2
 from services.deployment import controller
-from services.deployment.domain import ENDPOINT, KINDS, ROLLOUT
+from services.deployment.domain import KINDS
 from services.deployment.plane import DRIVERS, lifespan, plane_of
-from services.deployment.projections import project
+from services.deployment.projections import PROJECTED, project
 from services.deployment.reactions import reactions
 from services.deployment.servicer import DeploymentServicer
 from services.deployment.settings import Settings
@@ -35,7 +35,7 @@ BLUEPRINT = Blueprint(
     doors=doors,
     settings=Settings,
     project=project,
-    projected=(ENDPOINT, ROLLOUT),
+    projected=PROJECTED,
     reactions=reactions,
     controllers=controllers,
     migrations=Path(__file__).parent / "migrations",

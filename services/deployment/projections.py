@@ -9,6 +9,8 @@ from kernel.names import project_of
 from modelog.deployment.v1 import events_pb2 as facts
 from services.deployment.domain import ROLLOUT
 
+PROJECTED = (facts.EndpointCreated, facts.TrafficShifted, facts.EndpointRemoved, facts.RolloutRequested)
+
 
 async def project(connection: Any, folded: Sequence[Folded]) -> None:
     """Takes part in the transaction of each batch."""

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -67,7 +68,8 @@ async def metric_points(
 ) -> rpc.ListWindowsResponse:
     """One page, newest window first."""
     size = request.page_size or _PAGE_SIZE
-    number, place = _opened(request.page_token) if request.page_token else (1 << 62, 0)
+    query = _query(request)
+    number, place = _opened(request.page_token, query) if request.page_token else (1 << 62, 0)
     rows = await _fetch(
         pool,
         "select number, place, body from metric_point"
@@ -87,17 +89,30 @@ async def metric_points(
     )
     points = [types.MetricPoint.FromString(row["body"]) for row in rows[:size]]
     last = rows[size - 1] if len(rows) > size else None
-    token = _sealed(last["number"], last["place"]) if last is not None else ""
+    token = _sealed(last["number"], last["place"], query) if last is not None else ""
     return rpc.ListWindowsResponse(points=points, next_page_token=token)
 
 
-def _sealed(number: int, place: int) -> str:
-    return base64.urlsafe_b64encode(f"{number}.{place}".encode()).decode()
+def _query(request: rpc.ListWindowsRequest) -> str:
+    """Short for what is asked, so that a token of one query is not taken for another's."""
+    asked = rpc.ListWindowsRequest()
+    asked.CopyFrom(request)
+    asked.ClearField("page_token")
+    asked.ClearField("page_size")
+    return hashlib.sha256(asked.SerializeToString(deterministic=True)).hexdigest()[:12]
 
 
-def _opened(token: str) -> tuple[int, int]:
+def _sealed(number: int, place: int, query: str) -> str:
+    return base64.urlsafe_b64encode(f"{query}.{number}.{place}".encode()).decode()
+
+
+def _opened(token: str, query: str) -> tuple[int, int]:
     try:
-        number, _, place = base64.urlsafe_b64decode(token).decode("ascii").partition(".")
+        asked, number, place = base64.urlsafe_b64decode(token).decode("ascii").split(".")
+        if asked != query:
+            raise ValueError("the token belongs to another query")
         return int(number), int(place)
     except (binascii.Error, ValueError) as error:
-        raise invalid_field("page_token", "take it unchanged from the last reply", "PAGE_TOKEN") from error
+        raise invalid_field(
+            "page_token", f"take it unchanged from the last reply of the same query: {error}"
+        ) from error

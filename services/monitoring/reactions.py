@@ -17,7 +17,8 @@ from services.monitoring.domain import ALERT, KNOWN_ENDPOINT, MONITOR, RETRAININ
 def reactions(rooms: Rooms) -> Reactions:
     return {
         facts.WindowEvaluated: partial(_evaluated, rooms),
-        facts.VersionReplaced: partial(_replaced, rooms),
+        facts.VersionReplaced: partial(_ended, rooms, types.RESOLUTION_VERSION_REPLACED),
+        facts.MonitorChanged: partial(_ended, rooms, types.RESOLUTION_CHECK_REMOVED),
         facts.AlertRaised: partial(_raised, rooms),
         registry.VersionRegistered: partial(_registered, rooms),
         deployment.TrafficShifted: partial(_shifted, rooms),
@@ -37,11 +38,10 @@ async def _evaluated(rooms: Rooms, reaction: Reaction) -> None:
         await _on_alert(rooms, reaction, episode, "resolve_alert", verb)
 
 
-async def _replaced(rooms: Rooms, reaction: Reaction) -> None:
-    """Alerts of a version that no longer answers are over."""
+async def _ended(rooms: Rooms, resolution: types.Resolution, reaction: Reaction) -> None:
+    """Alerts whose version no longer answers, or whose check is gone, are over."""
     for episode in reaction.event.closed:
-        verb = partial(alert.resolve, resolution=types.RESOLUTION_VERSION_REPLACED)
-        await _on_alert(rooms, reaction, episode, "end_alert", verb)
+        await _on_alert(rooms, reaction, episode, "end_alert", partial(alert.resolve, resolution=resolution))
 
 
 async def _on_alert(rooms: Rooms, reaction: Reaction, episode: facts.Episode, what: str, verb: Decide) -> None:

@@ -10,7 +10,7 @@ from kernel.rooms import Blueprint, Rooms
 from kernel.service import run
 from modelog.registry.v1 import registry_service_pb2
 from services.registry.domain import KINDS
-from services.registry.projections import project
+from services.registry.projections import PROJECTED, project
 from services.registry.reactions import reactions
 from services.registry.servicer import RegistryServicer
 from services.registry.settings import Settings
@@ -26,6 +26,7 @@ BLUEPRINT = Blueprint(
     doors=doors,
     settings=Settings,
     project=project,
+    projected=PROJECTED,
     reactions=reactions,
     migrations=Path(__file__).parent / "migrations",
 )

@@ -1,26 +1,22 @@
-"""Tables that are not resources: what serves where, and which versions live."""
+"""Tables that are not resources: what serves where, and which versions have retired."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from kernel.folding import Folded
 from modelog.registry.v1 import events_pb2 as facts
-from services.registry.domain import KNOWN_ENDPOINT, VERSION
+from services.registry.domain import KNOWN_ENDPOINT
+from services.registry.domain.endpoint import HEARD
+
+PROJECTED = (*HEARD, facts.VersionRetired)
 
 
 async def project(connection: Any, folded: Sequence[Folded]) -> None:
     """Takes part in the transaction of each batch."""
     await _serving(connection, {one.state.name: one.state for one in folded if one.kind is KNOWN_ENDPOINT})
-    born = [one.state.name for one in folded if isinstance(one.event, facts.VersionRegistered)]
     gone = [one.state.name for one in folded if isinstance(one.event, facts.VersionRetired)]
-    if born:
-        await connection.execute(
-            "insert into living (version, model) select * from unnest($1::text[], $2::text[])",
-            born,
-            [VERSION.pattern.parent(name) for name in born],
-        )
     if gone:
-        await connection.execute("delete from living where version = any($1::text[])", gone)
+        await connection.execute("insert into retired (version) select * from unnest($1::text[])", gone)
 
 
 async def _serving(connection: Any, endpoints: dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ def test_traffic_names_who_asked_and_who_approved() -> None:
 def test_traffic_of_a_way_back_names_who_asked_for_that() -> None:
     going_back = progressing().given(back(), by="users/otto").state
     outcome = endpoint(shifted(share(2), rollout=2)).when(verbs.shift, going_back, version().state, traffic=[share(1)])
-    assert outcome.event is not None
+    assert isinstance(outcome.event, facts.TrafficShifted)
     assert outcome.event.requested_by == "users/otto"
 
 

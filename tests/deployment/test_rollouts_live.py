@@ -1,18 +1,24 @@
 """Whole rollouts: real service, real replicas, real Envoy, real requests."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from nats import connect as connect_nats
 
+from modelog.deployment.v1 import deployment_service_pb2 as rpc
 from modelog.deployment.v1 import types_pb2 as types
-from services.deployment.domain.states import FAILED, ROLLED_BACK, SUCCEEDED
+from modelog.monitoring.v1.telemetry_pb2 import PredictionBatch
+from services.deployment.domain.states import FAILED, PAUSED, ROLLED_BACK, SUCCEEDED
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
 from tests.deployment import models
-from tests.deployment.calls import Load
+from tests.deployment.calls import Load, eventually
 from tests.deployment.town import ENDPOINT, PATH, ROW, Town, town, version_name
 
 
@@ -22,7 +28,7 @@ async def place(nats: NatsServer, postgres: PostgresServer, tmp_path: Path, sche
         yield made
 
 
-def canary(*percents: int, seconds: float = 0.5, **analysis: object) -> types.Canary:
+def canary(*percents: int, seconds: float = 0.5, **analysis: Any) -> types.Canary:
     duration = Duration(nanos=int(seconds * 1e9)) if seconds < 1 else Duration(seconds=int(seconds))
     steps = [types.CanaryStep(percent=percent, duration=duration) for percent in percents]
     return types.Canary(steps=steps, analysis=types.Analysis(**analysis) if analysis else None)
@@ -80,3 +86,87 @@ async def test_a_version_that_cannot_be_loaded_fails_and_touches_nothing(place: 
     assert "cannot load" in ended.cause
     assert (await place.predict(address))[0] == 200
     assert (await place.endpoint()).rollout == f"{ENDPOINT}/rollouts/1"
+
+
+async def test_going_back_after_success_names_no_version_and_loses_no_request(place: Town) -> None:
+    address = await place.found()
+    await place.register(1, models.classifier())
+    await place.register(2, models.classifier(bias=1.0))
+    await place.finished(await place.request(1))
+    await place.finished(await place.request(2, blue_green=types.BlueGreen()))
+    host, _, path = address.removeprefix("http://").partition("/")
+    async with Load(host, f"/{path}{PATH}", ROW) as load:
+        reply = await place.stub.RollBack(rpc.RollBackRequest(parent=ENDPOINT, reason="customers complain"))
+        place.newest = reply.revision
+        undone = await place.finished(reply.name)
+        await asyncio.sleep(0.2)
+    assert (undone.state, undone.version, undone.previous_version) == (SUCCEEDED, version_name(1), version_name(2))
+    assert set(load.statuses) == {200}, load.statuses
+    assert [one.version for one in (await place.endpoint()).traffic] == [version_name(1)]
+
+
+async def test_predictions_reach_the_telemetry_stream(place: Town) -> None:
+    address = await place.found()
+    await place.register(1, models.classifier())
+    await place.finished(await place.request(1))
+    status, answer = await place.predict(address)
+    assert status == 200
+    client = await connect_nats(place.others.nats.url)
+    try:
+        subscription = await client.jetstream().subscribe("telemetry.predictions.risk.fraud-eu", ordered_consumer=True)
+        batch = PredictionBatch.FromString((await subscription.next_msg(timeout=10)).data)
+    finally:
+        await client.close()
+    assert (batch.endpoint, batch.version) == (ENDPOINT, version_name(1))
+    assert list(batch.prediction_ids) == [f"{answer['id']}-0"]
+    assert [column.name for column in batch.inputs] == list(models.COLUMNS)
+    assert [column.name for column in batch.outputs] == ["label", "probabilities_0", "probabilities_1"]
+    assert [list(column.numbers) for column in batch.inputs] == [[1.0], [2.0], [3.0]]
+
+
+async def test_a_killed_replica_comes_back_and_that_is_recorded(place: Town) -> None:
+    address = await place.found()
+    await place.register(1, models.classifier())
+    await place.finished(await place.request(1))
+    folder = Path(place.live.rooms.settings.data_dir) / "replicas" / "risk_fraud-eu_fraud_1_1"
+    os.kill(int((folder / "pid").read_text()), signal.SIGKILL)
+
+    async def recorded() -> bool:
+        return "was gone and is started again" in (await place.endpoint()).last_repair
+
+    await eventually(recorded, seconds=10)
+    assert await place.answers(address, 200)
+
+
+async def test_a_removed_endpoint_leaves_nothing_running(place: Town) -> None:
+    address = await place.found()
+    await place.register(1, models.classifier())
+    await place.finished(await place.request(1))
+    await place.stub.RemoveEndpoint(rpc.RemoveEndpointRequest(name=ENDPOINT))
+
+    async def removed() -> bool:
+        return (await place.endpoint()).state == types.ENDPOINT_STATE_REMOVED
+
+    await eventually(removed)
+    assert await place.answers(address, 404)
+    assert list((Path(place.live.rooms.settings.data_dir) / "replicas").iterdir()) == []
+    reply = await place.stub.ListServingIntervals(rpc.ListServingIntervalsRequest(parent="projects/risk"))
+    assert [bool(row.to_revision) for row in reply.serving_intervals] == [True]
+
+
+async def test_a_paused_canary_holds_its_share_until_it_is_resumed(place: Town) -> None:
+    await place.found()
+    await place.register(1, models.classifier())
+    await place.register(2, models.classifier(bias=1.0))
+    await place.finished(await place.request(1))
+    steps = [types.CanaryStep(percent=30, pause=True)]
+    name = await place.request(2, canary=types.Canary(steps=steps))
+    await place.reaches(name, PAUSED)
+    await asyncio.sleep(0.5)
+    assert [(one.version, one.percent) for one in (await place.endpoint()).traffic] == [
+        (version_name(2), 30),
+        (version_name(1), 70),
+    ]
+    reply = await place.stub.ResumeRollout(rpc.ResumeRolloutRequest(name=name))
+    place.newest = reply.revision
+    assert (await place.finished(name)).state == SUCCEEDED

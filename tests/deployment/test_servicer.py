@@ -96,7 +96,10 @@ BAD: list[tuple[str, Any]] = [
     ("DefineEnvironment", rpc.DefineEnvironmentRequest(parent="risk", environment_id="x")),
     ("DefineEnvironment", rpc.DefineEnvironmentRequest(parent=PROJECT, environment_id="Not An Id")),
     ("DefineEnvironment", rpc.DefineEnvironmentRequest(parent=PROJECT, environment_id="x", approvals_needed=-1)),
-    ("DefineEnvironment", rpc.DefineEnvironmentRequest(parent=PROJECT, environment_id="x", admitted_phases=[99])),
+    (
+        "DefineEnvironment",
+        rpc.DefineEnvironmentRequest(parent=PROJECT, environment_id="x", admitted_phases=["PHASE_UNSPECIFIED"]),
+    ),
     ("CreateEndpoint", rpc.CreateEndpointRequest(parent=PROJECT, endpoint_id="e", environment="nowhere")),
     (
         "CreateEndpoint",
@@ -149,6 +152,7 @@ async def test_a_rollout_is_requested_once_however_often_it_is_sent(place: Town)
     request.reason = "second"
     other = place.stub.RequestRollout(request, metadata=BY)
     assert await refused(other, grpc.StatusCode.ALREADY_EXISTS) == "REQUEST_ID_REUSED"
+    place.newest = first.revision
     state = await place.rollout(first.name)
     assert (state.requested_by, list(state.approved_by)) == ("users/dora", ["users/rita"])
     dry = rpc.RequestRolloutRequest(parent=ENDPOINT, version=version_name(1), strategy=RECREATE, validate_only=True)

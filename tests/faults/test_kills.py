@@ -8,6 +8,7 @@ import itertools
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from kernel.log import Entry
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from modelog.registry.v1 import registry_service_pb2_grpc
+from services.registry.__main__ import BLUEPRINT
 from suite.suite import SERVICES, Suite
 from testkit.live import service
-from tests.registry.build import artifact, blueprint
+from tests.registry.build import artifact
 
 _UNKNOWN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _MODELS = ("fraud", "churn", "price")
@@ -80,16 +82,16 @@ async def write(suite: Suite, history: History, done: asyncio.Event) -> None:
                     call = stub.RegisterVersion
                 request.request_id = uuid.uuid4().hex
                 for _ in range(1 + (n % 5 == 0)):
-                    await told(history, request, lambda sent, call=call: call(sent, timeout=5))
+                    await told(history, request, partial(call, timeout=5))
 
         await asyncio.gather(*(one(number) for number in range(_CALLERS)))
 
 
 async def everything(suite: Suite, tmp_path: Path) -> tuple[list[Entry], dict[str, str], dict[str, str]]:
     """The whole log, and the digests of the live views and of views folded anew at the same position."""
-    async with service(blueprint(), suite.nats, suite.postgres, tmp_path, schema="registry", roles="rpc") as live:
+    async with service(BLUEPRINT, suite.nats, suite.postgres, tmp_path, schema="registry", roles="rpc") as live:
         head = await live.rooms.resources.catch_up()
-        async with service(blueprint(), suite.nats, suite.postgres, tmp_path, schema="anew") as anew:
+        async with service(BLUEPRINT, suite.nats, suite.postgres, tmp_path, schema="anew") as anew:
             await anew.rooms.resources.wait(head)
             rebuilt = await views_digest(anew.rooms.pool, "anew")
         entries: list[Entry] = []

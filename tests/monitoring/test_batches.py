@@ -69,6 +69,7 @@ def test_noise_is_rejected(payload: bytes) -> None:
         ({"batch_id": "x" * 129}, "batch_id"),
         ({"batch_id": "a\0b"}, "batch_id"),
         ({"dropped_rows": -1}, "negative"),
+        ({"failed_requests": 1 << 60}, "above"),
         ({"prediction_ids": ["only"]}, "age: 2 values for 3 rows"),
         ({"prediction_ids": [""]}, "prediction id"),
         ({"inputs": [column("age", [1.0, 2.0])]}, "age: twice"),

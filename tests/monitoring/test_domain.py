@@ -230,8 +230,16 @@ def test_a_monitor_remembers_eight_versions_those_judged_last() -> None:
 def test_a_check_that_is_gone_stands_nowhere() -> None:
     watch = Watch()
     watch.judge(5)
-    watch.life.given(facts.MonitorChanged(window=WINDOW, checks=[check(types.METHOD_VOLUME, id="other")]))
+    other = check(types.METHOD_VOLUME, id="other")
+    ended = [facts.Episode(alert=1, check="rows")]
+    changed = facts.MonitorChanged(window=WINDOW, checks=[other], closed=ended)
+    watch.life.when(monitors.change, checks=[other]).then(changed)
+    watch.life.given(changed)
     assert not watch.life.state.statuses
+
+
+def test_a_window_that_no_check_looks_at_any_more_says_nothing() -> None:
+    Watch(check(types.METHOD_ACCURACY, id="right")).judge(100).then_nothing()
 
 
 def evaluated() -> facts.WindowEvaluated:

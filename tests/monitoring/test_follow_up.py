@@ -145,6 +145,16 @@ async def test_alerts_of_a_version_that_was_replaced_are_over_and_its_return_beg
     await alerts(live, types.ALERT_STATE_RESOLVED, types.ALERT_STATE_FIRING)
 
 
+async def test_the_alert_of_a_check_that_is_gone_is_over(live: Station) -> None:
+    source = await watching(live)
+    await source.window(30)
+    await alerts(live, types.ALERT_STATE_FIRING)
+    rows = check(types.METHOD_VOLUME, 1, id="rows")
+    await live.call("UpdateMonitor", name=MONITOR, update_mask={"paths": ["checks"]}, checks=[rows])
+    (alert,) = await alerts(live, types.ALERT_STATE_RESOLVED)
+    assert alert.resolution == types.RESOLUTION_CHECK_REMOVED
+
+
 async def test_a_canary_is_judged_beside_the_running_version(live: Station) -> None:
     running, canary = await watching(live), Drifting(live, NEXT_VERSION)
     await live.serve(VERSION, NEXT_VERSION)

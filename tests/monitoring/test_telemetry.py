@@ -11,7 +11,9 @@ import pytest
 from kernel.log import Entry
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.telemetry import queries
+from services.monitoring.telemetry.batches import Predictions
 from services.monitoring.telemetry.consumer import Consumer, Moved
+from services.monitoring.telemetry.counting import Counting
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
 from tests.monitoring.build import ENDPOINT, MONITOR, NEXT_VERSION, VERSION, batch, check, column, outcomes
@@ -91,6 +93,23 @@ async def test_what_cannot_be_counted_is_put_aside_with_the_reason(live: Station
             "endpoint 'projects/risk/endpoints/fraud-eux' came on the subject of projects/risk/endpoints/fraud-eu",
         ),
     ]
+
+
+async def test_a_batch_that_fails_in_counting_holds_up_no_other(live: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    await live.create(VOLUME, window=BY_100)
+    count = Counting.predictions
+
+    async def fail_on_one(self: Counting, read: Predictions, position: int) -> None:
+        if read.batch_id == "b2":
+            raise ValueError("nobody thought of this")
+        await count(self, read, position)
+
+    monkeypatch.setattr(Counting, "predictions", fail_on_one)
+    await live.send(*(batch(f"b{number}", AGES[:10]) for number in (1, 2, 3)))
+    await live.counted()
+    assert await rows_open(live) == 20
+    (put_aside,) = (await live.call("ListRejectedBatches", parent=ENDPOINT)).batches
+    assert (put_aside.position, "nobody thought of this" in put_aside.reason) == (2, True)
 
 
 async def test_labels_join_their_predictions_early_or_late_and_once(live: Station) -> None:

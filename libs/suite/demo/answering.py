@@ -44,9 +44,7 @@ async def _answer(stage: Stage) -> None:
     training = stage.parts.training
     data = joined(training, shifted(training))
     first = stage.names.version(1)
-    await register(
-        stage, 2, data, "biopsies of both scanners", strength=1.0, parent=first, answers=stage.retraining
-    )
+    await register(stage, 2, data, "biopsies of both scanners", strength=1.0, parent=first, answers=stage.retraining)
     answered = await stage.journal.first(monitoring.RetrainingAnswered, of=stage.retraining)
     version = answered.event.version if isinstance(answered.event, monitoring.RetrainingAnswered) else ""
     stage.report.check("what answered the retraining", stage.names.version(2), version)

@@ -1,11 +1,11 @@
-"""Measures an exported model the way the registry records it: overall, by slice, and how differently groups are treated."""
+"""Measures an exported model the way the registry records it: overall, by slice, and how groups are treated."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 
 import numpy as np
 import numpy.typing as npt
 
-from modelog.registry.v1.types_pb2 import DataSet, Evaluation, Fairness, Metric, Slice
+from modelog.registry.v1.types_pb2 import DataSet, Evaluation, Fairness, Metric
 from suite.demo.train import Data, run
 
 Mask = npt.NDArray[np.bool_]
@@ -40,7 +40,7 @@ def area_under_curve(scores: npt.NDArray[np.float32], ill: Mask) -> float:
     return float(((pairs > 0) + 0.5 * (pairs == 0)).mean())
 
 
-def _fill(metrics: "Evaluation.MetricsEntry", found: Mask, ill: Mask) -> None:  # type: ignore[name-defined]
+def _fill(metrics: MutableMapping[str, Metric], found: Mask, ill: Mask) -> None:
     metrics["accuracy"].CopyFrom(_metric(share_of(found == ill)))
     metrics["recall"].CopyFrom(_metric(share_of(found[ill])))
     metrics["precision"].CopyFrom(_metric(share_of(ill[found])))

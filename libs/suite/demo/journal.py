@@ -74,7 +74,8 @@ class Journal:
             return None
 
         names = " or ".join(kind.DESCRIPTOR.name for kind in kinds)
-        return await self._until(look, f"{names} of {of or 'anything'}", seconds)
+        found: Entry = await self._until(look, f"{names} of {of or 'anything'}", seconds)
+        return found
 
     def every(self, kind: type[Message], *, of: str = "") -> Sequence[Entry]:
         """The facts of a kind so far."""

@@ -1,4 +1,4 @@
-"""What the demo leaves behind: every step with its facts, every verification with what was expected and what was found."""
+"""What the demo leaves behind: every step with its facts, every verification with what was expected and found."""
 
 import json
 from collections.abc import Iterable

@@ -68,9 +68,7 @@ async def traffic_of(stage: Stage, per_second: float = 100.0) -> Traffic:
 async def crown(stage: Stage, number: int) -> str:
     """Points the alias to a version; the version it pointed to before."""
     moved = await stage.client.registry.AssignAlias(
-        registry_rpc.AssignAliasRequest(
-            name=stage.names.model, alias="champion", version=stage.names.version(number)
-        ),
+        registry_rpc.AssignAliasRequest(name=stage.names.model, alias="champion", version=stage.names.version(number)),
         metadata=by(MINA),
     )
     return moved.displaced_version

@@ -98,12 +98,7 @@ def _route(route: Route) -> dict[str, Any]:
 
 
 def _answer(prefix: str, status: int, text: str) -> dict[str, Any]:
-    body = f'{{"error":"{text}"}}'
-    return {
-        "match": {"prefix": prefix},
-        "direct_response": {"status": status, "body": {"inline_string": body}},
-        "response_headers_to_add": [{"header": {"key": "content-type", "value": "application/json"}}],
-    }
+    return {"match": {"prefix": prefix}, "direct_response": {"status": status, "body": {"inline_string": text}}}
 
 
 def cluster(name: str, folder: str) -> dict[str, Any]:
@@ -168,6 +163,8 @@ def bootstrap(*, folder: str, listen: str, admin: str) -> dict[str, Any]:
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "request_timeout": f"{_REQUEST_SECONDS}s",
         "common_http_protocol_options": {"idle_timeout": "300s", "headers_with_underscores_action": "REJECT_REQUEST"},
+        # Whatever Envoy itself answers has the form of the protocol's errors.
+        "local_reply_config": {"body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}},
         "rds": {"route_config_name": "endpoints", "config_source": _file(f"{folder}/routes.json")},
         "http_filters": [
             {

@@ -62,7 +62,13 @@ def change(
         checks=monitor.checks,
         prediction_column=monitor.prediction_column,
     )
-    return None if changed == same else changed
+    if changed == same:
+        return None
+    kept = {check.id for check in changed.checks}
+    for status in monitor.statuses:
+        if status.alert and status.check not in kept:
+            changed.closed.add(alert=status.alert, check=status.check)
+    return changed
 
 
 def pause(monitor: types.Monitor) -> Message | None:
@@ -90,7 +96,8 @@ def evaluate(
     profiles: types.ProfileSet,
     baseline: types.ProfileSet | None,
 ) -> Message | None:
-    """Judges a closed window, whose number is given here. None when it is empty and says nothing that is not known.
+    """Judges a closed window, whose number is given here. None when it says nothing: it is empty and that is known
+    already, or no check looks at its track any more.
 
     `baseline` is the one the window was counted for, with the digest in `window`; None when there was none.
     A version that no longer answers on the endpoint gets its results, but opens no alert.
@@ -100,7 +107,7 @@ def evaluate(
         raise NotAllowedNow("MONITOR_PAUSED", f"{monitor.name} is paused; resume it")
     results = evaluate_all(monitor.checks, window.track, profiles, baseline)
     standing = {status.check: status for status in monitor.statuses if status.version == window.version}
-    if not window.rows and not _says_something(results, standing):
+    if not results or (not window.rows and not _says_something(results, standing)):
         return None
     event = facts.WindowEvaluated(endpoint=monitor.endpoint, window=window, results=results)
     event.window.number = monitor.windows + 1

@@ -17,6 +17,7 @@ _ENDPOINT = Pattern("projects/*/endpoints/*")
 _VERSION = Pattern("projects/*/models/*/versions/#")
 _MOST_ROWS = 1_000_000
 _MOST_COLUMNS = 512
+_MOST_LOSSES = 1_000_000_000
 _MOST_ID = 128
 _MOST_NAME = 128
 _EARLIEST = 0
@@ -63,7 +64,7 @@ class _Unfit(Exception):
 
 def read(subject: str, payload: bytes) -> Predictions | Outcomes | Rejected:
     """The batch in a message of TELEMETRY."""
-    endpoint = _endpoint_of(subject)
+    endpoint = endpoint_of(subject)
     batch_id, rows = "", 0
     try:
         if not endpoint:
@@ -86,7 +87,8 @@ def _shown(text: str, most: int = _MOST_ID) -> str:
     return text.replace("\0", "\\0")[:most]
 
 
-def _endpoint_of(subject: str) -> str:
+def endpoint_of(subject: str) -> str:
+    """The endpoint that a subject of TELEMETRY is about; empty when it is none."""
     tokens = subject.split(".")
     if len(tokens) != 4 or tokens[1] not in ("predictions", "outcomes"):
         return ""
@@ -132,7 +134,8 @@ def _predictions(batch: telemetry.PredictionBatch, endpoint: str) -> Predictions
     _require(_fits(_VERSION, batch.version), f"version {batch.version!r} is no version's name")
     start, end = batch.start_time.ToMicroseconds(), batch.end_time.ToMicroseconds()
     _require(_EARLIEST < start <= end <= _LATEST, "start_time and end_time are missing or out of order")
-    _require(batch.dropped_rows >= 0 and batch.failed_requests >= 0, "a count is negative")
+    for losses in (batch.dropped_rows, batch.failed_requests):
+        _require(0 <= losses <= _MOST_LOSSES, f"a count is negative or above {_MOST_LOSSES}")
     given = [(types.COLUMN_ROLE_INPUT, one) for one in batch.inputs]
     given += [(types.COLUMN_ROLE_OUTPUT, one) for one in batch.outputs]
     _require(len(given) <= _MOST_COLUMNS, f"{len(given)} columns, more than {_MOST_COLUMNS}")

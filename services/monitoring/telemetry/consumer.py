@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import asyncpg
 import orjson
 import structlog
 from prometheus_client import Counter
@@ -20,7 +21,7 @@ from kernel.log import Entry
 from kernel.rooms import Rooms
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.telemetry import queries
-from services.monitoring.telemetry.batches import Outcomes, Predictions, Rejected, misfits, read
+from services.monitoring.telemetry.batches import Outcomes, Predictions, Rejected, endpoint_of, misfits, read
 from services.monitoring.telemetry.counting import Counting
 from services.monitoring.telemetry.plans import Plans
 from services.monitoring.windows import Plan
@@ -34,6 +35,8 @@ _INFO_SECONDS = 2.0
 ROWS = Counter("modelog_telemetry_rows_total", "Rows counted, by kind.", ["kind"])
 REJECTED = Counter("modelog_telemetry_rejected_batches_total", "Batches put aside.")
 REPEATED = Counter("modelog_telemetry_repeated_batches_total", "Batches that had been counted already.")
+
+_UNCOUNTABLE = (ValueError, TypeError, LookupError, ArithmeticError, asyncpg.DataError)
 
 Batch = Predictions | Outcomes | Rejected
 Read = tuple[Entry, Batch]
@@ -82,9 +85,21 @@ class Consumer:
         return at
 
     async def take(self, entries: Sequence[Entry]) -> None:
-        """Counts some messages; all of them or, when anything fails, none."""
+        """Counts some messages; one that fails for a reason nobody thought of holds up none of the others."""
+        try:
+            await self._take([(entry, read(entry.subject, entry.payload)) for entry in entries])
+        except _UNCOUNTABLE as error:
+            if len(entries) > 1:
+                for entry in entries:
+                    await self.take([entry])
+                return
+            structlog.get_logger().exception("telemetry_not_counted", position=entries[0].revision)
+            unfit = Rejected(endpoint_of(entries[0].subject), "", f"cannot be counted: {error!r}"[:2000], 0)
+            await self._take([(entries[0], unfit)])
+
+    async def _take(self, batches: Sequence[Read]) -> None:
+        """All of them or, when anything fails, none."""
         now = self._rooms.clock()
-        batches: list[Read] = [(entry, read(entry.subject, entry.payload)) for entry in entries]
         plans = await self._plans.of_endpoints(sorted({one.endpoint for _, one in batches if one.endpoint}))
         batches = await self._fitting(batches, now)
         async with self._kept.acquire() as connection, connection.transaction():
@@ -93,8 +108,8 @@ class Consumer:
             counting = await self._counting(connection, plans, now)
             await self._count(connection, counting, batches, now)
             await queries.save_lanes(connection, counting.lanes.values())
-            await queries.move_position(connection, entries[-1].revision)
-        self._at = entries[-1].revision
+            await queries.move_position(connection, batches[-1][0].revision)
+        self._at = batches[-1][0].revision
         if any(window.closed for lane in counting.lanes.values() for window in lane.windows):
             self._closed.set()
 

@@ -7,9 +7,7 @@ create table serving (
 );
 create index serving_version on serving (version);
 
--- Versions that are not retired, so that a model knows what hinders its own retirement.
-create table living (
-  version text primary key,
-  model text not null
+-- Versions that have retired, so that a model knows which living ones hinder its own retirement.
+create table retired (
+  version text primary key
 );
-create index living_model on living (model);

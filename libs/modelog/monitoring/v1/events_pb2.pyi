@@ -26,16 +26,18 @@ class MonitorCreated(_message.Message):
     def __init__(self, endpoint: _Optional[str] = ..., description: _Optional[str] = ..., window: _Optional[_Union[_types_pb2.WindowSpec, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[_types_pb2.Check, _Mapping]]] = ..., prediction_column: _Optional[str] = ...) -> None: ...
 
 class MonitorChanged(_message.Message):
-    __slots__ = ("description", "window", "checks", "prediction_column")
+    __slots__ = ("description", "window", "checks", "prediction_column", "closed")
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     CHECKS_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_FIELD_NUMBER: _ClassVar[int]
     description: str
     window: _types_pb2.WindowSpec
     checks: _containers.RepeatedCompositeFieldContainer[_types_pb2.Check]
     prediction_column: str
-    def __init__(self, description: _Optional[str] = ..., window: _Optional[_Union[_types_pb2.WindowSpec, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[_types_pb2.Check, _Mapping]]] = ..., prediction_column: _Optional[str] = ...) -> None: ...
+    closed: _containers.RepeatedCompositeFieldContainer[Episode]
+    def __init__(self, description: _Optional[str] = ..., window: _Optional[_Union[_types_pb2.WindowSpec, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[_types_pb2.Check, _Mapping]]] = ..., prediction_column: _Optional[str] = ..., closed: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ...) -> None: ...
 
 class MonitorPaused(_message.Message):
     __slots__ = ()

@@ -68,6 +68,7 @@ class Resolution(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RESOLUTION_RECOVERED: _ClassVar[Resolution]
     RESOLUTION_BY_HAND: _ClassVar[Resolution]
     RESOLUTION_VERSION_REPLACED: _ClassVar[Resolution]
+    RESOLUTION_CHECK_REMOVED: _ClassVar[Resolution]
 
 class RetrainingState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -120,6 +121,7 @@ RESOLUTION_UNSPECIFIED: Resolution
 RESOLUTION_RECOVERED: Resolution
 RESOLUTION_BY_HAND: Resolution
 RESOLUTION_VERSION_REPLACED: Resolution
+RESOLUTION_CHECK_REMOVED: Resolution
 RETRAINING_STATE_UNSPECIFIED: RetrainingState
 RETRAINING_STATE_REQUESTED: RetrainingState
 RETRAINING_STATE_STARTED: RetrainingState
