@@ -16,6 +16,8 @@ PINNED: Mapping[str, Any] = {
     "max_bytes": -1,
     "deny_delete": True,
     "deny_purge": True,
+    "max_msg_size": 64 * 1024,
+    "duplicate_window": 120_000_000_000,  # ns
 }
 _NEVER = (
     "sealed", "allow_rollup_hdrs", "allow_msg_ttl", "allow_msg_counter", "allow_msg_schedules", "no_ack",

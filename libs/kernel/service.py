@@ -27,7 +27,7 @@ from kernel.postgres import create_pool, migrate
 from kernel.projector import Projector
 from kernel.requests import Requests
 from kernel.resources import Resources
-from kernel.rooms import Blueprint, Rooms, now
+from kernel.rooms import Blueprint, Controller, Rooms, now
 from kernel.rpc import Door
 from kernel.settings import Settings, exports_traces, load
 from kernel.states import States
@@ -139,8 +139,16 @@ def _roles(blueprint: Blueprint, rooms: Rooms, projector: Projector) -> Sequence
         )
         roles.append(("reactor", reacting.run))
     if settings.has_role("controller") and blueprint.controllers is not None:
-        roles.extend((getattr(run, "__qualname__", "controller"), run) for run in blueprint.controllers(rooms))
+        for run in blueprint.controllers(rooms):
+            roles.append((getattr(run, "__qualname__", "controller"), functools.partial(_caught_up, rooms, run)))
     return roles
+
+
+async def _caught_up(rooms: Rooms, run: Controller) -> None:
+    """Runs a controller once the views hold what the log holds: it acts on what it sees, and on views that are being
+    folded again it would see things that are long gone, and miss what is there."""
+    await rooms.resources.catch_up()
+    await run()
 
 
 async def _serve(

@@ -76,6 +76,9 @@ class Rollouts:
         """
         ENDPOINT.pattern.ids(parent, "parent")
         state = await self._resources.load(ENDPOINT, parent)
+        if not state.environment:  # Created a moment ago, perhaps.
+            await self._resources.catch_up()
+            state = await self._resources.load(ENDPOINT, parent)
         environment = state.environment or child(parent.rpartition("/endpoints/")[0], "environments", "none")
         number = await queries.newest_rollout(self._pool, parent)
         for _ in range(_ATTEMPTS):

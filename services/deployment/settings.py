@@ -1,9 +1,12 @@
 """Deployment's environment."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import kernel.settings
+
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TMPDIR")
 
 
 @dataclass(frozen=True)
@@ -33,3 +36,8 @@ class Settings(kernel.settings.Settings):
         if self.nats_password_file:
             return Path(self.nats_password_file).with_name(self.inference_nats_user).read_text().strip()
         return ""
+
+
+def environment_of_children() -> dict[str, str]:
+    """What replicas and the gateway inherit: nothing of MODELOG_*, for that may name secrets."""
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ}

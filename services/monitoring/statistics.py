@@ -18,10 +18,14 @@ def population_stability_index(baseline: Integers, window: Integers) -> float:
     shift it is about (parts - 1)(1/n + 1/m) by chance (Yurdakul, 2018), hence a check's minimum of rows. A part that is
     empty on one side counts as half a row there, since the logarithm has no value; one empty on both sides is left out.
     """
-    kept = (baseline + window) > 0
-    p = np.maximum(baseline[kept], _EMPTY_PART) / baseline.sum()
-    q = np.maximum(window[kept], _EMPTY_PART) / window.sum()
-    return math.fsum((q - p) * np.log(q / p))
+    expected, actual = int(baseline.sum()), int(window.sum())
+    terms = []
+    for one, other in zip(baseline.tolist(), window.tolist(), strict=True):
+        if one or other:
+            p, q = (one or _EMPTY_PART) / expected, (other or _EMPTY_PART) / actual
+            # numpy's logarithm depends on the processor in its last bit; this one does not.
+            terms.append((q - p) * math.log(q / p))
+    return math.fsum(terms)
 
 
 def equal_parts(counts: Integers, parts: int) -> list[int]:

@@ -35,4 +35,6 @@ def _spent(process: psutil.Process) -> float:
         times = process.cpu_times()
     except psutil.NoSuchProcess:
         return 0.0
-    return float(times.user + times.system)
+    # Of children that have ended, too, where the system keeps that: a backend of Postgres lives as long as its client.
+    ended = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+    return float(times.user + times.system + ended)

@@ -136,7 +136,7 @@ def test_a_finished_rollout_is_undone_by_a_new_one_even_to_a_deprecated_version(
         rollout_name(2),
         version_name(2),
     )
-    assert event.strategy.WhichOneof("kind") == "blue_green"
+    assert event.strategy == BLUE_GREEN
     assert event.artifact_sha256 == SHA
     undo(done.state, of=version(1, registry.VersionRetired(to_stage="retired"))).then_refused("VERSION_RETIRED")
 

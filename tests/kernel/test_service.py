@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from kernel.digest import views_digest
+from kernel.rooms import Controller, Rooms
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
 from testkit.live import Live, service
@@ -177,3 +179,22 @@ async def test_a_rebuilt_schema_equals_the_live_one(
     async with service(TOYS, nats, postgres, tmp_path, schema=f"{schema}_again") as again:
         await again.rooms.resources.wait(head)
         assert await views_digest(again.rooms.pool, again.schema) == await views_digest(live.rooms.pool, live.schema)
+
+
+async def test_a_controller_sees_nothing_before_the_views_hold_what_the_log_holds(
+    toys: Toys, nats: NatsServer, postgres: PostgresServer, tmp_path: Path, schema: str
+) -> None:
+    await toys.MakeToy(parent=PARENT, toy_id="ball")
+    head = (await toys.Add(name=NAME, amount=1)).revision
+    seen: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def controllers(rooms: Rooms) -> list[Controller]:
+        async def look() -> None:
+            seen.set_result(await rooms.pool.fetchval("select revision from position"))
+
+        return [look]
+
+    looking = replace(TOYS, controllers=controllers)
+    async with service(looking, nats, postgres, tmp_path, schema=f"{schema}_again"):
+        async with asyncio.timeout(20):
+            assert await seen == head

@@ -17,6 +17,11 @@ class Caller:
             return await getattr(self.client.registry, method)(request, **options)
         return await asyncio.to_thread(getattr(self.client.registry, method), request, **options)
 
+    async def catch_up(self) -> int:
+        if isinstance(self.client, Client):
+            return await self.client.catch_up("registry")
+        return await asyncio.to_thread(self.client.catch_up, "registry")
+
     def as_of(self, moment: Any) -> "Caller":
         return Caller(self.client.as_of(moment))
 

@@ -17,6 +17,7 @@ from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from modelog.registry.v1 import types_pb2 as types
+from modelog.status.v1 import status_service_pb2 as status_rpc
 
 Context = Any
 
@@ -35,6 +36,7 @@ class FakeRegistry:
         self.failures: list[Refusal] = []
         self.delay_seconds = 0.0
         self.revision = 0
+        self.head = 0
 
     async def CreateProject(self, request: rpc.CreateProjectRequest, context: Context) -> rpc.CreateProjectResponse:
         await self._enter(request, context)
@@ -54,6 +56,9 @@ class FakeRegistry:
         return rpc.ListProjectsResponse(
             projects=projects, next_page_token=str(first + size) if first + size < 5 else ""
         )
+
+    async def GetStatus(self, _request: status_rpc.GetStatusRequest, _context: Context) -> status_rpc.GetStatusResponse:
+        return status_rpc.GetStatusResponse(service="registry", head=self.head)
 
     async def _enter(self, request: Any, context: Context) -> None:
         self.requests.append(request)
@@ -118,6 +123,7 @@ async def serving(
     server.add_generic_rpc_handlers(
         [
             handler("modelog.registry.v1.RegistryService", rpc, registry),
+            handler("modelog.status.v1.StatusService", status_rpc, registry),
             handler("modelog.archive.v1.ArchiveService", archive_rpc, archive),
         ]
     )

@@ -230,3 +230,12 @@ async def test_the_reason_of_a_missing_resource_can_be_caught_by_class(call: Cal
 def test_every_code_of_the_kernel_has_a_class_here() -> None:
     codes: set[Any] = {cls.code for cls in errors.Refusal.__subclasses__()}
     assert codes <= {code.name for code in Refused.of_code} | {"INTERNAL"}
+
+
+async def test_a_session_catches_up_with_what_others_have_written(call: Caller, registry: FakeRegistry) -> None:
+    registry.head = 42
+    assert await call.catch_up() == 42
+    await call("GetProject", rpc.GetProjectRequest(name=NAME))
+    assert reads(registry)[-1].at_least == 42
+    registry.head = 7
+    assert await call.catch_up() == 42

@@ -1,7 +1,6 @@
 """What went wrong, in a sentence on stderr and an exit status that programs can rely on."""
 
 import json
-import os
 import sys
 import traceback
 from typing import Any
@@ -38,10 +37,6 @@ def tell(error: Exception, *, as_json: bool, debug: bool) -> int:
         case click.UsageError() if not as_json:
             error.show(sys.stderr)
             return USAGE
-        case BrokenPipeError():
-            # Whoever read us has seen enough; what is still buffered has nowhere to go.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
     status, reason, message, details = _understood(error)
     if debug:
         traceback.print_exception(error)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 # A person does not want to wait for the whole deadline to hear that nothing runs.
 _PATIENCE_SECONDS = 3.0
+_CATCH_UP_SECONDS = 2.0
 
 
 @dataclass
@@ -24,6 +25,7 @@ class State:
     timeout: float = 30.0
     debug: bool = False
     _client: "SyncClient | None" = None
+    _caught_up: bool = False
 
     def client(self) -> "SyncClient":
         """The client of this run; its reads are as of `--at`."""
@@ -44,7 +46,22 @@ class State:
         if self.at and "read" not in request.DESCRIPTOR.fields_by_name:
             raise click.UsageError("--at is for reads of resources; this command does not take it")
         service, _, name = method.partition(".")
+        if not self.at and "read" in request.DESCRIPTOR.fields_by_name:
+            self._catch_up(service)
         return getattr(getattr(self.client(), service), name)
+
+    def _catch_up(self, service: str) -> None:
+        """Lets the reads of this run see what runs before it have written. Without the log the views still answer."""
+        from modelog.sdk import Refused
+
+        if self._caught_up:
+            return
+        self._caught_up = True
+        try:
+            self.client().catch_up(service, timeout=_CATCH_UP_SECONDS)
+        except Refused as error:
+            if error.reason == "UNAVAILABLE":  # There is no service at all.
+                raise
 
     def call(self, method: str, request: Any) -> Any:
         """The reply of such a method."""
@@ -90,10 +107,11 @@ def common_options() -> list[click.Parameter]:
 
 
 class Command(click.Command):
-    """A command that takes the common options too."""
+    """A command that takes the common options too. method: what it calls, when it is made from a method."""
 
-    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+    def __init__(self, *arguments: Any, method: str = "", **attributes: Any) -> None:
         super().__init__(*arguments, **attributes)
+        self.method = method
         self.params += common_options()
 
 

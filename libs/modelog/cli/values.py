@@ -110,14 +110,13 @@ def text_of(value: str) -> str:
     return Path(value[1:]).read_text(encoding="utf-8") if value.startswith("@") else value
 
 
-def find(descriptor: Descriptor, path: str) -> FieldDescriptor:
+def find(descriptor: Any, path: str) -> FieldDescriptor:
     """The field at a dotted path."""
     *outer, last = path.split(".")
     for name in outer:
-        inner = descriptor.fields_by_name[name].message_type
-        assert inner is not None
-        descriptor = inner
-    return descriptor.fields_by_name[last]
+        descriptor = descriptor.fields_by_name[name].message_type
+    field: FieldDescriptor = descriptor.fields_by_name[last]
+    return field
 
 
 def _enum(field: FieldDescriptor) -> EnumDescriptor:
@@ -150,7 +149,11 @@ def assign(message: Any, path: str, value: Any) -> None:
     field = message.DESCRIPTOR.fields_by_name[last]
     target = getattr(message, last)
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        target.update(dict(value))
+        for key, one in value:
+            if field.message_type.fields_by_name["value"].message_type is None:
+                target[key] = one
+            else:
+                target[key].CopyFrom(one)
     elif field.is_repeated:
         target.extend(value)
     elif isinstance(value, datetime):

@@ -109,7 +109,7 @@ def verb(
             return show(state, reply)
         return render.reply(reply, as_json=state.as_json, dry=bool(values.get("validate_only")))
 
-    return Command(name, params=[*own, *extra, *more], callback=run, help=text, short_help=text.partition("\n")[0])
+    return Command(name, params=[*own, *extra, *more], callback=run, help=text, short_help=text, method=method)
 
 
 _STANDING = (

@@ -89,6 +89,15 @@ class Client:
 
         return StatusServiceStub(self._channel(service))
 
+    async def catch_up(self, service: str, timeout: float | None = None) -> int:
+        """Raises `revision` to the present end of the log, as a service knows it: what is read from now on has seen
+        everything that was answered to anybody before."""
+        from modelog.status.v1.status_service_pb2 import GetStatusRequest
+
+        status = await self.status(service).GetStatus(GetStatusRequest(), timeout=timeout)
+        self.session.advance(status.head)
+        return self.revision
+
     def subscribe(
         self,
         from_revision: int = 1,

@@ -42,7 +42,12 @@ class Session:
     def learn(self, reply: Any) -> None:
         """Raises the newest revision to that of a reply."""
         revision = getattr(reply, "revision", 0)
-        if isinstance(revision, int) and revision > self.newest:
+        if isinstance(revision, int):
+            self.advance(revision)
+
+    def advance(self, revision: int) -> None:
+        """Raises the newest revision; it never goes back."""
+        if revision > self.newest:
             with self._lock:
                 self.newest = max(self.newest, revision)
 

@@ -26,7 +26,8 @@ async def play(stage: Stage) -> str:
     await _answer(stage)
     await _compare(stage)
     await _approve(stage, 2)
-    await baseline(stage, 2)
+    # From now on patients are measured by the new scanner.
+    await baseline(stage, 2, shifted(stage.parts.training))
     async with await traffic_of(stage) as traffic:
         traffic.data = shifted(stage.parts.live)
         await _take_over(stage, traffic)

@@ -27,7 +27,8 @@ async def verify(stage: Stage, entries: Sequence[Entry]) -> dict[str, Any]:
     found = await _offline("verify", bundle, stage.seen.vkey, seen)
     stage.report.check("what is wrong with the bundle", [], found["findings"])
     stage.report.check("facts that lead to the signed root", len(entries), found["entries"])
-    stage.report.check("signed roots that hold, that of step 3 among them", "at least 2", *_several(found))
+    roots = found["checkpoints"]
+    stage.report.check("signed roots that hold, that of step 3 among them", "at least 2", roots, ok=roots >= 2)
     payload = stage.folder / "approval.fact"
     payload.write_bytes(approval.payload)
     proved = await _offline("fact", bundle, stage.seen.vkey, payload, str(approval.revision))
@@ -42,10 +43,6 @@ async def verify(stage: Stage, entries: Sequence[Entry]) -> dict[str, Any]:
         "vkey": stage.seen.vkey,
         "bundle": str(bundle),
     }
-
-
-def _several(found: dict[str, Any]) -> tuple[int]:
-    return (found["checkpoints"],)
 
 
 def _proofs(found: dict[str, Any]) -> list[Any]:

@@ -9,30 +9,24 @@ from modelog.sdk import Entry
 
 
 class Interval(NamedTuple):
-    """One version had one share of one endpoint from one revision of the log to another (0: it lasts)."""
+    """From one revision of the log to another (0: it lasts) one version had one share of one endpoint."""
 
-    version: str
-    percent: int
     from_revision: int
     to_revision: int
+    version: str
+    percent: int
     requested_by: str
     approved_by: tuple[str, ...]
-
-    def __str__(self) -> str:
-        number, to = self.version.rpartition("/")[2], self.to_revision or "now"
-        people = " and ".join(one.rpartition("/")[2] for one in self.approved_by)
-        asker = self.requested_by.rpartition("/")[2]
-        return f"v{number} {self.percent} % from {self.from_revision} to {to}, asked {asker}, approved {people}"
 
 
 def of_service(answered: Iterable[ServingInterval]) -> list[Interval]:
     """As the deployment service answers."""
     return sorted(
         Interval(
-            one.version,
-            one.percent,
             one.from_revision,
             one.to_revision,
+            one.version,
+            one.percent,
             one.requested_by,
             tuple(sorted(one.approved_by)),
         )
@@ -57,7 +51,7 @@ def of_facts(shifts: Iterable[Entry], *, begin: int, end: int) -> list[Interval]
                 done.append(lasting.pop(version)._replace(to_revision=entry.revision))
         for version, share in shares.items():
             approvers = tuple(sorted(share.approved_by))
-            new = Interval(version, share.percent, entry.revision, 0, event.requested_by, approvers)
+            new = Interval(entry.revision, 0, version, share.percent, event.requested_by, approvers)
             lasting.setdefault(version, new)
     everything: Sequence[Interval] = [*done, *lasting.values()]
     return sorted(

@@ -1,7 +1,7 @@
 """Views are disposable: each service is stopped, loses all of them, starts, and has folded the same bytes again."""
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from modelog.archive.v1 import archive_service_pb2 as archive
 from modelog.deployment.v1 import deployment_service_pb2 as deployment
@@ -9,31 +9,43 @@ from modelog.monitoring.v1 import monitoring_service_pb2 as monitoring
 from modelog.registry.v1 import registry_service_pb2 as registry
 from modelog.sdk import Client
 from modelog.type.v1.read_pb2 import ReadOptions
-from suite.demo.queries import Views, views
+from suite.demo.queries import views
+from suite.demo.serving import traffic_of
 from suite.demo.stage import Stage
 
 _FOLD_SECONDS = 60.0
 
 
 async def play(stage: Stage, head: int) -> None:
-    """One service after the other, so that all others go on meanwhile."""
-    for service in ("registry", "deployment", "monitoring", "archive"):
-        stage.note(f"dropping the views of {service} and folding them again")
+    """One service after the other, while requests are sent to an endpoint that nobody monitors: they add no facts."""
+    async with await traffic_of(stage, stage.names.laboratory, per_second=20) as traffic:
+        for service in ("registry", "deployment", "monitoring", "archive"):
+            stage.note(f"dropping the views of {service} and folding them again")
+            await _rebuild(stage, service, head)
+        await traffic.more(5)
+    statuses = sorted({answer.status for answer in traffic.answers})
+    stage.report.check("statuses of live requests while the services were away", [200], statuses)
+
+
+async def _rebuild(stage: Stage, service: str, head: int) -> None:
+    await _reached(stage, service, head)
+    async with views(stage.suite.postgres.url, service) as kept:
+        await stage.suite.stop(service)
+        before, position = await kept.digests(), await kept.position()
+        await kept.drop()
+        gone = await kept.digests()
+        await stage.suite.start(service)
         await _reached(stage, service, head)
-        async with views(stage.suite.postgres.url, service) as kept:
-            await stage.suite.stop(service)
-            before = await _look(kept)
-            await kept.drop()
-            gone = await kept.digests()
-            await stage.suite.start(service)
-            await _reached(stage, service, head)
-            after = await _look(kept)
-        stage.report.check(f"views of {service} while they are dropped", {}, gone)
-        stage.report.check(f"views of {service}, {len(before) - 1} tables, position included", before, after)
+        after, then = await kept.digests(), await kept.position()
+    stage.report.check(f"tables of {service} while its views are dropped", [], sorted(gone))
+    differing = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    stage.report.check(f"tables of {service}, of {len(before)}, that differ after folding again", [], differing)
+    stage.report.check(f"position and digest of the views of {service}", _told(position, before), _told(then, after))
 
 
-async def _look(kept: Views) -> dict[str, Any]:
-    return {"position": await kept.position(), **await kept.digests()}
+def _told(position: int, tables: Mapping[str, str]) -> str:
+    digest = hashlib.sha256("".join(f"{name} {tables[name]}\n" for name in sorted(tables)).encode())
+    return f"{position} {digest.hexdigest()}"
 
 
 async def _reached(stage: Stage, service: str, revision: int) -> None:

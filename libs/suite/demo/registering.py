@@ -63,7 +63,7 @@ async def register(
     stage.note(f"training version {number} on {len(data.labels)} rows")
     pipeline = await asyncio.to_thread(train.fit, data, strength=strength)
     model = await asyncio.to_thread(train.export, pipeline, batch_rows=batch_rows)
-    stage.models[number], stage.training[number] = model, data
+    stage.models[number] = model
     artifact = upload_artifact(_file(stage, f"tumor-{number}.onnx", model), folder=stage.artifacts)
     request = rpc.RegisterVersionRequest(
         parent=stage.names.model,

@@ -15,25 +15,28 @@ from suite.demo.screen import Screen
 from suite.folder import FolderInUse
 from suite.process import StartError
 
-_EXPECTED = (FolderInUse, StartError, Late, Refused, Hole, NotConfigured)
+_WIDTH = 132
+_EXPECTED = (StartError, Late, Refused, Hole, NotConfigured)
 
 
 def run(folder: Path, *, as_json: bool) -> int:
     """0 when the play came to its end and every verification held, 1 otherwise, 130 when it was interrupted."""
-    screen = Screen(Console(stderr=as_json))
+    console = Console(stderr=as_json)
+    # Where nobody looks there is no width to keep to; the tables want this much.
+    screen = Screen(console if console.is_terminal else Console(stderr=as_json, width=_WIDTH))
     report, target = Report(), folder / "report.json"
     screen.say("One model's whole life: every step is recorded as facts, and an auditor checks all of it at the end.\n")
     try:
         asyncio.run(play(folder / "data", report, screen))
+    except FolderInUse as error:  # The report there is that of the other play.
+        screen.say(f"[bold red]{escape(str(error))}[/]")
+        return 1
     except KeyboardInterrupt:
         screen.say("[bold red]interrupted[/]")
         return 130
-    except Exception as error:
+    except _EXPECTED as error:
         report.failure = f"{type(error).__name__}: {error}"
-        if not isinstance(error, _EXPECTED):
-            raise
-    finally:
-        report.write(target)
+    report.write(target)
     screen.say("")
     if report.verifications:
         screen.verdict(report)

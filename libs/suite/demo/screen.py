@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
@@ -14,7 +15,7 @@ from rich.table import Table
 from suite.demo.report import Report
 
 _MOST_KINDS = 5
-_MOST_CHARACTERS = 46
+_MOST_CHARACTERS = 34
 
 
 class Screen:
@@ -62,13 +63,14 @@ class Screen:
         )
 
     def verdict(self, report: Report) -> None:
-        """The auditor's table."""
-        table = Table(title="What the auditor compared", title_justify="left", show_lines=False)
-        for column in ("step", "verification", "expected", "found", ""):
-            table.add_column(column, overflow="fold", no_wrap=column in ("step", ""))
+        """The auditor's tables: what served, and what was compared."""
+        if report.served:
+            self._console.print(_served(report))
+        table = _table("What was compared", "step", "verification", "expected", "found", "")
         for one in report.verifications:
             mark = "[green]holds[/]" if one.ok else "[bold red]BROKEN[/]"
-            table.add_row(str(one.step), escape(one.name), _shown(one.expected), _shown(one.found), mark)
+            told = [_shown(value, report.project) for value in (one.expected, one.found)]
+            table.add_row(str(one.step), escape(one.name), *told, mark)
         self._console.print(table)
         held = len(report.verifications) - len(report.broken)
         colour = "green" if report.ok else "bold red"
@@ -78,7 +80,29 @@ class Screen:
         return f"{time.monotonic() - self._began:6.1f} s"
 
 
-def _shown(value: Any) -> str:
+def _served(report: Report) -> Table:
+    """The answer to "what served, and who approved it"."""
+    table = _table("What served the clinic while step 4 and 5 were played", "revisions", "version", "share")
+    for column in ("asked by", "approved by"):
+        table.add_column(column)
+    for one in report.served:
+        revisions = f"{one['from_revision']} to {one['to_revision'] or 'now'}"
+        version = _shown(one["version"], report.project)
+        approved = escape(", ".join(one["approved_by"]))
+        table.add_row(revisions, version, f"{one['percent']} %", escape(one["requested_by"]), approved)
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style="bold")
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def _shown(value: Any, project: str) -> str:
     """A value, short enough for a table; the report has all of it."""
-    text = str(value)
+    several = isinstance(value, list)
+    text = ", ".join(map(str, value)) or "none" if several else str(value)
+    text = text.replace(f"{project}/", "") if project else text
     return escape(text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…")

@@ -59,9 +59,10 @@ async def _addresses(stage: Stage) -> None:
         )
 
 
-async def traffic_of(stage: Stage, per_second: float = 100.0) -> Traffic:
-    """Live requests to the clinic's endpoint, of patients measured by the old scanner."""
-    endpoint = await stage.client.deployment.GetEndpoint(rpc.GetEndpointRequest(name=stage.names.clinic))
+async def traffic_of(stage: Stage, name: str = "", *, per_second: float = 100.0) -> Traffic:
+    """Live requests of patients measured by the old scanner, to the clinic's endpoint or the one named."""
+    request = rpc.GetEndpointRequest(name=name or stage.names.clinic)
+    endpoint = await stage.client.deployment.GetEndpoint(request)
     return Traffic(endpoint.address, stage.names.model, stage.parts.live, per_second=per_second)
 
 

@@ -8,7 +8,7 @@ from modelog.archive.v1.types_pb2 import Checkpoint
 from modelog.sdk import Client
 from suite.demo.journal import Journal
 from suite.demo.report import Report
-from suite.demo.train import Data, Parts
+from suite.demo.train import Parts
 from suite.suite import Suite
 
 # Ada makes models, Rui reviews them, Mina answers for them, Otto runs them, Eva audits all of it.
@@ -76,7 +76,6 @@ class Stage:
     folder: Path
     note: Callable[[str], None]
     models: dict[int, bytes] = field(default_factory=dict)
-    training: dict[int, Data] = field(default_factory=dict)
     retraining: str = ""
     seen: Seen = field(default_factory=Seen)
 

@@ -83,12 +83,11 @@ async def _watch(stage: Stage) -> None:
         ),
         metadata=by(OTTO),
     )
-    await baseline(stage, 1)
+    await baseline(stage, 1, stage.parts.training)
 
 
-async def baseline(stage: Stage, number: int) -> None:
-    """What is normal: the training data of a version, with what the version answers to it."""
-    data = stage.training[number]
+async def baseline(stage: Stage, number: int, data: Data) -> None:
+    """What is normal: rows a version was trained on, with what it answers to them."""
     labels, _ = run(stage.models[number], data.rows)
     values = rpc.BaselineValues(
         inputs=_columns(data), outputs=[TelemetryColumn(name="label", numbers=labels.astype(float).tolist())]

@@ -75,7 +75,8 @@ def undo(
     _check_free(rollout, endpoint, before)
     check_deployable(version, environment, by=by, restoring=True)
     strategy = Strategy(blue_green=BlueGreen())
-    strategy.ready_deadline.CopyFrom(before.strategy.ready_deadline)
+    if before.strategy.HasField("ready_deadline"):
+        strategy.ready_deadline.CopyFrom(before.strategy.ready_deadline)
     event = _requested(endpoint, version, strategy)
     event.restores = before.name
     return event

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TMPDIR")
+from services.deployment.settings import environment_of_children
 
 
 def lives(folder: Path) -> bool:
@@ -48,14 +48,13 @@ def start(
             prepare()
         with suppress(FileNotFoundError):
             (folder / "log").replace(folder / "log.before")
-        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         with (folder / "log").open("wb") as log:
             child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment,
+                env=environment_of_children(),
                 pass_fds=(lock,),
                 start_new_session=True,
             )

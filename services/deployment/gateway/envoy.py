@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from services.deployment.gateway.config import Route, Table
 from services.deployment.gateway.files import Files
 
 _ADMIN_SECONDS = 2.0
+_AGAIN_SECONDS = 3.0
 _ROUTES_VERSION = "http.gateway.rds.endpoints.version_text"
 
 
@@ -45,9 +47,22 @@ class Gateway:
     def __init__(self, files: Files, admin: str) -> None:
         self._files = files
         self._admin = admin
+        self._before = (Table(), Applied(), 0.0)
 
     async def apply(self, table: Table) -> Applied:
-        """Brings Envoy as near to the table as it can be brought now. Only the files change while Envoy is away."""
+        """Brings Envoy as near to the table as it can be brought now. Only the files change while Envoy is away.
+
+        A table that is in use already is looked at again only after some seconds, so that rest costs nothing and
+        files which somebody changed by hand are put right all the same.
+        """
+        before, applied, at = self._before
+        settled = applied.routed == frozenset(table.routes) and applied.clusters == frozenset(table.clusters)
+        if not (settled and before == table and time.monotonic() < at + _AGAIN_SECONDS):
+            applied = await self._apply(table)
+            self._before = (table, applied, time.monotonic())
+        return applied
+
+    async def _apply(self, table: Table) -> Applied:
         before = self._files.routes()
         for name, addresses in table.clusters.items():
             self._files.write_replicas(name, addresses)

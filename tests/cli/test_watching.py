@@ -1,0 +1,78 @@
+"""Monitors, alerts, retrainings and outcomes, against a running monitoring service."""
+
+import pytest
+
+from modelog.cli.failures import NOT_FOUND, USAGE
+from tests.cli.line import CommandLine
+
+
+@pytest.fixture
+def monitor(line: CommandLine, project: str) -> str:
+    """A monitor of an endpoint, and version 1 of the model; its short name."""
+    line("versions", "register", f"{project}/fraud", line.file("model.onnx", "weights"))
+    line("environments", "define", project, "lab", "--admit", "testing")
+    line("endpoints", "create", project, "eu", f"{project}/lab")
+    line(
+        "monitors", "create", project, "eu", f"{project}/eu", "--window-rows", "100", "--check", "psi=0.2",
+        "--check", "volume=5", "--retrain", "psi",
+    )  # fmt: skip
+    return f"{project}/eu"
+
+
+def test_a_monitor_is_made_changed_and_paused(line: CommandLine, project: str, monitor: str) -> None:
+    made = line.json("monitors", "get", monitor)
+    assert [(one["id"], one["threshold"]) for one in made["checks"]] == [("psi", 0.2), ("volume", 5.0)]
+    assert made["checks"][0]["actions"] == ["ACTION_RETRAIN"]
+    line("monitors", "update", monitor, "--window-rows", "250", "--description", "wider")
+    line("monitors", "update", monitor, "--check", "missing-share=0.1")
+    changed = line.json("monitors", "get", monitor)
+    assert (changed["window"]["sizeRows"], changed["description"]) == ("250", "wider")
+    assert [one["id"] for one in changed["checks"]] == ["missing-share"]
+    line("monitors", "pause", monitor)
+    assert "paused" in line("monitors", "list", project).out
+    line("monitors", "resume", monitor)
+
+
+def test_a_monitor_needs_a_check_that_exists(line: CommandLine, project: str, monitor: str) -> None:
+    begin = ["monitors", "create", project, "other", f"{project}/eu", "--window-rows", "10"]
+    assert "say what to check" in line(*begin, expect=USAGE).err
+    assert "'guess' is none of psi" in line(*begin, "--check", "guess=1", expect=USAGE).err
+    assert "not KEY=VALUE" in line(*begin, "--check", "psi", expect=USAGE).err
+
+
+def test_a_baseline_comes_from_a_csv_file(line: CommandLine, monitor: str) -> None:
+    rows = "\n".join(f"{number},{'ab'[number % 2]},0.5" for number in range(50))
+    file = line.file("baseline.csv", f"amount,kind,p\n{rows}\n,a,0.5\n")
+    line("monitors", "baseline", monitor, file, "--output", "p")
+    baseline = line.json("monitors", "get", monitor)["baseline"]
+    assert baseline["description"] == "baseline.csv"
+    assert baseline["rows"] == "51"
+    assert "no column q" in line("monitors", "baseline", monitor, file, "--output", "q", expect=USAGE).err
+    uneven = line.file("uneven.csv", "a,b\n1,2\n3\n")
+    assert "line 3" in line("monitors", "baseline", monitor, uneven, expect=USAGE).err
+
+
+def test_outcomes_come_from_a_csv_file(line: CommandLine, monitor: str) -> None:
+    file = line.file("outcomes.csv", "prediction_id,label\na-1,1\na-2,0\n")
+    assert int(line.json("outcomes", "record", monitor, file)["position"]) >= 1
+    assert "two columns" in line("outcomes", "record", monitor, line.file("x.csv", "a,b\n1,2\n"), expect=USAGE).err
+
+
+def test_a_retraining_is_asked_for_taken_and_given_up(line: CommandLine, project: str, monitor: str) -> None:
+    line("retrainings", "request", monitor, f"{project}/fraud/1", "--reason", "new data")
+    line("retrainings", "start", f"{monitor}/1", "--run", "http://runs.test/1")
+    assert "started" in line("retrainings", "list", f"{project}/-").out
+    line("retrainings", "abandon", f"{monitor}/1", expect=USAGE)
+    line("retrainings", "abandon", f"{monitor}/1", "--reason", "no budget")
+    assert line.json("retrainings", "get", f"{monitor}/1")["abandonReason"] == "no budget"
+
+
+def test_nothing_yet_is_said_on_the_side(line: CommandLine, project: str, monitor: str) -> None:
+    for command in (["alerts", "list", monitor], ["monitors", "windows", monitor], ["monitors", "rejected", monitor]):
+        nothing = line(*command)
+        assert (nothing.out, nothing.err.strip()) == ("", "none")
+        assert line.json(*command) == []
+    for verb in (["get"], ["acknowledge"], ["resolve"]):
+        line("alerts", *verb, f"{monitor}/1", expect=NOT_FOUND)
+    line("alerts", "silence", f"{monitor}/1", "2030-01-01T00:00:00Z", expect=NOT_FOUND)
+    line("monitors", "reevaluate", monitor, "1", expect=NOT_FOUND)
