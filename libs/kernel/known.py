@@ -6,6 +6,7 @@ digests already, so that slices of an id serve as its hash functions. "Not in it
 
 from typing import Any
 
+from kernel import tables
 from kernel.postgres import Pool
 
 _BITS_PER_ID = 16  # With four probes one in four hundred new ids is asked for in vain.
@@ -49,12 +50,12 @@ class KnownIds:
     async def load(self, pool: Pool) -> None:
         """Takes up every id folded so far, with room for as many again."""
         self._complete = False
-        count: int = await pool.fetchval("select count(*) from request")
+        count: int = await pool.fetchval(tables.COUNT_REQUESTS)
         size = 1 << (max(2 * count, _LEAST_IDS) * _BITS_PER_ID - 1).bit_length()
         self._bits, self._mask, self._room = bytearray(size >> 3), size - 1, max(2 * count, _LEAST_IDS)
         async with pool.acquire() as connection, connection.transaction(readonly=True):
             rows: Any
-            cursor = await connection.cursor("select id from request")
+            cursor = await connection.cursor(tables.SELECT_REQUEST_IDS)
             while rows := await cursor.fetch(_PAGE):
                 for row in rows:
                     self.add(row[0])

@@ -139,8 +139,10 @@ def _roles(blueprint: Blueprint, rooms: Rooms, projector: Projector) -> Sequence
         )
         roles.append(("reactor", reacting.run))
     if settings.has_role("controller") and blueprint.controllers is not None:
-        for run in blueprint.controllers(rooms):
-            roles.append((getattr(run, "__qualname__", "controller"), functools.partial(_caught_up, rooms, run)))
+        roles.extend(
+            (getattr(run, "__qualname__", "controller"), functools.partial(_caught_up, rooms, run))
+            for run in blueprint.controllers(rooms)
+        )
     return roles
 
 

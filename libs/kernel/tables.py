@@ -85,6 +85,8 @@ INSERT_REQUESTS = (
     " on conflict (id) do nothing"
 )
 SELECT_REQUESTS = "select id, digest, name, revision, generation from request where id = any($1::bytea[])"
+COUNT_REQUESTS = "select count(*) from request"
+SELECT_REQUEST_IDS = "select id from request"
 INSERT_QUARANTINE = (
     "insert into quarantine (name, kind, subject, revision, reason) values ($1, $2, $3, $4, $5)"
     " on conflict (name) do nothing"

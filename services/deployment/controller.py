@@ -139,7 +139,10 @@ class Controller:
                 continue
             for version in sight.wanted:
                 known = await self._rooms.resources.load(KNOWN_VERSION, version)
-                await driver.apply(workload_of(sight.endpoint, known, environment))
+                try:
+                    await driver.apply(workload_of(sight.endpoint, known, environment))
+                except OSError as error:  # A full disk, too many processes: other endpoints go on, and this one later.
+                    _log.error("replicas_not_started", endpoint=sight.endpoint.name, version=version, error=str(error))
 
     async def _stop(self, sights: Iterable[Sight], replicas: Sequence[Replica], applied: Applied) -> None:
         """Ends what nobody wants, once the gateway has had its last answer."""

@@ -31,8 +31,8 @@ def failing() -> bytes:
     return _model(nodes, {"shape": np.array([-1, 21], dtype=np.int64)}, _label())
 
 
-def slow(rounds: int = 2_000_000) -> bytes:
-    """Counts to `rounds` before it answers, about 0.1 s a million."""
+def slow(rounds: int) -> bytes:
+    """Counts to `rounds` before it answers, some seconds a million."""
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["go"], ["go_on"]),

@@ -2,6 +2,8 @@
 
 from functools import partial
 
+import pytest
+
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.registry.v1.types_pb2 import PHASE_PRODUCTION, PHASE_STAGING
 from services.deployment.domain import ENVIRONMENT
@@ -41,6 +43,12 @@ def test_drivers_that_are_not_here_are_refused_and_a_driver_stays() -> None:
     elsewhere = environment(driver="docker")
     elsewhere.when(define, driver="process", terms=terms, drivers={"process"}).then_refused("DRIVER_IS_FIXED")
     elsewhere.when(define, driver="", terms=terms, drivers={"process"}).then_refused("DRIVER_NOT_AVAILABLE")
+
+
+@pytest.mark.parametrize("settings", [{"threads": "many"}, {"threads": "0"}, {"threads": "²"}, {"colour": "red"}])
+def test_settings_the_driver_does_not_have_are_refused(settings: dict[str, str]) -> None:
+    terms = facts.EnvironmentChanged(driver_settings=settings)
+    NEW.when(DEFINE, driver="", terms=terms).then_refused("INVALID_REQUEST")
 
 
 def test_removing_needs_an_empty_environment_and_is_for_ever() -> None:

@@ -126,7 +126,7 @@ async def test_the_gateway_keeps_addresses_and_routes_over_a_crash(plane: Plane)
 
 
 async def test_clusters_without_route_go_when_their_last_request_is_answered(plane: Plane) -> None:
-    slow = await plane.ready(plane.workload(1, models.slow(8_000_000)))
+    slow = await plane.ready(plane.workload(1, models.slow(1_200_000)))
     fast = await plane.ready(plane.workload(2, models.classifier()))
     await plane.route({1: slow}, {1: 100})
     waiting = asyncio.create_task(acall(plane.keeper.listen, PATH, ROW))

@@ -197,6 +197,25 @@ async def test_batches_are_bounded_and_hold_columns() -> None:
     assert batches[0].start_time.seconds > 1_700_000_000
 
 
+async def test_wide_rows_make_small_batches_and_what_is_too_large_is_counted() -> None:
+    batches: list[PredictionBatch] = []
+
+    async def publish(_batch_id: str, payload: bytes) -> None:
+        assert len(payload) < 1_000_000
+        batches.append(PredictionBatch.FromString(payload))
+
+    telemetry = Telemetry(publish, endpoint="e", version=VERSION, replica="r")
+    wide = [(f"c{index}", np.zeros(100)) for index in range(2000)]
+    telemetry.answered([f"w-{row}" for row in range(100)], wide, [])
+    collected(telemetry, 2)
+    telemetry.answered(["long"], [("text", np.array(["x" * 1_000_000], dtype=object))], [])
+    collected(telemetry, 1)
+    await telemetry.flush()
+    await telemetry.flush()
+    assert [len(batch.prediction_ids) for batch in batches] == [16] * 6 + [4, 2, 1]
+    assert sum(batch.dropped_rows for batch in batches) == 1
+
+
 async def test_a_stuck_stream_costs_rows_not_answers_and_the_loss_is_told() -> None:
     batches: list[PredictionBatch] = []
     stuck = True

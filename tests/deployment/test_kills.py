@@ -132,9 +132,9 @@ async def killable(nats: NatsServer, postgres: PostgresServer, folder: Path, sch
 
 
 async def kill_again_and_again(place: Killable, name: str, seed: int) -> types.Rollout:
-    """Crashes the service at six random moments of the rollout, then lets it finish."""
+    """Crashes the service at four random moments of the rollout, then lets it finish."""
     moments = random.Random(seed)
-    for _ in range(6):
+    for _ in range(4):
         await asyncio.sleep(moments.uniform(0.05, 1.2))
         await place.process.kill()
         await place.process.start()

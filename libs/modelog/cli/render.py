@@ -123,8 +123,14 @@ def _event(fact: Any) -> dict[str, Any]:
 
 def _tree(message: Any, depth: int) -> Iterator[tuple[int, str, Cell | str]]:
     for field in message.DESCRIPTOR.fields:
-        if is_set(message, field):
+        if is_set(message, field) and not _is_void(field, getattr(message, field.name)):
             yield from _branch(label(field.name), field, getattr(message, field.name), depth)
+
+
+def _is_void(field: Any, value: Any) -> bool:
+    """A message that could say something and does not; one without fields, like a choice among others, speaks."""
+    single = field.message_type is not None and not field.is_repeated
+    return single and bool(field.message_type.fields) and not value.ListFields()
 
 
 def _branch(name: str, field: Any, value: Any, depth: int) -> Iterator[tuple[int, str, Cell | str]]:

@@ -33,7 +33,9 @@ def up(ctx: click.Context, data_dir: Path | None) -> int:
     try:
         asyncio.run(_run(Suite(data_dir or Path(".modelog"), say=_say), as_json=state.as_json))
     except (FolderInUse, StartError) as error:
-        raise click.ClickException(str(error)) from error
+        # Of what a service printed before it ended, the last line says why; the log it names has the rest.
+        lines = str(error).splitlines()
+        raise click.ClickException(" ".join(dict.fromkeys((lines[0], lines[-1])))) from error
     return 0
 
 

@@ -1,16 +1,18 @@
 """Environments: where models run, and which versions may run there."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from google.protobuf.message import Message
 
-from kernel.errors import NotAllowedNow, NotFound, UnknownFact
+from kernel.errors import NotAllowedNow, NotFound, UnknownFact, invalid_field
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.deployment.v1.types_pb2 import Environment
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1.types_pb2 import PHASE_PRODUCTION
 
 DEFAULT_DRIVER = "process"
+# What each driver lets an environment choose: the smallest and the largest whole number.
+SETTINGS = {"process": {"threads": (1, 64)}}
 
 
 def define(
@@ -27,6 +29,7 @@ def define(
         raise NotAllowedNow(
             "DRIVER_NOT_AVAILABLE", f"there is no driver {driver!r} here; choose one of {', '.join(sorted(drivers))}"
         )
+    check_settings(driver, terms.driver_settings)
     wanted = facts.EnvironmentChanged()
     wanted.CopyFrom(terms)
     wanted.admitted_phases[:] = sorted(terms.admitted_phases or environment.admitted_phases or [PHASE_PRODUCTION])
@@ -51,6 +54,21 @@ def define(
         protected=environment.protected,
     )
     return None if wanted == present else wanted
+
+
+def check_settings(driver: str, settings: Mapping[str, str]) -> None:
+    """Refuses a setting that the driver does not have, or a value it cannot take."""
+    known = SETTINGS.get(driver, {})
+    for name, value in settings.items():
+        if name not in known:
+            choices = ", ".join(sorted(known)) or "none"
+            raise invalid_field(
+                "driver_settings", f"{driver} has no setting {name!r}; it has {choices}", "UNKNOWN_SETTING"
+            )
+        smallest, largest = known[name]
+        if not value.isascii() or not value.isdigit() or not smallest <= int(value[:9]) <= largest:
+            wanted = f"a whole number from {smallest} to {largest}"
+            raise invalid_field("driver_settings", f"{name} is {wanted}, not {value!r}", "BAD_SETTING")
 
 
 def remove(environment: Environment, *, endpoints: Sequence[str]) -> facts.EnvironmentRemoved | None:

@@ -16,6 +16,9 @@ from typing import Any
 from modelog.monitoring.v1 import telemetry_pb2
 
 _BATCH_ROWS = 256
+# Both keep a batch below the megabyte that NATS takes: 32,768 numbers are a quarter of it.
+_BATCH_VALUES = 32_768
+_BATCH_BYTES = 900_000
 _QUEUE_ROWS = 8192
 _FLUSH_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -38,6 +41,10 @@ class Answered:
     def names(self) -> list[str]:
         return [name for name, _ in (*self.inputs, *self.outputs)]
 
+    @property
+    def values(self) -> int:
+        return len(self.ids) * (len(self.inputs) + len(self.outputs))
+
 
 class Telemetry:
     """Collects answered rows of one replica. publish(batch_id, payload) raises when the batch was not stored."""
@@ -58,8 +65,9 @@ class Telemetry:
             self.dropped_rows += rows
             return
         now = time.time()
-        for start in range(0, rows, _BATCH_ROWS):
-            part = slice(start, start + _BATCH_ROWS)
+        size = max(1, min(_BATCH_ROWS, _BATCH_VALUES // max(1, len(inputs) + len(outputs))))
+        for start in range(0, rows, size):
+            part = slice(start, start + size)
             self._waiting.append(Answered(ids[part], _cut(inputs, part), _cut(outputs, part), now))
         self._rows += rows
         if self._rows >= _BATCH_ROWS:
@@ -94,10 +102,13 @@ class Telemetry:
                 return
 
     async def _deliver(self, batch: telemetry_pb2.PredictionBatch, *, patient: bool) -> None:
-        pause = 0.1
+        payload, pause = batch.SerializeToString(), 0.1
+        if len(payload) > _BATCH_BYTES:
+            self.dropped_rows += len(batch.prediction_ids)
+            return
         while True:
             try:
-                await self._publish(batch.batch_id, batch.SerializeToString())
+                await self._publish(batch.batch_id, payload)
                 return
             except Exception:  # Whatever the reason, predictions go on and the batch waits or is dropped.
                 if not patient:
@@ -109,11 +120,13 @@ class Telemetry:
     def _take(self) -> list[Answered]:
         """Up to one batch of rows that have the same columns."""
         taken: list[Answered] = []
-        rows = 0
-        while self._waiting and rows + len(self._waiting[0].ids) <= _BATCH_ROWS:
-            if taken and taken[0].names != self._waiting[0].names:
+        rows = values = 0
+        while self._waiting:
+            one = self._waiting[0]
+            rows, values = rows + len(one.ids), values + one.values
+            if taken and (rows > _BATCH_ROWS or values > _BATCH_VALUES or one.names != taken[0].names):
+                rows -= len(one.ids)
                 break
-            rows += len(self._waiting[0].ids)
             taken.append(self._waiting.popleft())
         self._rows -= rows
         return taken
