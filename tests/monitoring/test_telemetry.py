@@ -1,6 +1,7 @@
 """Telemetry over real servers: counted once, joined with late labels, put aside with a reason, over restarts too."""
 
 import asyncio
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from kernel.log import Entry
 from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.evaluator import Evaluator
 from services.monitoring.telemetry import queries
 from services.monitoring.telemetry.batches import Predictions
 from services.monitoring.telemetry.consumer import Consumer, Moved
@@ -117,12 +119,14 @@ async def test_labels_join_their_predictions_early_or_late_and_once(live: Statio
     await live.send(outcomes("o0", {"b1-0": 1.0}))
     await live.send(batch("b1", AGES[:4], scores=[1.0, 1.0, 0.0, 0.0]))
     await live.send(outcomes("o1", {"b1-1": 0.0, "unknown": 1.0}), outcomes("o1", {"b1-1": 0.0, "unknown": 1.0}))
-    await live.send(outcomes("o2", {"b1-0": 0.0, "b1-1": 1.0, "b1-2": 0.0}))
-    await live.counted()
-    assert (await live.call("GetMonitor", name=MONITOR)).windows == 0
+    await live.send(outcomes("o2", {"b1-0": 0.0, "b1-1": 0.0, "b1-2": 0.0}))
     await live.send(outcomes("o3", {"b1-3": 0.0}))
     points = await windows(live, 1)
     assert [(point.check, point.value, point.rows) for point in points] == [("right", 0.75, 4)]
+    kept = live.live.rooms.kept
+    assert not await kept.fetch("select * from prediction")
+    waiting = await kept.fetch("select prediction_id from outcome order by 1")
+    assert [row[0] for row in waiting] == ["b1-0", "b1-1", "unknown"]  # Second labels wait in vain, and expire.
 
 
 async def test_outcomes_told_to_the_service_reach_the_join(live: Station) -> None:
@@ -268,3 +272,41 @@ async def test_what_waits_for_its_label_is_bounded_in_number_and_time(live: Stat
     await queries.forget_old(kept, dict.fromkeys(("batch", "rejected", "prediction", "outcome", "profile"), later), 10)
     counts = [await kept.fetchval(f"select count(*) from {table}") for table in ("batch", "prediction", "outcome")]
     assert counts == [0, 0, 0]
+
+
+async def test_a_transaction_that_fails_leaves_nothing_behind_and_is_done_again(live: Station) -> None:
+    await live.create(VOLUME, window=BY_100)
+    await live.live.rooms.kept.execute(
+        "create sequence failures; create function fail() returns trigger language plpgsql as $$ begin"
+        " if nextval('failures') < 3 then raise exception 'the disk is full'; end if; return new; end $$;"
+        " create trigger fail before insert on open_window for each row execute function fail()"
+    )
+    await live.send(batch("b1", AGES[:30]), batch("b2", AGES[:30]))
+    await live.counted()
+    assert await rows_open(live) == 60
+    assert await live.live.rooms.kept.fetchval("select last_value from failures") >= 3
+
+
+async def test_the_clock_closes_nothing_while_telemetry_waits_to_be_counted(
+    nats: NatsServer, postgres: PostgresServer, tmp_path: Path, schema: str
+) -> None:
+    """Or falling behind would make windows empty, and their rows late."""
+    now = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+    async with station(nats, postgres, tmp_path, schema=schema, roles="rpc,projector,reactor") as live:
+        await live.serve(VERSION)
+        await live.create(VOLUME, window=types.WindowSpec(size_seconds=1))
+        clock = [now]
+        rooms = dataclasses.replace(live.live.rooms, clock=lambda: clock[0])
+        closed = asyncio.Event()
+        consumer, evaluator = Consumer(rooms, closed), Evaluator(rooms, closed)
+        await evaluator.tick()
+        await live.send(batch("b1", AGES[:7], at=now + timedelta(seconds=2)))
+        clock[0] = now + timedelta(seconds=10)
+        await evaluator.tick()
+        assert await queries.closed_windows(rooms.kept, 10) == []
+        counting = asyncio.create_task(consumer.run())
+        await live.counted()
+        counting.cancel()
+        await evaluator.tick()
+        counts = [window.profiles for _, window in await queries.closed_windows(rooms.kept, 10)]
+        assert [(one.rows, one.late_rows) for one in counts] == [(7, 0), (0, 0)]

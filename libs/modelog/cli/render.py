@@ -129,8 +129,9 @@ def _tree(message: Any, depth: int) -> Iterator[tuple[int, str, Cell | str]]:
 
 def _is_void(field: Any, value: Any) -> bool:
     """A message that could say something and does not; one without fields, like a choice among others, speaks."""
-    single = field.message_type is not None and not field.is_repeated
-    return single and bool(field.message_type.fields) and not value.ListFields()
+    if field.message_type is None or field.is_repeated or summary(field, value) is not None:
+        return False
+    return bool(field.message_type.fields) and not value.ListFields()
 
 
 def _branch(name: str, field: Any, value: Any, depth: int) -> Iterator[tuple[int, str, Cell | str]]:
