@@ -110,7 +110,7 @@ async def _open(
     pool = await create_pool(settings.postgres_url, schema=schema, name=f"modelog-{blueprint.name}")
     stack.callback(pool.terminate)
     kept = await create_pool(
-        settings.postgres_url, schema=f"{schema}_kept", name=f"modelog-{blueprint.name}-kept", size=2
+        settings.postgres_url, schema=f"{schema}_kept", name=f"modelog-{blueprint.name}-kept", size=4
     )
     stack.callback(kept.terminate)
     first = functools.partial(tables.create, kinds=blueprint.kinds)

@@ -11,10 +11,6 @@ import orjson
 import structlog
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -42,7 +38,10 @@ _tracer = trace.get_tracer("modelog")
 
 
 def configure(service: str, *, level: str, trace_share: float, export: bool) -> None:
-    """Sets up logs on stderr (JSON unless a person watches) and traces; `export` sends them where OTEL_* says."""
+    """Sets up logs on stderr (JSON unless a person watches) and, to `export`, traces.
+
+    Without an exporter there are no spans of our own, but a caller's trace still goes through the log into reactions.
+    """
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -61,18 +60,11 @@ def configure(service: str, *, level: str, trace_share: float, export: bool) -> 
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    _state.share = trace_share
-    provider = TracerProvider(
-        sampler=ParentBased(ALWAYS_ON),
-        resource=Resource.create({"service.name": f"modelog-{service}"}),
-    )
-    if export:  # Importing the exporter costs 0.2 s.
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (
-            OTLPSpanExporter,
-        )  # Costs 0.2 s, so only when used.
+    if export:
+        from kernel.tracing import export_spans  # OpenTelemetry's SDK takes 5 MB and its exporter 0.2 s.
 
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    trace.set_tracer_provider(provider)
+        export_spans(service)
+        _state.share = trace_share
 
 
 def _with_trace_ids(_logger: Any, _name: str, event: Any) -> Any:

@@ -7,6 +7,7 @@ from modelog.deployment.v1 import events_pb2 as deployment
 from modelog.deployment.v1.types_pb2 import TRIGGER_ANALYSIS, Trigger
 from modelog.monitoring.v1 import events_pb2 as monitoring
 from modelog.monitoring.v1 import monitoring_service_pb2 as monitoring_rpc
+from modelog.monitoring.v1.types_pb2 import TRACK_LABELS
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from modelog.registry.v1.registry_service_pb2 import CompareVersionsResponse
 from suite.demo.approving import describe, move
@@ -16,7 +17,7 @@ from suite.demo.serving import crown, traffic_of
 from suite.demo.stage import ADA, Stage, by
 from suite.demo.traffic import Answer, Traffic
 from suite.demo.train import joined, shifted
-from suite.demo.watching import baseline
+from suite.demo.watching import LEAST_ACCURACY, Labels, baseline
 
 _CANARY = ((10, 3.0), (50, 2.0))
 _FIELDS = ("summary", "intended_use", "architecture", "limitations", "ethical_considerations")
@@ -31,6 +32,7 @@ async def play(stage: Stage) -> str:
     async with await traffic_of(stage) as traffic:
         traffic.data = shifted(stage.parts.live)
         await _take_over(stage, traffic)
+        await _right_again(stage, Labels(stage, traffic))
         stage.report.check("version 1 was the champion before", stage.names.version(1), await crown(stage, 2))
         await _spoil(stage)
         cause = await _roll_back(stage, traffic)
@@ -92,6 +94,19 @@ async def _take_over(stage: Stage, traffic: Traffic) -> None:
     stage.report.check("who answers when the canary has been promoted", [stage.names.version(2)], after)
     statuses = sorted({answer.status for answer in traffic.answers})
     stage.report.check("statuses of all live requests while version 2 took over", [200], statuses)
+
+
+async def _right_again(stage: Stage, labels: Labels) -> None:
+    """What monitoring says of version 2 once labels have come for its live answers."""
+    second = stage.names.version(2)
+    judged = await labels.until(
+        monitoring.WindowEvaluated,
+        lambda event: event.window.version == second and event.window.track == TRACK_LABELS,
+    )
+    results = judged.event.results if isinstance(judged.event, monitoring.WindowEvaluated) else []
+    accuracy = round(results[0].statistic, 3) if results else 0.0
+    held = accuracy >= LEAST_ACCURACY
+    stage.report.check("live answers of version 2 are right", f"at least {LEAST_ACCURACY}", accuracy, ok=held)
 
 
 async def _spoil(stage: Stage) -> None:

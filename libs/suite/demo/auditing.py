@@ -14,9 +14,12 @@ from modelog.sdk import Client, Entry, pages
 from suite.demo import evidence, intervals, rebuilding, states
 from suite.demo.report import kind_of
 from suite.demo.stage import Stage
+from suite.demo.tidying import pause_monitors
 
 
 async def play(stage: Stage) -> str:
+    # Windows that are still open would be judged while views are compared, and add facts.
+    await pause_monitors(stage.client, stage.names.project)
     head = await states.head(stage.client)
     await stage.journal.reach(head)
     entries = await _replay(stage, head)

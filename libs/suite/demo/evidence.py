@@ -32,7 +32,9 @@ async def verify(stage: Stage, entries: Sequence[Entry]) -> dict[str, Any]:
     payload = stage.folder / "approval.fact"
     payload.write_bytes(approval.payload)
     proved = await _offline("fact", bundle, stage.seen.vkey, payload, str(approval.revision))
-    stage.report.check("the fact that put version 1 into production, proved", [1, []], _proofs(proved))
+    expected = {"proofs": 1, "findings": []}
+    held = {"proofs": proved["proofs"], "findings": proved["findings"]}
+    stage.report.check("proof of the fact that put version 1 into production", expected, held)
     forged = await _offline("forged", bundle, stage.seen.vkey, payload)
     named = [one["revision"] for one in forged["findings"] if one["code"] == "ENTRY_CHANGED"]
     stage.report.check("a forged fact is found, at its revision", [approval.revision], named)
@@ -43,10 +45,6 @@ async def verify(stage: Stage, entries: Sequence[Entry]) -> dict[str, Any]:
         "vkey": stage.seen.vkey,
         "bundle": str(bundle),
     }
-
-
-def _proofs(found: dict[str, Any]) -> list[Any]:
-    return [found["proofs"], found["findings"]]
 
 
 def _approval(stage: Stage, entries: Sequence[Entry]) -> Entry:

@@ -15,7 +15,7 @@ from suite.demo.journal import Journal
 from suite.demo.report import Report
 from suite.demo.screen import Screen
 from suite.demo.stage import EVA, Names, Stage
-from suite.demo.tidying import leave_nothing_serving
+from suite.demo.tidying import end_earlier_plays
 from suite.suite import SERVICES, Member, Suite
 
 STEPS: tuple[tuple[str, Callable[[Stage], Awaitable[str]]], ...] = (
@@ -62,7 +62,7 @@ async def _stage(running: AsyncExitStack, suite: Suite, report: Report, screen: 
             actor=EVA,
         )
     )
-    await leave_nothing_serving(client)
+    await end_earlier_plays(client)
     report.project = await _project(client)
     stage = Stage(
         suite=suite,
@@ -89,7 +89,7 @@ async def _steps(stage: Stage, screen: Screen) -> None:
             summary = await step(stage)
             if number < len(STEPS):
                 await journal.reach(stage.client.revision)
-        entries = journal.between(position, journal.position)
+        entries = [entry for entry in journal.between(position, journal.position) if stage.names.own(entry)]
         screen.step(report.step(title, summary, time.monotonic() - started, entries))
         report.seconds = round(time.monotonic() - began, 3)
 

@@ -58,7 +58,7 @@ class Screen:
         told += f" and {len(kinds) - _MOST_KINDS} more kinds" if len(kinds) > _MOST_KINDS else ""
         where = f"{facts[0]['revision']}-{facts[-1]['revision']}: {told}" if facts else "nothing"
         self.say(
-            f"[bold green]{step['number']}[/] [bold]{escape(step['title'])}[/] "
+            f"[bold green]{step['number']}[/] [bold]{escape(step['title'])}:[/] "
             f"{escape(step['summary'])}. [dim]Recorded {escape(where)} ({step['seconds']:.1f} s)[/]"
         )
 
@@ -102,7 +102,9 @@ def _table(title: str, *columns: str) -> Table:
 
 def _shown(value: Any, project: str) -> str:
     """A value, short enough for a table; the report has all of it."""
-    several = isinstance(value, list)
-    text = ", ".join(map(str, value)) or "none" if several else str(value)
+    text = str(value)
+    if isinstance(value, list):
+        rows = value and isinstance(value[0], dict)
+        text = f"{len(value)} rows, see above" if rows else ", ".join(map(str, value)) or "none"
     text = text.replace(f"{project}/", "") if project else text
     return escape(text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…")

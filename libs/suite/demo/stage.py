@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelog.archive.v1.types_pb2 import Checkpoint
-from modelog.sdk import Client
+from modelog.sdk import Client, Entry
 from suite.demo.journal import Journal
 from suite.demo.report import Report
 from suite.demo.train import Parts
@@ -25,6 +25,11 @@ class Names:
     """Resources of one play. Every play takes a project of its own, so all of them are known beforehand."""
 
     project: str
+
+    def own(self, entry: Entry) -> bool:
+        """Whether a fact belongs to this play; earlier ones in the same log may still come to rest."""
+        resource = entry.fact.resource if entry.fact else ""
+        return resource == self.project or resource.startswith(f"{self.project}/")
 
     @property
     def model(self) -> str:

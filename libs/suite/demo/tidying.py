@@ -1,8 +1,13 @@
-"""Takes away what earlier plays in the same folder left serving; everything recorded of them stays."""
+"""Ends what would go on by itself: earlier plays in the same folder, and monitors before an audit.
+
+Everything recorded of them stays.
+"""
 
 from modelog.deployment.v1 import deployment_service_pb2 as deployment
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.deployment.v1.types_pb2 import ENDPOINT_STATE_ACTIVE
+from modelog.monitoring.v1 import monitoring_service_pb2 as monitoring
+from modelog.monitoring.v1.types_pb2 import MONITOR_STATE_ACTIVE
 from modelog.registry.v1.registry_service_pb2 import ListProjectsRequest
 from modelog.sdk import Client, pages
 from suite.demo import states
@@ -10,21 +15,31 @@ from suite.demo.journal import Journal
 from suite.demo.stage import OTTO, by
 
 
-async def leave_nothing_serving(client: Client) -> None:
-    """Removes the endpoints of all projects and waits until their inference servers are gone."""
+async def end_earlier_plays(client: Client) -> None:
+    """Pauses the monitors and removes the endpoints of all projects; their inference servers are gone then."""
     projects = [one.name async for one in pages(client.registry.ListProjects, ListProjectsRequest())]
-    requests = [deployment.ListEndpointsRequest(parent=project) for project in projects]
-    left = [
-        endpoint.name
-        for request in requests
-        async for endpoint in pages(client.deployment.ListEndpoints, request)
-        if endpoint.state == ENDPOINT_STATE_ACTIVE
-    ]
-    if not left:
+    for project in projects:
+        await pause_monitors(client, project)
+    endpoints = [name for project in projects for name in await _active_endpoints(client, project)]
+    if not endpoints:
         return
     async with Journal(client, await states.head(client) + 1) as journal:
-        for name in left:
+        for name in endpoints:
             request = deployment.RemoveEndpointRequest(name=name, reason="left by an earlier play")
             await client.deployment.RemoveEndpoint(request, metadata=by(OTTO))
-        for name in left:
+        for name in endpoints:
             await journal.first(facts.EndpointRemoved, of=name)
+
+
+async def pause_monitors(client: Client, project: str) -> None:
+    request = monitoring.ListMonitorsRequest(parent=project)
+    async for monitor in pages(client.monitoring.ListMonitors, request):
+        if monitor.state == MONITOR_STATE_ACTIVE:
+            pause = monitoring.PauseMonitorRequest(name=monitor.name, reason="nobody sends requests any more")
+            await client.monitoring.PauseMonitor(pause, metadata=by(OTTO))
+
+
+async def _active_endpoints(client: Client, project: str) -> list[str]:
+    request = deployment.ListEndpointsRequest(parent=project)
+    found = pages(client.deployment.ListEndpoints, request)
+    return [endpoint.name async for endpoint in found if endpoint.state == ENDPOINT_STATE_ACTIVE]

@@ -1,6 +1,10 @@
 """Step 4: a monitor compares live requests with the training data; then the clinic gets another scanner."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from google.protobuf.message import Message
 
 from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
@@ -26,7 +30,7 @@ from suite.demo.traffic import Traffic
 from suite.demo.train import Data, run, shifted
 
 _WINDOW_ROWS = 150
-_LEAST_ACCURACY = 0.92
+LEAST_ACCURACY = 0.92
 CHECKS = (
     # Measured: the worst column of 150 unshifted rows has 0.17, the seventh worst of shifted ones 0.9.
     Check(
@@ -41,7 +45,7 @@ CHECKS = (
     Check(id="distance", method=METHOD_KOLMOGOROV_SMIRNOV, threshold=0.35, significance=0.001, failing_columns=3),
     Check(id="missing", method=METHOD_MISSING_SHARE, threshold=0.01),
     Check(id="errors", method=METHOD_ERROR_RATE, threshold=0.05),
-    Check(id="accuracy", method=METHOD_ACCURACY, threshold=_LEAST_ACCURACY, severity=SEVERITY_CRITICAL),
+    Check(id="accuracy", method=METHOD_ACCURACY, threshold=LEAST_ACCURACY, severity=SEVERITY_CRITICAL),
 )
 
 
@@ -55,7 +59,7 @@ async def play(stage: Stage) -> str:
         traffic.data = shifted(stage.parts.live)
         drift = await stage.journal.first(facts.AlertRaised, where=lambda event: event.check == "drift")
         asked = await stage.journal.first(facts.RetrainingRequested, after=drift.revision)
-        lost = await labels.until(facts.AlertRaised, check="accuracy")
+        lost = await labels.until(facts.AlertRaised, lambda event: event.check == "accuracy")
     stage.retraining = asked.fact.resource if asked.fact else ""
     stage.report.check("the retraining rests on the alert", drift.fact.resource if drift.fact else "", _alert(asked))
     await _recompute(stage)
@@ -126,15 +130,16 @@ class Labels:
             )
             await self._stage.client.monitoring.RecordOutcomes(request, metadata=by(ADA))
 
-    async def until(self, kind: type[facts.AlertRaised], *, check: str) -> Entry:
-        """Goes on telling until an alert of this check is raised."""
-        for _ in range(40):
-            await self._traffic.more(50)
-            await self.tell()
-            for entry in self._stage.journal.every(kind):
-                if getattr(entry.event, "check", "") == check:
-                    return entry
-        return await self._stage.journal.first(kind, where=lambda event: event.check == check, seconds=10)
+    async def until(self, kind: type[Message], where: Callable[[Any], bool]) -> Entry:
+        """Goes on telling, while requests come in, until such a fact is there."""
+        waiting = asyncio.create_task(self._stage.journal.first(kind, where=where))
+        try:
+            while not waiting.done():
+                await self._traffic.more(50)
+                await self.tell()
+            return await waiting
+        finally:
+            waiting.cancel()
 
 
 async def _quiet_windows(stage: Stage, traffic: Traffic, labels: Labels) -> list[Entry]:
@@ -146,7 +151,8 @@ async def _quiet_windows(stage: Stage, traffic: Traffic, labels: Labels) -> list
         await stage.journal.first(
             facts.WindowEvaluated,
             of=stage.names.monitor,
-            where=lambda event, track=track: event.window.track == track,  # type: ignore[misc]
+            # The first window may have been opened before there was anything to compare with.
+            where=lambda event, track=track: event.window.track == track and event.window.baseline_digest,  # type: ignore[misc]
         )
         for track in (TRACK_PREDICTIONS, TRACK_LABELS)
     ]
