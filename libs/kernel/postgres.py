@@ -51,15 +51,27 @@ def quoted(identifier: str) -> str:
     return f'"{identifier}"'
 
 
+class ChangedMigration(Exception):
+    """A file was changed after it was applied."""
+
+
 async def migrate(
-    pool: Pool, *, schema: str, folder: Path | None = None, first: Callable[[Any], Awaitable[None]] | None = None
+    pool: Pool,
+    *,
+    schema: str,
+    folder: Path | None = None,
+    first: Callable[[Any], Awaitable[None]] | None = None,
+    anew: bool = False,
 ) -> None:
     """Creates the schema and applies the numbered *.sql of `folder` once each, under one lock for all processes.
 
-    `first` runs before the files, for tables the kernel makes. A file whose text changed after it was applied raises.
+    `first` runs before the files, for tables the kernel makes. anew: drops the schema before, for views, which the log
+    gives back. Raises ChangedMigration when a file's text is not what was applied.
     """
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+        if anew:
+            await connection.execute(f"drop schema if exists {quoted(schema)} cascade")
         await connection.execute(f"create schema if not exists {quoted(schema)}")
         await connection.execute("create table if not exists migration (file text primary key, sha256 text not null)")
         if first is not None:
@@ -72,4 +84,4 @@ async def migrate(
                 await connection.execute(text)
                 await connection.execute("insert into migration values ($1, $2)", path.name, digest)
             elif applied[path.name] != digest:
-                raise RuntimeError(f"{path.name} was changed after it was applied to {schema}: add a new file instead")
+                raise ChangedMigration(f"{path.name} was changed after it was applied to {schema}: add a new file")

@@ -23,7 +23,7 @@ from kernel.jetstream import JetStreamLog, connect
 from kernel.known import KnownIds
 from kernel.pin import drift
 from kernel.position import Position
-from kernel.postgres import create_pool, migrate
+from kernel.postgres import ChangedMigration, create_pool, migrate
 from kernel.projector import Projector
 from kernel.requests import Requests
 from kernel.resources import Resources
@@ -114,7 +114,11 @@ async def _open(
     )
     stack.callback(kept.terminate)
     first = functools.partial(tables.create, kinds=blueprint.kinds)
-    await migrate(pool, schema=schema, folder=blueprint.migrations, first=first)
+    try:
+        await migrate(pool, schema=schema, folder=blueprint.migrations, first=first)
+    except ChangedMigration as changed:  # Views are disposable: the log gives them back in their new shape.
+        _log.warning("views_dropped", reason=str(changed))
+        await migrate(pool, schema=schema, folder=blueprint.migrations, first=first, anew=True)
     await migrate(kept, schema=f"{schema}_kept", folder=reactor.MIGRATIONS)
     position = Position()
     states, known = States(log, pool), KnownIds()

@@ -19,7 +19,7 @@ from suite.nats_server import API_PREFIX, NatsServer
 from suite.postgres_server import PostgresServer
 from suite.provision import provision
 from suite.service_process import ServiceProcess
-from tests.bench.samples import PROJECT_NAME, model_name
+from tests.bench.samples import PROJECT_NAME, Stored, model_name
 
 _CALLS_SECONDS = 30.0
 _CATCH_UP_SECONDS = 300.0
@@ -123,27 +123,37 @@ def log_order(log: NatsServer, user: str) -> dict[str, str]:
     return {"nats_url": log.address, "user": user, "password": password, "api_prefix": prefix}
 
 
-async def publish(log: NatsServer, messages: Iterable[tuple[str, bytes]]) -> int:
-    """Appends messages as they are, many in flight, and returns the length of the log. Not a measure of anything."""
+async def publish(log: NatsServer, facts: Iterable[Stored]) -> int:
+    """Appends facts to an empty log as a service would, but many in flight; returns the log's length.
+
+    Nobody else writes, so the position of each fact is known before it is acknowledged. Not a measure of anything.
+    """
     client = await nats.connect(log.url)
+    last: dict[str, int] = {}
     room = asyncio.Semaphore(_IN_FLIGHT)
     refused: list[bytes] = []
 
     async def acknowledged(message: Any) -> None:
-        if b'"error"' in message.data:
+        if b'"error"' in message.data and not refused:
             refused.append(message.data)
         room.release()
 
     try:
         inbox = client.new_inbox()
         await client.subscribe(inbox, cb=acknowledged, pending_msgs_limit=0, pending_bytes_limit=0)
-        for subject, payload in messages:
+        for revision, fact in enumerate(facts, 1):
+            headers = {
+                "Nats-Msg-Id": fact.fact_id,
+                "Nats-Expected-Last-Subject-Sequence": str(last.get(fact.subject, 0)),
+                "ce-type": fact.event,
+            }
+            last[fact.subject] = revision
             await room.acquire()
-            await client.publish(subject, payload, reply=inbox)
+            await client.publish(fact.subject, fact.payload, reply=inbox, headers=headers)
         for _ in range(_IN_FLIGHT):
             await room.acquire()
         if refused:
-            raise RuntimeError(f"the log refused {len(refused)} messages: {refused[0]!r}")
+            raise RuntimeError(f"the log refused a fact: {refused[0]!r}")
         return int((await client.jetstream().stream_info("LIFECYCLE")).state.last_seq)
     finally:
         await client.close()

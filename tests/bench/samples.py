@@ -3,13 +3,13 @@
 import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kernel.cause import Cause, fact_of
-from kernel.fold import Kind, apply
+from kernel.fold import Kind, apply, event_type
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1 import registry_service_pb2 as rpc
@@ -21,6 +21,15 @@ PROJECT_NAME = "projects/bench"
 FACTS_IN_A_LIFE = 10
 _NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _PIPELINE = "services/pipeline"
+
+
+class Stored(NamedTuple):
+    """A fact ready to be appended: what the service would publish, without having been asked."""
+
+    subject: str
+    fact_id: str
+    event: str
+    payload: bytes
 
 
 def model_name(id_: str) -> str:
@@ -41,21 +50,21 @@ def registration(parent: str) -> rpc.RegisterVersionRequest:
     )
 
 
-def foundation(models: list[str]) -> Iterator[tuple[str, bytes]]:
-    """(subject, payload) of the facts that make the project and these models."""
+def foundation(models: list[str]) -> Iterator[Stored]:
+    """The facts that make the project and these models."""
     yield from _lived(PROJECT, PROJECT_NAME, [_first(PROJECT, PROJECT_NAME, _project())])
     for name in models:
         yield from _lived(MODEL, name, [_first(MODEL, name, _model())])
 
 
-def registered(parent: str, count: int) -> Iterator[tuple[str, bytes]]:
+def registered(parent: str, count: int) -> Iterator[Stored]:
     """The facts of versions 1 to `count` of a model, one each."""
     template = _life()[:1]
     for number in range(1, count + 1):
         yield from _lived(VERSION, f"{parent}/versions/{number}", template)
 
 
-def lives(parent: str, count: int) -> Iterator[tuple[str, bytes]]:
+def lives(parent: str, count: int) -> Iterator[Stored]:
     """The facts of `count` versions of a model, each registered, described, evaluated, tagged, moved and deprecated."""
     template = _life()
     for number in range(1, count + 1):
@@ -70,7 +79,7 @@ def _model() -> Message:
     return facts.ModelCreated(details=types.ModelDetails(title="Fraud", owners=["users/ada"]))
 
 
-def _lived(kind: Kind, name: str, template: list[Fact]) -> Iterator[tuple[str, bytes]]:
+def _lived(kind: Kind, name: str, template: list[Fact]) -> Iterator[Stored]:
     """The template's facts as another resource lives them: its own name, ids and requests."""
     for fact in template:
         request_id = f"{name}@{fact.generation}"
@@ -78,7 +87,7 @@ def _lived(kind: Kind, name: str, template: list[Fact]) -> Iterator[tuple[str, b
         fact.resource, fact.id = name, digest.hexdigest()[:32]
         fact.request_id, fact.request_digest = fact.id, digest.digest()
         fact.correlation_id = fact.id
-        yield kind.subject(name), fact.SerializeToString(deterministic=True)
+        yield Stored(kind.subject(name), fact.id, event_type(fact), fact.SerializeToString(deterministic=True))
 
 
 def _first(kind: Kind, name: str, event: Message) -> Fact:

@@ -1,6 +1,7 @@
 """Depth and memory: what a long history costs a write, and what the idle suite takes."""
 
 import asyncio
+import itertools
 import json
 from typing import Any
 
@@ -21,8 +22,7 @@ async def depth(ground: Ground, effort: Effort) -> Outcome:
     deep, other = model_name("deep"), model_name("other")
     fresh = [model_name(f"fresh{number}") for number in range(effort.pairs)]
     async with ground.log() as log:
-        await publish(log, foundation([deep, other, *fresh]))
-        await publish(log, registered(deep, effort.deep))
+        await publish(log, itertools.chain(foundation([deep, other, *fresh]), registered(deep, effort.deep)))
         async with ground.registry(log) as registry, Child("tests.bench.clients") as clients:
             await registry.caught_up()
             order = {"deep": deep, "fresh": fresh, "others": [other], "warm_up": _WARM_UP}

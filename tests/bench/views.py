@@ -1,5 +1,7 @@
 """Fold and visible: how fast views are rebuilt from the log, and how soon a write is seen in them."""
 
+import itertools
+
 from tests.bench.children import Child
 from tests.bench.clients import REGISTER
 from tests.bench.cpu import Meter
@@ -15,9 +17,8 @@ async def fold(ground: Ground, effort: Effort) -> Outcome:
     """A rebuild of the registry's views from whole lives of versions, against a consumer that drops what it gets."""
     models = [model_name(f"m{number}") for number in range(effort.models)]
     async with ground.log() as log, Child("tests.bench.floors") as floor, Child("tests.bench.rebuild") as rebuild:
-        await publish(log, foundation(models))
-        for model in models:
-            facts = await publish(log, lives(model, effort.lives // effort.models))
+        each = effort.lives // effort.models
+        facts = await publish(log, itertools.chain(foundation(models), *(lives(model, each) for model in models)))
         reader = log_order(log, "registry")
         rounds = []
         pids = {"nats": log.process.pid, "postgres": ground.postgres.process.pid}

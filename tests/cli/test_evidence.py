@@ -1,5 +1,6 @@
 """History, replay and audit, against a running archive; verifying needs nothing that runs."""
 
+import asyncio
 import json
 import signal
 import tarfile
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from modelog.cli.failures import INTERRUPTED, UNVERIFIED, USAGE
+from suite.suite import Suite
 from tests.cli.line import CommandLine
 
 
@@ -62,6 +64,20 @@ def test_replay_follows_what_happens_until_it_is_interrupted(line: CommandLine, 
     assert first == ["modelog.registry.v1.ProjectCreated", "modelog.registry.v1.ModelCreated"]
     process.stdout.close()
     process.stderr.close()
+
+
+async def test_replay_goes_on_behind_a_restart_of_the_archive(line: CommandLine, suite: Suite, project: str) -> None:
+    process = line.start("--json", "replay", "--follow", "--project", project)
+    assert process.stdout is not None
+    revisions = [json.loads(await asyncio.to_thread(process.stdout.readline))["revision"] for _ in range(2)]
+    await suite.restart("archive")
+    tagged = line.json("models", "tag", f"{project}/fraud", "team", "risk")
+    revisions.append(json.loads(await asyncio.to_thread(process.stdout.readline))["revision"])
+    assert revisions == sorted(set(revisions), key=int)
+    assert revisions[-1] == tagged["revision"]
+    process.send_signal(signal.SIGINT)
+    out, err = await asyncio.to_thread(process.communicate, timeout=10)
+    assert (out, err.strip()) == ("", "")
 
 
 def test_a_bundle_is_verified_where_nothing_runs(bundle: Path, line: CommandLine, alone: CommandLine) -> None:

@@ -1,11 +1,14 @@
 """The command line itself: fast help, completion, signals, terminals, and what goes wrong."""
 
+import asyncio
+import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import click
@@ -17,6 +20,7 @@ from modelog.cli.main import cli
 from modelog.cli.state import Command
 from modelog.sdk.settings import SERVICES
 from tests.cli.line import CommandLine
+from tests.sdk.fakes import FakeArchive, batch, serving
 
 # What the issue asks for is 0.15 s; a busy machine gets three times as long.
 HELP_SECONDS = 3 * 0.15
@@ -146,6 +150,21 @@ def test_a_reader_that_leaves_early_hears_no_complaint(line: CommandLine, projec
     assert process.wait(30) == 1
     assert process.stderr.read() == ""
     process.stderr.close()
+
+
+async def test_a_connection_that_goes_away_is_not_told_by_the_transport(alone: CommandLine) -> None:
+    async def play(_request: Any, _context: Any) -> AsyncIterator[Any]:
+        yield batch(1)
+        await asyncio.Event().wait()
+
+    async with serving(archive=FakeArchive(play)) as address:
+        process = alone.start("--json", "replay", "--follow", MODELOG_ARCHIVE=address)
+        assert process.stdout is not None
+        assert json.loads(await asyncio.to_thread(process.stdout.readline))["revision"] == "1"
+    await asyncio.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, err = await asyncio.to_thread(process.communicate, timeout=10)
+    assert (process.returncode, out, err.strip()) == (INTERRUPTED, "", "")
 
 
 def on_terminal(line: CommandLine, *arguments: str, **environment: str) -> str:

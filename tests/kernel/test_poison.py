@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
 from kernel import tables
@@ -15,7 +15,7 @@ from kernel.digest import views_digest
 from kernel.folding import Folded
 from kernel.log import Hole
 from kernel.position import Position
-from kernel.postgres import create_pool, migrate
+from kernel.postgres import ChangedMigration, create_pool, migrate
 from kernel.projector import Fenced, Projector
 from kernel.states import States
 from modelog.type.v1.principal_pb2 import Principal
@@ -230,12 +230,18 @@ async def test_whoever_stops_waiting_leaves_nothing_behind() -> None:
     assert position.waiting == 0
 
 
-async def test_a_migration_changed_after_it_was_applied_stops_the_start(world: World, tmp_path: Path) -> None:
+async def test_a_migration_changed_after_it_was_applied_is_refused_or_begun_anew(world: World, tmp_path: Path) -> None:
     file = tmp_path / "0001_a.sql"
     file.write_text("create table a (x int)")
     await migrate(world.pool, schema=world.schema, folder=tmp_path)
     await migrate(world.pool, schema=world.schema, folder=tmp_path)
     file.write_text("create table a (x bigint)")
-    with pytest.raises(RuntimeError, match="add a new file"):
+    world.happen(GOOD, M.ToyMade(label="x"), 1)
+    await world.fold()
+    with pytest.raises(ChangedMigration, match="add a new file"):
         await migrate(world.pool, schema=world.schema, folder=tmp_path)
-    assert isinstance(world.pool, asyncpg.Pool)
+    first = partial(tables.create, kinds=KINDS)
+    await migrate(world.pool, schema=world.schema, folder=tmp_path, first=first, anew=True)
+    assert await world.pool.fetchval("select revision from position") == 0
+    await world.fold()
+    assert (await world.toy(GOOD)).label == "x"

@@ -30,8 +30,11 @@ class State:
     def client(self) -> "SyncClient":
         """The client of this run; its reads are as of `--at`."""
         if self._client is None:
+            from modelog.cli.settings import quiet_transport
             from modelog.sdk import connect_sync
 
+            if not self.debug:
+                quiet_transport()
             client = connect_sync(
                 actor=self.actor,
                 deadline_seconds=self.timeout,

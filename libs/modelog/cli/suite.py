@@ -46,10 +46,10 @@ def demo(ctx: click.Context, data_dir: Path | None) -> int:
     """Play one model's whole life on a suite of its own, and audit it."""
     try:
         from suite import demo as played
+
+        return played.main(data_dir or Path(".modelog") / "demo", state_of(ctx).as_json)
     except ImportError as error:
         raise _missing("server,inference,embedded,demo", error) from error
-    status: int = played.main(data_dir or Path(".modelog") / "demo", state_of(ctx).as_json)
-    return status
 
 
 async def _run(suite: Any, *, as_json: bool) -> None:

@@ -78,7 +78,8 @@ async def _served(stage: Stage) -> None:
     shifts = stage.journal.every(facts.TrafficShifted, of=stage.names.clinic)
     expected, found = intervals.of_facts(shifts, begin=begin, end=end), intervals.of_service(answered)
     stage.report.check("what served between two moments, by the facts", _rows(expected), _rows(found))
-    stage.report.served = _rows(found)
+    moments = {name: getattr(request, name).ToJsonString() for name in ("from_time", "to_time")}
+    stage.report.served = {"endpoint": stage.names.clinic, **moments, "intervals": _rows(found)}
 
 
 def _rows(several: Sequence[intervals.Interval]) -> list[dict[str, Any]]:

@@ -30,8 +30,8 @@ class Report:
     steps_planned: int = 0
     steps: list[dict[str, Any]] = field(default_factory=list)
     verifications: list[Verification] = field(default_factory=list)
-    # What served the clinic between two moments, as the deployment service answers.
-    served: list[dict[str, Any]] = field(default_factory=list)
+    # What served one endpoint between two moments, as the deployment service answers.
+    served: dict[str, Any] = field(default_factory=dict)
     log: dict[str, Any] = field(default_factory=dict)
     failure: str = ""
 

@@ -82,10 +82,10 @@ class Screen:
 
 def _served(report: Report) -> Table:
     """The answer to "what served, and who approved it"."""
-    table = _table("What served the clinic while step 4 and 5 were played", "revisions", "version", "share")
-    for column in ("asked by", "approved by"):
-        table.add_column(column)
-    for one in report.served:
+    begin, end = (report.served[name][11:19] for name in ("from_time", "to_time"))
+    title = f"What served {_shown(report.served['endpoint'], report.project)} between {begin} and {end} UTC"
+    table = _table(title, "revisions", "version", "share", "asked by", "approved by")
+    for one in report.served["intervals"]:
         revisions = f"{one['from_revision']} to {one['to_revision'] or 'now'}"
         version = _shown(one["version"], report.project)
         approved = escape(", ".join(one["approved_by"]))

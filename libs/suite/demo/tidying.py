@@ -9,10 +9,12 @@ from modelog.deployment.v1.types_pb2 import ENDPOINT_STATE_ACTIVE
 from modelog.monitoring.v1 import monitoring_service_pb2 as monitoring
 from modelog.monitoring.v1.types_pb2 import MONITOR_STATE_ACTIVE
 from modelog.registry.v1.registry_service_pb2 import ListProjectsRequest
-from modelog.sdk import Client, pages
+from modelog.sdk import Client, NotAllowedNow, pages
 from suite.demo import states
 from suite.demo.journal import Journal
 from suite.demo.stage import OTTO, by
+
+_WHY = "left by an earlier play"
 
 
 async def end_earlier_plays(client: Client) -> None:
@@ -25,10 +27,23 @@ async def end_earlier_plays(client: Client) -> None:
         return
     async with Journal(client, await states.head(client) + 1) as journal:
         for name in endpoints:
-            request = deployment.RemoveEndpointRequest(name=name, reason="left by an earlier play")
-            await client.deployment.RemoveEndpoint(request, metadata=by(OTTO))
+            await _remove(client, journal, name)
         for name in endpoints:
             await journal.first(facts.EndpointRemoved, of=name)
+
+
+async def _remove(client: Client, journal: Journal, name: str) -> None:
+    """A play that was interrupted may have left a rollout half way: it goes back first."""
+    request = deployment.RemoveEndpointRequest(name=name, reason=_WHY)
+    try:
+        await client.deployment.RemoveEndpoint(request, metadata=by(OTTO))
+    except NotAllowedNow as refusal:
+        if refusal.reason != "ROLLOUT_UNFINISHED":
+            raise
+        back = deployment.RollBackRequest(parent=name, reason=_WHY)
+        rollout = (await client.deployment.RollBack(back, metadata=by(OTTO))).name
+        await journal.first(facts.RolledBack, facts.RolloutFailed, facts.RolloutSucceeded, of=rollout)
+        await client.deployment.RemoveEndpoint(request, metadata=by(OTTO))
 
 
 async def pause_monitors(client: Client, project: str) -> None:
