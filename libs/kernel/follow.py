@@ -21,6 +21,7 @@ from kernel.log import Entry, Hole
 _PULL = 1000  # Messages asked for at a time; two requests are kept ahead.
 _HEARTBEAT_SECONDS = 2
 _SILENCE_SECONDS = 5.0
+_LOOK_SECONDS = 0.25
 _EXPIRES_SECONDS = 60
 _NANO = 1_000_000_000
 
@@ -56,6 +57,8 @@ class Follower:
         self._hole: Hole | None = None
         self._last_seen = after
         self._suspected = 0
+        self._heard = 0.0
+        self._reconnects = 0
 
     async def __aenter__(self) -> "Follower":
         return self
@@ -80,14 +83,20 @@ class Follower:
             await self._ask()
             self._wake.clear()
             try:
-                async with asyncio.timeout(_SILENCE_SECONDS):
+                async with asyncio.timeout(_LOOK_SECONDS):
                     await self._wake.wait()
             except TimeoutError:
-                self._broken = True
+                self._look()
         count = min(len(self._arrived), self._max_batch)
         entries = [self._arrived.popleft() for _ in range(count)]
         await self._ask()
         return entries
+
+    def _look(self) -> None:
+        """A connection made anew, or a heartbeat that stays away, means that nothing more would come by itself."""
+        silent = asyncio.get_running_loop().time() - self._heard > _SILENCE_SECONDS
+        if silent or self._client.stats["reconnects"] != self._reconnects:
+            self._broken = True
 
     async def _open(self) -> None:
         """Makes the consumer behind the last entry that has arrived; tries until the server answers."""
@@ -122,6 +131,8 @@ class Follower:
                 await asyncio.sleep(0.5)
                 continue
             self._consumer, self._asked, self._broken = name, 0, False
+            self._heard = asyncio.get_running_loop().time()
+            self._reconnects = self._client.stats["reconnects"]
 
     async def _ask(self) -> None:
         """Keeps two pull requests ahead while the reader keeps up, none while it does not."""
@@ -144,6 +155,7 @@ class Follower:
             self._asked += self._pull
 
     async def _receive(self, message: Msg) -> None:
+        self._heard = asyncio.get_running_loop().time()
         if not message.reply.startswith("$JS.ACK"):
             self._status(message)
             return

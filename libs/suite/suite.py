@@ -105,6 +105,8 @@ class Suite:
 
     async def _stop_services(self) -> None:
         await _all(self._keepers[name].stop() for name in self._services)
+        for name in self._services:  # Whatever was told to outlive its service ends with the suite.
+            (self.folder / "services" / name / "lease").unlink(missing_ok=True)
 
     def _service(self, name: str, member: Member) -> ServiceProcess:
         folder = self.folder / "services" / name

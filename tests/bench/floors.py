@@ -14,11 +14,12 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from kernel.jetstream import STREAM, connect
+from kernel.jetstream import STREAM
 from kernel.postgres import create_pool
 from tests.bench.children import serve
 
@@ -34,7 +35,9 @@ _open = AsyncExitStack()  # Closed when this process ends.
 
 
 async def _client(order: dict[str, Any]) -> Client:
-    client = await connect(order["nats_url"], name="floor", user=order["user"], password=order["password"])
+    """As nats-py comes. Services may receive on inboxes of their own name only."""
+    prefix = f"_INBOX.{order['user']}".encode()
+    client = await nats.connect(order["nats_url"], user=order["user"], password=order["password"], inbox_prefix=prefix)
     _open.push_async_callback(client.close)
     return client
 

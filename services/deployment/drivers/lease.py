@@ -5,11 +5,11 @@ It needs neither log nor views, so what serves outlives the outage of both, but 
 
 import asyncio
 import time
-from contextlib import suppress
 from pathlib import Path
 
 _TOUCHES = 10
 _LOOKS = 4
+_LONGEST_LOOK_SECONDS = 0.5
 
 
 async def keep(path: Path, seconds: float) -> None:
@@ -21,12 +21,17 @@ async def keep(path: Path, seconds: float) -> None:
 
 
 async def until_lost(path: Path, seconds: float) -> None:
-    """Returns when nobody has touched the lease for its length, by this process's own clock."""
+    """Returns when nobody has touched the lease for its length, by this process's own clock, or somebody took it away."""
     seen, since = 0, time.monotonic()
     while time.monotonic() - since <= seconds:
-        await asyncio.sleep(seconds / _LOOKS)
+        await asyncio.sleep(min(seconds / _LOOKS, _LONGEST_LOOK_SECONDS))
         touched = 0
-        with suppress(OSError):
+        try:
             touched = path.stat().st_mtime_ns
+        except FileNotFoundError:
+            if seen:
+                return
+        except OSError:
+            continue
         if touched and touched != seen:
             seen, since = touched, time.monotonic()
