@@ -1,9 +1,10 @@
-"""Turns many single look-ups into few queries: keys asked for in one turn of the loop share one round trip."""
+"""Turns many single look-ups into few queries: keys asked for within a millisecond share one round trip."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
+_SPREAD_SECONDS = 0.001
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -20,36 +21,48 @@ class Batcher(Generic[Key, Value]):
         self._waiting: dict[Key, list[asyncio.Future[Value | None]]] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._scheduled = False
+        self._next = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None  # Asking for the running loop costs a system call.
 
     async def get(self, key: Key) -> Value | None:
         """The value, or None when there is none. Errors of the query reach every caller that shared it."""
-        future: asyncio.Future[Value | None] = asyncio.get_running_loop().create_future()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[Value | None] = loop.create_future()
         waiting = self._waiting.get(key)
         if waiting is None:
             self._waiting[key] = [future]
-            self._schedule()
+            self._schedule(loop)
         else:
             waiting.append(future)
         return await future
 
-    def _schedule(self) -> None:
-        if not self._scheduled and len(self._running) < self._lanes:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._start)
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The first key of a quiet moment goes at once; the next query waits until the last one is old enough."""
+        if self._scheduled or len(self._running) >= self._lanes:
+            return
+        self._scheduled = True
+        early = self._next - loop.time()
+        if early > 0:
+            loop.call_later(early, self._start, loop)
+        else:
+            loop.call_soon(self._start, loop)
 
-    def _start(self) -> None:
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._scheduled = False
+        self._next = loop.time() + _SPREAD_SECONDS
         keys = list(self._waiting)[: self._most]
         if not keys:
             return
-        task = asyncio.get_running_loop().create_task(self._run({key: self._waiting.pop(key) for key in keys}))
+        task = loop.create_task(self._run({key: self._waiting.pop(key) for key in keys}))
         self._running.add(task)
         task.add_done_callback(self._finished)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if self._waiting:
-            self._schedule()
+        if self._waiting and self._loop is not None:
+            self._schedule(self._loop)
 
     async def _run(self, waiting: dict[Key, list[asyncio.Future[Value | None]]]) -> None:
         try:

@@ -17,6 +17,7 @@ class Position:
 
     def __init__(self) -> None:
         self.revision = 0
+        self.local = False  # The projector of this process reports each fold itself.
         self.halted = ""  # Why the projector stopped for good; empty while it runs.
         self._ids = itertools.count()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
@@ -33,6 +34,10 @@ class Position:
             future = heapq.heappop(self._waiting)[2]
             if not future.done():
                 future.set_result(None)
+
+    def unfollowed(self) -> None:
+        """The projector of this process has stopped; another may run elsewhere."""
+        self.local = False
 
     def halt(self, reason: str) -> None:
         """The views will go no further: whoever waits for more hears why."""
@@ -63,12 +68,14 @@ class Position:
             raise
 
     async def listen_for_ever(self, pool: Pool, schema: str) -> None:
-        """Follows the position in Postgres, wherever the projector runs, until cancelled."""
+        """Follows the position in Postgres while another process projects, until cancelled."""
         while True:
             try:
-                await self._listen(pool, schema)
+                if not self.local:
+                    await self._listen(pool, schema)
             except UNREACHABLE:
-                await asyncio.sleep(_PAUSE_SECONDS)
+                pass  # Whoever waits has a deadline; the next look may find Postgres back.
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _listen(self, pool: Pool, schema: str) -> None:
         def hear(_connection: object, _pid: int, _channel: str, payload: object) -> None:
@@ -79,7 +86,7 @@ class Position:
         async with pool.acquire() as connection:
             await connection.add_listener(CHANNEL, hear)
             try:
-                while True:
+                while not self.local:
                     # Notifications tell at once; this finds one that got lost with a connection.
                     self.advance(await connection.fetchval("select revision from position"))
                     await asyncio.sleep(_PAUSE_SECONDS)

@@ -77,6 +77,7 @@ class Projector:
         for row in rows:
             if row["kind"] in self._kinds:
                 await self._fold_again(self._kinds[row["kind"]], row["name"], row["subject"], row["revision"])
+        self._position.local = True
         if self._states is not None:
             self._states.maintained()
         if self._known is not None:

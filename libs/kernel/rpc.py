@@ -33,23 +33,26 @@ from modelog.type.v1.principal_pb2 import Principal
 
 _log = structlog.get_logger()
 _DEFAULT_SECONDS = 30.0
-_MOST_SECONDS = 300.0
 _MOST_ID_CHARACTERS = 128
 
 
 @dataclass(slots=True)
 class Context:
-    """What a servicer's method knows besides the request. now: aware, UTC. request_id: the caller's, or a new one."""
+    """What a servicer's method knows besides the request. now: aware, UTC."""
 
     principal: Principal
     request: Any
     method: str
     now: datetime
     metadata: Mapping[str, str]
-    request_id: str = ""
+    _request_id: str = ""
 
-    def __post_init__(self) -> None:
-        self.request_id = getattr(self.request, "request_id", "") or uuid.uuid4().hex
+    @property
+    def request_id(self) -> str:
+        """The caller's, or one made for this call."""
+        if not self._request_id:
+            self._request_id = getattr(self.request, "request_id", "") or uuid.uuid4().hex
+        return self._request_id
 
     def cause(self) -> Cause:
         """The cause of the command this request asks for."""
@@ -107,18 +110,20 @@ class _Call:
         self._path = f"{method.containing_service.full_name}/{method.name}"
         self._request = message_factory.GetMessageClass(method.input_type)
         self._seconds = {code: telemetry.CALL_SECONDS.labels(self._path, code.name) for code in grpc.StatusCode}
+        self._ok = self._seconds[grpc.StatusCode.OK]
         warm(self._request)
 
     async def unary(self, raw: bytes, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
         started = time.perf_counter()
         metadata = _text_metadata(grpc_context)
-        remaining = grpc_context.time_remaining() or _DEFAULT_SECONDS
         with telemetry.server_span(self._path, metadata):
             try:
-                async with asyncio.timeout(min(remaining, _MOST_SECONDS)):
-                    request, context = self._enter(raw, metadata)
-                    reply = await self._behavior(request, context)
-                self._seconds[grpc.StatusCode.OK].observe(time.perf_counter() - started)
+                if grpc_context.time_remaining() is None:
+                    async with asyncio.timeout(_DEFAULT_SECONDS):
+                        reply = await self._answer(raw, metadata)
+                else:  # gRPC ends the call, and cancels this, at the caller's deadline.
+                    reply = await self._answer(raw, metadata)
+                self._ok.observe(time.perf_counter() - started)
                 return reply if isinstance(reply, bytes) else reply.SerializeToString()
             except TimeoutError:
                 refusal: Refusal = TooLate("DEADLINE_EXCEEDED", "not done in time; repeat with the same request_id")
@@ -126,6 +131,10 @@ class _Call:
                 refusal = self._refusal(error)
             await self._abort(refusal, grpc_context, started)
         raise AssertionError("abort raises")
+
+    async def _answer(self, raw: bytes, metadata: Mapping[str, str]) -> Any:
+        request, context = self._enter(raw, metadata)
+        return await self._behavior(request, context)
 
     async def stream(self, raw: bytes, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> AsyncIterator[bytes]:
         started = time.perf_counter()
@@ -135,7 +144,7 @@ class _Call:
                 request, context = self._enter(raw, metadata)
                 async for reply in self._behavior(request, context):
                     yield reply if isinstance(reply, bytes) else reply.SerializeToString()
-                self._seconds[grpc.StatusCode.OK].observe(time.perf_counter() - started)
+                self._ok.observe(time.perf_counter() - started)
                 return
             except Exception as error:
                 refusal = self._refusal(error)
