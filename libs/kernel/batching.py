@@ -22,6 +22,7 @@ class Batcher(Generic[Key, Value]):
         self._running: set[asyncio.Task[None]] = set()
         self._scheduled = False
         self._next = 0.0
+        self._shared = False
         self._loop: asyncio.AbstractEventLoop | None = None  # Asking for the running loop costs a system call.
 
     async def get(self, key: Key) -> Value | None:
@@ -39,11 +40,11 @@ class Batcher(Generic[Key, Value]):
         return await future
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The first key of a quiet moment goes at once; the next query waits until the last one is old enough."""
+        """A single caller's key goes at once; among many callers a query waits until the last one is old enough."""
         if self._scheduled or len(self._running) >= self._lanes:
             return
         self._scheduled = True
-        early = self._next - loop.time()
+        early = self._next - loop.time() if self._running or self._shared else 0.0
         if early > 0:
             loop.call_later(early, self._start, loop)
         else:
@@ -53,6 +54,7 @@ class Batcher(Generic[Key, Value]):
         self._scheduled = False
         self._next = loop.time() + _SPREAD_SECONDS
         keys = list(self._waiting)[: self._most]
+        self._shared = len(keys) > 1
         if not keys:
             return
         task = loop.create_task(self._run({key: self._waiting.pop(key) for key in keys}))

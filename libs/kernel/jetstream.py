@@ -143,11 +143,17 @@ class JetStreamLog:
             raise ApiError(wrong)
         return answer
 
-    async def follow(self, after: int, *, linger_seconds: float = 0.0) -> AsyncIterator[Sequence[Entry]]:
+    async def follow(
+        self, after: int, *, linger_seconds: float = 0.0, below: str = ""
+    ) -> AsyncIterator[Sequence[Entry]]:
         head = await self.head()
         if head < after:
             raise Hole(after + 1, head)
-        async with Follower(self._client, stream=self._stream, api_prefix=self._prefix, after=after) as follower:
+        wanted = f"{below}.>" if below else ""
+        follower = Follower(
+            self._client, stream=self._stream, api_prefix=self._prefix, after=after, filter_subject=wanted
+        )
+        async with follower:
             loop = asyncio.get_running_loop()
             while True:
                 began = loop.time()

@@ -56,10 +56,11 @@ class Log(Protocol):
     async def configuration(self) -> Mapping[str, Any]:
         """How the log is set up, to compare with the pinned configuration (see `pin`)."""
 
-    def follow(self, after: int, *, linger_seconds: float = 0.0) -> AsyncIterator[Sequence[Entry]]:
+    def follow(self, after: int, *, linger_seconds: float = 0.0, below: str = "") -> AsyncIterator[Sequence[Entry]]:
         """All entries behind `after`, in order, in batches, waiting for more for ever. Raises Hole.
 
-        linger_seconds: the least time between two batches, so that a busy log comes in larger ones.
+        linger_seconds: the least time between two batches, so that a busy log comes in larger ones. below: only
+        subjects below this one, such as `lifecycle.archive`; holes are not seen then.
         """
 
 

@@ -75,6 +75,9 @@ class Reactor:
         self._kept = kept
         self._position = position
         self._reactions = {one.DESCRIPTOR.full_name: react for one, react in reactions.items()}
+        services = {name.split(".")[1] for name in self._reactions}
+        # Facts of one service only need not be asked for among all others.
+        self._below = f"lifecycle.{services.pop()}" if len(services) == 1 else ""
         self._names = [name.encode() for name in self._reactions]
         self._clock = clock
 
@@ -86,7 +89,7 @@ class Reactor:
         done = written = await self._kept.fetchval("select revision from reactor_position")
         loop = asyncio.get_running_loop()
         next_write = 0.0
-        async for entries in self._log.follow(done, linger_seconds=_LINGER_SECONDS):
+        async for entries in self._log.follow(done, linger_seconds=_LINGER_SECONDS, below=self._below):
             await self._position.wait(entries[-1].revision)
             for entry in entries:
                 if self._concerns(entry.payload) and await self._react(entry.revision, entry.payload):

@@ -47,14 +47,17 @@ class MemoryLog:
     async def configuration(self) -> Mapping[str, Any]:
         return PINNED
 
-    async def follow(self, after: int, *, linger_seconds: float = 0.0) -> AsyncIterator[Sequence[Entry]]:
+    async def follow(
+        self, after: int, *, linger_seconds: float = 0.0, below: str = ""
+    ) -> AsyncIterator[Sequence[Entry]]:
         if after > len(self.entries):
             raise Hole(after + 1, len(self.entries))
         while True:
             if after < len(self.entries):
                 batch = self.entries[after : after + 1000]
                 after = batch[-1].revision
-                yield batch
+                if wanted := [entry for entry in batch if not below or entry.subject.startswith(f"{below}.")]:
+                    yield wanted
             else:
                 await self._grow(after)
 

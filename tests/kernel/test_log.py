@@ -37,10 +37,10 @@ async def put(log: Log, subject: str, body: bytes, expected: int = 0) -> int:
     return await log.append(subject, body, expected=expected, fact_id=f"{subject}-{body.hex()}", event="toy.v1.Made")
 
 
-async def taken(log: Log, after: int, count: int) -> Sequence[Entry]:
+async def taken(log: Log, after: int, count: int, below: str = "") -> Sequence[Entry]:
     entries: list[Entry] = []
     async with asyncio.timeout(10):
-        async for batch in log.follow(after):
+        async for batch in log.follow(after, below=below):
             entries += batch
             if len(entries) >= count:
                 break
@@ -97,6 +97,13 @@ async def test_a_follower_gets_the_past_and_then_the_present(log: Log) -> None:
     for n in range(5, 7):
         await put(log, f"{A}{n}", b"x")
     assert [entry.revision for entry in await reading] == [3, 4, 5, 6, 7]
+
+
+async def test_a_follower_of_one_service_gets_that_service_only(log: Log) -> None:
+    reading = asyncio.create_task(taken(log, 0, 2, below="lifecycle.registry.q"))
+    for subject in (A, "lifecycle.registry.q.toys.a", B, "lifecycle.registry.q.toys.b"):
+        await put(log, subject, b"x")
+    assert [entry.revision for entry in await reading] == [2, 4]
 
 
 async def test_a_log_shorter_than_its_reader_is_a_hole(log: Log) -> None:

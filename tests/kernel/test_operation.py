@@ -88,7 +88,7 @@ async def test_metrics_and_probes_answer_over_http(live: Live) -> None:
     await Toys(live).MakeToy(parent=PARENT, toy_id="ball")
     metrics = await http(live.running.admin_address, "/metrics")
     assert (
-        'modelog_rpc_server_call_duration_seconds_count{code="OK",method="modelog.toy.v1.ToyService/MakeToy"}'
+        'modelog_rpc_server_call_duration_seconds_count{code="OK",method="modelog.registry.toy.ToyService/MakeToy"}'
         in metrics
     )
     assert "modelog_projection_position" in metrics
@@ -120,7 +120,7 @@ async def test_a_trace_goes_from_the_caller_through_the_log_into_the_reaction(
     async with service(ECHOING, nats, postgres, tmp_path, schema=schema) as live:
         await Toys(live).MakeToy(parent=PARENT, toy_id="ball")
         call: Any = live.channel.unary_unary(
-            "/modelog.toy.v1.ToyService/Add",
+            "/modelog.registry.toy.ToyService/Add",
             request_serializer=M.AddRequest.SerializeToString,
             response_deserializer=M.AddResponse.FromString,
         )
@@ -132,7 +132,7 @@ async def test_a_trace_goes_from_the_caller_through_the_log_into_the_reaction(
     fact = Fact.FromString(echo.payload)
     assert (fact.traceparent.split("-")[1], fact.correlation_id) == (trace_id, "order-7")
     names = {span.name for span in exporter.get_finished_spans() if f"{span.context.trace_id:032x}" == trace_id}
-    assert names == {"modelog.toy.v1.ToyService/Add", "react modelog.toy.v1.ToyAdded"}
+    assert names == {"modelog.registry.toy.ToyService/Add", "react modelog.registry.toy.ToyAdded"}
     assert trace.get_current_span() is not None
 
 
@@ -154,7 +154,7 @@ async def test_a_service_without_permission_or_method_does_not_start() -> None:
     with pytest.raises(TypeError, match="required_permission"):
         door.handler(pool.FindServiceByName("modelog.bare.Bare"), object())
     with pytest.raises(TypeError, match="does not implement"):
-        door.handler(pool.FindServiceByName("modelog.toy.v1.ToyService"), object())
+        door.handler(pool.FindServiceByName("modelog.registry.toy.ToyService"), object())
 
 
 async def test_the_development_identity_stays_on_loopback(

@@ -74,7 +74,7 @@ GOOD, BAD = "projects/p/toys/good", "projects/p/toys/bad"
 def future_event() -> bytes:
     cause = Cause(actor=Principal(id="users/ada"), request_id="future", now=NOW)
     fact = fact_of(TOY, BAD, M.Toy(generation=1), M.ToyAdded(amount=1), cause, ())
-    fact.event.type_url = "type.googleapis.com/modelog.toy.v1.FromTheFuture"
+    fact.event.type_url = "type.googleapis.com/modelog.registry.toy.FromTheFuture"
     return fact.SerializeToString()
 
 

@@ -35,7 +35,7 @@ class Toys:
     def __getattr__(self, method: str) -> Any:
         request, reply = getattr(M, f"{method}Request"), {"GetToy": "Toy"}.get(method, f"{method}Response")
         call = self._channel.unary_unary(
-            f"/modelog.toy.v1.ToyService/{method}",
+            f"/modelog.registry.toy.ToyService/{method}",
             request_serializer=_bytes_of,
             response_deserializer=getattr(M, reply).FromString,
         )
@@ -162,7 +162,7 @@ async def test_lists_page_through_everything_once_and_bind_their_tokens(toys: To
 
 async def test_waiting_for_a_revision_that_never_comes_ends_at_the_deadline(live: Live) -> None:
     call: Any = live.channel.unary_unary(
-        "/modelog.toy.v1.ToyService/GetToy", request_serializer=M.GetToyRequest.SerializeToString
+        "/modelog.registry.toy.ToyService/GetToy", request_serializer=M.GetToyRequest.SerializeToString
     )
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call(M.GetToyRequest(name=NAME, read={"at_least": 99}), timeout=0.3)

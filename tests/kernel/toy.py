@@ -39,7 +39,7 @@ _MESSAGES: dict[str, list[tuple[str, int, int, str]]] = {
         ("parent", 1, _TEXT, ""), ("page_size", 2, _F.TYPE_INT32, ""), ("page_token", 3, _TEXT, ""),
         ("read", 4, _MESSAGE, ".modelog.type.v1.ReadOptions"),
     ],
-    "ListToysResponse": [("toys", 1, _MESSAGE, ".modelog.toy.v1.Toy"), ("next_page_token", 2, _TEXT, "")],
+    "ListToysResponse": [("toys", 1, _MESSAGE, ".modelog.registry.toy.Toy"), ("next_page_token", 2, _TEXT, "")],
 }  # fmt: skip
 _METHODS = (
     ("MakeToy", "MakeToyRequest", "MakeToyResponse"),
@@ -52,7 +52,7 @@ _METHODS = (
 
 def _described() -> descriptor_pb2.FileDescriptorProto:
     file = descriptor_pb2.FileDescriptorProto(
-        name="modelog/toy/v1/toy.proto", package="modelog.toy.v1", syntax="proto3"
+        name="modelog/toy/v1/toy.proto", package="modelog.registry.toy", syntax="proto3"
     )
     file.dependency.extend(
         ["google/protobuf/timestamp.proto", *(one.DESCRIPTOR.name for one in (options_pb2, quarantine_pb2, read_pb2))]
@@ -65,7 +65,7 @@ def _described() -> descriptor_pb2.FileDescriptorProto:
     service = file.service.add(name="ToyService")
     for name, request, reply in _METHODS:
         method = service.method.add(
-            name=name, input_type=f".modelog.toy.v1.{request}", output_type=f".modelog.toy.v1.{reply}"
+            name=name, input_type=f".modelog.registry.toy.{request}", output_type=f".modelog.registry.toy.{reply}"
         )
         options: Any = method.options
         options.Extensions[options_pb2.required_permission] = f"toy.toys.{name.lower()}"
@@ -74,13 +74,15 @@ def _described() -> descriptor_pb2.FileDescriptorProto:
 
 _FILE = descriptor_pool.Default().AddSerializedFile(_described().SerializeToString())
 assert _fact.DESCRIPTOR is not None
-SERVICE = descriptor_pool.Default().FindServiceByName("modelog.toy.v1.ToyService")
+SERVICE = descriptor_pool.Default().FindServiceByName("modelog.registry.toy.ToyService")
 M: Any = type("M", (), {})
 for _name in _MESSAGES:
     setattr(
         M,
         _name,
-        message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(f"modelog.toy.v1.{_name}")),
+        message_factory.GetMessageClass(
+            descriptor_pool.Default().FindMessageTypeByName(f"modelog.registry.toy.{_name}")
+        ),
     )
 
 

@@ -207,7 +207,7 @@ def _fold_registered(version: Version, event: facts.VersionRegistered, envelope:
     version.signature.CopyFrom(event.signature)
     version.source.CopyFrom(event.source)
     version.training_data.MergeFrom(event.training_data)
-    version.hyperparameters.update(event.hyperparameters)
+    version.hyperparameters.MergeFrom(event.hyperparameters)
     version.documentation.CopyFrom(event.documentation)
     version.framework, version.parent_version = event.framework, event.parent_version
     version.stage, version.phase, version.answers = event.stage, event.phase, event.answers
