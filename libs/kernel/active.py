@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-import structlog
-
 from kernel import telemetry
 from kernel.fence import Fence, Lost
 from kernel.log import Hole
+from kernel.logs import structlog
 from kernel.position import Position
 from kernel.postgres import UNREACHABLE
 

@@ -8,13 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import structlog
 from google.protobuf.message import Message
 
 from kernel.cause import Cause
 from kernel.errors import Refusal, Unavailable
 from kernel.fold import UNREADABLE, event_of, event_type
 from kernel.log import Log, Unsettled
+from kernel.logs import structlog
 from kernel.position import Position
 from kernel.postgres import Pool
 from kernel.telemetry import span_after

@@ -16,7 +16,6 @@ from typing import Any
 
 import grpc
 import grpc.aio
-import structlog
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
@@ -25,6 +24,7 @@ from kernel.cause import Cause
 from kernel.errors import Refusal, TooLate, Unavailable
 from kernel.identity import Authority, on_behalf_of
 from kernel.log import Unsettled
+from kernel.logs import structlog
 from kernel.parsing import parse, warm
 from kernel.postgres import UNREACHABLE
 from kernel.status import grpc_code, trailers

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc.aio
-import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -22,6 +21,7 @@ from kernel.fence import Fence
 from kernel.identity import Authority, Development
 from kernel.jetstream import JetStreamLog, connect
 from kernel.known import KnownIds
+from kernel.logs import structlog
 from kernel.pin import drift
 from kernel.position import Position
 from kernel.postgres import ChangedMigration, create_pool, migrate

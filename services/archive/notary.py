@@ -11,11 +11,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from kernel.errors import Unavailable
 from kernel.log import Log
+from kernel.logs import structlog
 from kernel.position import Position
 from services.archive.checkpoint import Head, sign
 from services.archive.checkpoints import Ledger

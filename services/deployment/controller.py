@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import structlog
-
 from kernel.cause import Cause
 from kernel.errors import Refusal
 from kernel.fold import Kind, etag_of
+from kernel.logs import structlog
 from kernel.rooms import Rooms
 from modelog.deployment.v1.types_pb2 import ENDPOINT_STATE_ACTIVE, Endpoint, Rollout
 from modelog.type.v1.principal_pb2 import Principal

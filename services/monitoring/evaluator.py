@@ -10,10 +10,9 @@ import hashlib
 from datetime import datetime, timedelta
 from functools import partial
 
-import structlog
-
 from kernel.cause import Cause
 from kernel.errors import Conflict, Refusal, Unavailable
+from kernel.logs import structlog
 from kernel.rooms import Rooms
 from modelog.monitoring.v1 import types_pb2 as types
 from modelog.type.v1.principal_pb2 import Principal

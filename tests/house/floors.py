@@ -11,7 +11,7 @@ from tests.house.tree import Module, imports, modules
 Rule = Callable[[Module], Iterator[str]]
 
 SERVICES = ("registry", "deployment", "monitoring", "archive")
-PURE_KERNEL = ("errors", "names", "fold", "log")
+PURE_KERNEL = ("errors", "names", "fold", "log", "cause", "wire", "pin")
 
 # A pure module gets time, ids and everything from outside as arguments.
 IMPURE = frozenset(
@@ -100,6 +100,13 @@ def pure_modules_are_pure(module: Module) -> Iterator[str]:
             yield f"{line}: a pure module imports {name}, which stands above it"
 
 
+def logs_come_from_one_place(module: Module) -> Iterator[str]:
+    """structlog brings rich along unless it is imported by kernel.logs."""
+    for line, name in imports(module) if module.dotted != "kernel.logs" else ():
+        if below(name, "structlog"):
+            yield f"{line}: import structlog from kernel.logs"
+
+
 def client_needs_no_server(module: Module) -> Iterator[str]:
     """`pip install modelog` brings no server library: what needs one is imported by the command that needs it."""
     for line, name in imports(module, at_import_only=True) if module.package == "modelog" else ():
@@ -119,6 +126,7 @@ RULES: tuple[Rule, ...] = (
     kernel_names_no_service,
     floors_hold,
     pure_modules_are_pure,
+    logs_come_from_one_place,
     client_needs_no_server,
     nothing_runs_code_of_others,
 )

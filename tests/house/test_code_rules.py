@@ -27,6 +27,7 @@ BROKEN = [
     (floors.pure_modules_are_pure, "services/registry/domain_checks.py", "from kernel.transact import Transact"),
     (floors.pure_modules_are_pure, DOMAIN, "from services.registry import queries"),
     (floors.pure_modules_are_pure, "libs/kernel/fold.py", "import asyncio"),
+    (floors.logs_come_from_one_place, "libs/kernel/rpc.py", "import structlog"),
     (floors.client_needs_no_server, "libs/modelog/cli/main.py", "import suite.embedded"),
     (
         floors.client_needs_no_server,

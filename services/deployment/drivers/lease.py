@@ -21,7 +21,7 @@ async def keep(path: Path, seconds: float) -> None:
 
 
 async def until_lost(path: Path, seconds: float) -> None:
-    """Returns when nobody has touched the lease for its length, by this process's own clock, or somebody took it away."""
+    """Returns when nobody has touched the lease for its length, by our own clock, or somebody took it away."""
     seen, since = 0, time.monotonic()
     while time.monotonic() - since <= seconds:
         await asyncio.sleep(min(seconds / _LOOKS, _LONGEST_LOOK_SECONDS))

@@ -12,12 +12,12 @@ from typing import Any
 
 import asyncpg
 import orjson
-import structlog
 from prometheus_client import Counter
 
 from kernel.errors import Unavailable
 from kernel.follow import Follower
 from kernel.log import Entry
+from kernel.logs import structlog
 from kernel.rooms import Rooms
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.telemetry import queries
