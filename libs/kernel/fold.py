@@ -5,7 +5,7 @@ generation, revision, create_time, update_time, quarantine); `evolve` writes the
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ UNREADABLE = (UnknownFact, DecodeError, ValueError, TypeError, AttributeError, K
 _TYPE_PREFIX = "type.googleapis.com/"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # A kind is itself and nothing else, so hashing one need not look at its fields.
 class Kind:
     """One kind of resource, as one service folds it.
 
@@ -38,7 +38,6 @@ class Kind:
     evolve: Callable[[Any, Any, Fact], None]
     table: str
     listens: frozenset[str] | None = None
-    reason: str = field(default="", compare=False)
 
     @cached_property
     def not_found_reason(self) -> str:
@@ -92,16 +91,19 @@ def event_type(fact: Fact) -> str:
     return fact.event.type_url.removeprefix(_TYPE_PREFIX)
 
 
-def apply(kind: Kind, state: Any, fact: Fact, revision: int) -> None:
-    """Folds one fact into `state`, which is changed in place and left undefined when this raises."""
+def apply(kind: Kind, state: Any, fact: Fact, revision: int, event: Message | None = None) -> None:
+    """Folds one fact into `state`, which is changed in place and left undefined when this raises.
+
+    event: the fact's event, when the caller has it unpacked already.
+    """
     if fact.generation != state.generation + 1:
         raise ValueError(f"generation {fact.generation} follows {state.generation}")
     if kind.listens is None or event_type(fact) in kind.listens:
         try:
-            event = event_of(fact)
+            known = event_of(fact) if event is None else event
         except KeyError:
             raise UnknownFact(fact) from None
-        kind.evolve(state, event, fact)
+        kind.evolve(state, known, fact)
     state.name = fact.resource
     state.generation = fact.generation
     state.revision = revision

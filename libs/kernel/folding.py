@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
@@ -16,6 +16,7 @@ from modelog.type.v1.quarantine_pb2 import Quarantine
 
 _LIVE = 50_000
 _REASON_CHARACTERS = 500
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Folded(NamedTuple):
@@ -149,7 +150,7 @@ class Folding:
                 raise ValueError(f"a fact of {fact.resource!r} on the subject of {name}")
             apply(kind, live.state, fact, entry.revision)
             body: bytes = live.state.SerializeToString(deterministic=True)
-            row = History(name, sort_key(name), entry.revision, fact.recorded_at.ToDatetime(tzinfo=UTC), body)
+            row = History(name, sort_key(name), entry.revision, _time(fact), body)
             request = (bytes.fromhex(fact.id), fact.request_digest, name, entry.revision, fact.generation)
         except UNREADABLE as unreadable:
             self.poison(entry, kind, name, unreadable, batch)
@@ -186,6 +187,12 @@ class Folding:
             batch.quarantined.append(
                 (entry.subject, "", entry.subject, entry.revision, "no kind of resource lives here")
             )
+
+
+def _time(fact: Fact) -> datetime:
+    """When it was recorded; a third of what the message's own method takes."""
+    stamp = fact.recorded_at
+    return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
 
 
 def _event(fact: Fact) -> Message | None:

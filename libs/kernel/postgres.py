@@ -37,6 +37,9 @@ async def create_pool(url: str, *, schema: str, name: str, size: int = 6) -> Poo
         "synchronous_commit": "off",
         "idle_in_transaction_session_timeout": "60000",
         "jit": "off",
+        # Look-ups by key have one good plan, so none is made anew for each; and none made on an empty table is a scan.
+        "plan_cache_mode": "force_generic_plan",
+        "enable_seqscan": "off",
     }
     pool: Pool = await asyncpg.create_pool(
         url, min_size=1, max_size=size, command_timeout=60, server_settings=options, reset=keep

@@ -23,7 +23,7 @@ Project = Callable[[Any, Sequence[Folded]], Awaitable[None]]
 Raw = Callable[[Any, Sequence[Entry]], Awaitable[None]]
 
 _MANY = 300  # From here on COPY beats arrays.
-_LINGER_SECONDS = 0.004  # Batches under load cost half as much as single facts, and nobody sees four milliseconds.
+_LINGER_SECONDS = 0.008  # Batches under load cost half as much as single facts, and nobody sees eight milliseconds.
 
 
 class Fenced(Exception):

@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from google.protobuf.message import Message
+
 from kernel import tables
 from kernel.batching import Batcher
 from kernel.fold import Kind, apply
@@ -52,11 +54,11 @@ class States:
             state = self.keep(kind, name, after)
         return state, entries
 
-    def advance(self, kind: Kind, state: Any, fact: Fact, revision: int) -> Any:
+    def advance(self, kind: Kind, state: Any, fact: Fact, revision: int, event: Message) -> Any:
         """A copy of the state with one more fact folded, kept for the next decision."""
         after = type(state)()
         after.CopyFrom(state)
-        apply(kind, after, fact, revision)
+        apply(kind, after, fact, revision, event)
         return self.keep(kind, after.name, after)
 
     def keep(self, kind: Kind, name: str, state: Any) -> Any:

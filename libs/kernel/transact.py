@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +46,7 @@ class Transact:
         self._states = states
         self._requests = requests
         self._heads: dict[tuple[str, str], int] = {}
-        self._locks: dict[tuple[str, str], tuple[asyncio.Lock, list[None]]] = {}
+        self._locks: dict[tuple[str, str], _Lock] = {}
 
     async def __call__(self, kind: Kind, name: str, cause: Cause, decide: Decide, *, reads: Reads = ()) -> Decided:
         """Decides on the resource `name` and records the event, if any. `decide(state, *states of reads)`."""
@@ -143,7 +142,7 @@ class Transact:
         except SameId as stored:
             return self._mine([stored.entry], cause)
         self._requests.remember(fact, revision)
-        after = self._states.advance(kind, state, fact, revision)
+        after = self._states.advance(kind, state, fact, revision, event)
         return Decided(name, revision, after.generation, after, recorded=True)
 
     async def _newest(self, kind: Kind, name: str, state: Any, cause: Cause) -> tuple[Any, Decided | None]:
@@ -170,19 +169,44 @@ class Transact:
                 return _answer(same(self._requests.remember(fact, entry.revision), cause))
         return None
 
-    @asynccontextmanager
-    async def _turn(self, kind: Kind, name: str) -> AsyncIterator[None]:
+    def _turn(self, kind: Kind, name: str) -> "_Turn":
         """Writers of this process take turns on one resource, so they do not lose races against each other."""
-        key = (kind.table, name)
-        lock, users = self._locks.setdefault(key, (asyncio.Lock(), []))
-        users.append(None)
+        return _Turn(self._locks, (kind.table, name))
+
+
+class _Turn:
+    """Holds the lock of one key, which lives as long as somebody holds it or waits for it."""
+
+    __slots__ = ("_key", "_lock", "_locks")
+
+    def __init__(self, locks: dict[tuple[str, str], "_Lock"], key: tuple[str, str]) -> None:
+        self._locks = locks
+        self._key = key
+        lock = locks.get(key)
+        if lock is None:
+            lock = locks[key] = _Lock()
+        self._lock = lock
+
+    async def __aenter__(self) -> None:
+        self._lock.users += 1
         try:
-            async with lock:
-                yield
-        finally:
-            users.pop()
-            if not users:
-                self._locks.pop(key, None)
+            await self._lock.acquire()
+        except BaseException:
+            self._leave()
+            raise
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._lock.release()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._lock.users -= 1
+        if not self._lock.users:
+            self._locks.pop(self._key, None)
+
+
+class _Lock(asyncio.Lock):
+    users = 0
 
 
 def _judge(

@@ -179,8 +179,10 @@ async def test_a_seal_of_what_has_not_retired_changes_nothing(registry: Office, 
     await elsewhere.record(RECORDS, RECORD, archive.RecordSealed(version=version))
     await elsewhere.record(RECORDS, f"{RECORD}-2", archive.RecordSealed(version="not a name"))
     reply = await registry.ChangeStage(name=version, to_stage="testing")
-    async with asyncio.timeout(10):
-        while await registry.live.rooms.kept.fetchval("select revision from reactor_position") < reply.revision:
+    async with asyncio.timeout(
+        10
+    ):  # The reactor hears of the archive's facts only, the last of which is the one before.
+        while await registry.live.rooms.kept.fetchval("select revision from reactor_position") < reply.revision - 1:
             await asyncio.sleep(0.02)
     state = await registry.GetVersion(name=version, read={"at_least": reply.revision})
     assert (state.stage, state.generation) == ("testing", 2)
