@@ -40,6 +40,10 @@ test-faults: .venv/.installed .venv-protos/.installed ## Run the long suites: ki
 bench: .venv/.installed ## Measure against floors of the same run; writes .modelog/bench/results.json.
 	$(BIN)/python -m tests.bench $(ARGS)
 
+.PHONY: bench-quick
+bench-quick: .venv/.installed ## The same in a minute, with rougher figures.
+	$(BIN)/python -m tests.bench --quick $(ARGS)
+
 # -- checks: independent of each other, so they run side by side and all of them report.
 
 CHECKS := check-ruff check-types check-protos check-house
