@@ -7,7 +7,12 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from kernel.bursts import Gate
+
 _NO_RESPONDERS = "503"
+# A process decides on some thousand writes a second, so the gate never holds back more than that.
+_EACH_SECONDS = 0.001
+_LONGEST_REST_SECONDS = 0.005
 
 
 class Asker:
@@ -19,6 +24,7 @@ class Asker:
         self._tokens = itertools.count()
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
         self._subscribed: asyncio.Task[None] | None = None
+        self._gate = Gate(each_seconds=_EACH_SECONDS, most_seconds=_LONGEST_REST_SECONDS)
 
     async def ask(self, subject: str, payload: bytes, *, headers: dict[str, str] | None = None, seconds: float) -> Msg:
         """The reply; TimeoutError or a nats error when there is none."""
@@ -32,6 +38,7 @@ class Asker:
         self._waiting[token] = future
         timer = loop.call_later(seconds, _too_late, future)
         try:
+            await self._gate.enter()
             await self._client.publish(subject, payload, reply=self._inbox + token, headers=headers)
             reply = await future
         finally:
