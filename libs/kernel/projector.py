@@ -4,6 +4,7 @@ A batch is applied exactly once because the position moves only from where this 
 be read freezes its resource and nothing else. A hole in the log stops the projector for good.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
@@ -23,7 +24,10 @@ Project = Callable[[Any, Sequence[Folded]], Awaitable[None]]
 Raw = Callable[[Any, Sequence[Entry]], Awaitable[None]]
 
 _MANY = 300  # From here on COPY beats arrays.
-_LINGER_SECONDS = 0.008  # Batches under load cost half as much as single facts, and nobody sees eight milliseconds.
+# A batch costs nearly as much as a single fact, so after one the projector rests while more arrive: the longer, the
+# busier the process is.
+_REST = 3.0
+_LONGEST_REST_SECONDS = 0.015
 
 
 class Fenced(Exception):
@@ -65,8 +69,12 @@ class Projector:
     async def run(self) -> None:
         """Folds for ever, from where the tables are. Raises Hole, Fenced or what Postgres raises."""
         await self.open()
-        async for entries in self._log.follow(self._at, linger_seconds=_LINGER_SECONDS):
+        loop = asyncio.get_running_loop()
+        async for entries in self._log.follow(self._at):
+            began = loop.time()
             await self.fold(entries)
+            if len(entries) < _MANY:
+                await asyncio.sleep(min(_REST * (loop.time() - began), _LONGEST_REST_SECONDS))
 
     async def open(self) -> None:
         """Takes up the position and the quarantine, and folds quarantined resources again: this build may read them."""
