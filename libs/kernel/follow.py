@@ -12,11 +12,9 @@ from types import TracebackType
 
 import nats.errors
 import orjson
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from kernel.log import Entry, Hole
+from kernel.receiving import End, Receiver, header, status_of
 
 _PULL = 1000  # Messages asked for at a time; two requests are kept ahead.
 _HEARTBEAT_SECONDS = 2
@@ -31,7 +29,7 @@ class Follower:
 
     def __init__(
         self,
-        client: Client,
+        client: Receiver,
         *,
         stream: str,
         after: int,
@@ -51,7 +49,9 @@ class Follower:
         self._arrived: deque[Entry] = deque()
         self._wake = asyncio.Event()
         self._asked = 0
-        self._subscription: Subscription | None = None
+        self._loop = asyncio.get_running_loop()
+        self._inbox = ""
+        self._end: End | None = None
         self._consumer = ""
         self._broken = True
         self._hole: Hole | None = None
@@ -103,10 +103,8 @@ class Follower:
         while self._broken:
             await self._drop()
             name = f"follow-{secrets.token_hex(8)}"
-            inbox = self._client.new_inbox()
-            self._subscription = await self._client.subscribe(
-                inbox, cb=self._receive, pending_msgs_limit=0, pending_bytes_limit=0
-            )
+            self._inbox = self._client.new_inbox()
+            self._end = await self._client.receive(self._inbox, self._receive)
             config = {
                 "name": name,
                 "deliver_policy": "by_start_sequence",
@@ -142,24 +140,23 @@ class Follower:
                 "expires": _EXPIRES_SECONDS * _NANO,
                 "idle_heartbeat": _HEARTBEAT_SECONDS * _NANO,
             }
-            assert self._subscription is not None
             try:
                 await self._client.publish(
                     f"{self._prefix}.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}",
                     orjson.dumps(body),
-                    reply=self._subscription.subject,
+                    reply=self._inbox,
                 )
             except nats.errors.Error:
                 self._broken = True
                 return
             self._asked += self._pull
 
-    async def _receive(self, message: Msg) -> None:
-        self._heard = asyncio.get_running_loop().time()
-        if not message.reply.startswith("$JS.ACK"):
-            self._status(message)
+    def _receive(self, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        self._heard = self._loop.time()
+        if not reply.startswith(b"$JS.ACK"):
+            self._status(headers)
             return
-        revision = int(message.reply.split(".")[-4])
+        revision = int(reply.rsplit(b".", 4)[1])
         if self._broken or self._hole or revision <= self._last_seen:
             return
         if revision != self._last_seen + 1 and not self._filter:
@@ -167,7 +164,7 @@ class Follower:
             return
         self._last_seen = revision
         self._asked -= 1
-        self._arrived.append(Entry(revision, message.subject, message.data))
+        self._arrived.append(Entry(revision, subject.decode(), data))
         self._wake.set()
 
     def _skipped(self, revision: int) -> None:
@@ -178,22 +175,21 @@ class Follower:
         self._suspected, self._broken = expected, True
         self._wake.set()
 
-    def _status(self, message: Msg) -> None:
+    def _status(self, headers: bytes) -> None:
         """A pull request ended (404, 408, 409), or the server says it is alive (100)."""
-        headers = message.headers or {}
-        status = headers.get("Status", "")
+        status = status_of(headers)
         if status == "408" or status == "404":
-            self._asked -= int(headers.get("Nats-Pending-Messages", self._pull))
+            self._asked -= int(header(headers, "Nats-Pending-Messages") or self._pull)
         elif status and status != "100":
             self._broken = True
         self._wake.set()
 
     async def _drop(self) -> None:
-        subscription, consumer = self._subscription, self._consumer
-        self._subscription, self._consumer = None, ""
+        end, consumer = self._end, self._consumer
+        self._end, self._consumer = None, ""
         try:
-            if subscription is not None:
-                await subscription.unsubscribe()
+            if end is not None:
+                await end()
             if consumer:
                 await self._client.publish(f"{self._prefix}.CONSUMER.DELETE.{self._stream}.{consumer}", b"")
         except nats.errors.Error:

@@ -5,15 +5,13 @@ import base64
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import nats
 import nats.errors
 import orjson
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from kernel.asking import Asker
 from kernel.follow import Follower
 from kernel.log import Entry, Hole, SameId, Unsettled, WrongRevision
+from kernel.receiving import Receiver
 
 STREAM = "LIFECYCLE"
 _WRONG_SEQUENCE = {10071, 10164}
@@ -22,20 +20,23 @@ _ATTEMPT_SECONDS = 2.0
 _SETTLE_SECONDS = 12.0
 
 
-async def connect(url: str, *, name: str, user: str = "", password: str = "") -> Client:
+async def connect(url: str, *, name: str, user: str = "", password: str = "") -> Receiver:
     """A client that reconnects for ever and quickly; ConnectionError-like nats errors when the first try fails."""
-    credentials: dict[str, Any] = {"user": user, "password": password} if user else {}
-    return await nats.connect(
+    options: dict[str, Any] = {"user": user, "password": password} if user else {}
+    options["reconnect_time_wait"] = 0.1
+    client = Receiver()
+    await client.connect(
         url,
         name=name,
         inbox_prefix=f"_INBOX.{user or name}".encode(),
         max_reconnect_attempts=-1,
-        reconnect_time_wait=0.1,
         ping_interval=10,
         max_outstanding_pings=2,
         error_cb=_quiet,
-        **credentials,
+        skip_subject_validation=True,  # Names are checked where they come in.
+        **options,
     )
+    return client
 
 
 async def _quiet(_error: Exception) -> None:
@@ -53,7 +54,7 @@ class ApiError(Exception):
 class JetStreamLog:
     """One stream as the log. `api_prefix` is `$JS.API`, or where another account imports it."""
 
-    def __init__(self, client: Client, *, api_prefix: str = "$JS.API", stream: str = STREAM) -> None:
+    def __init__(self, client: Receiver, *, api_prefix: str = "$JS.API", stream: str = STREAM) -> None:
         self._client = client
         self._asker = Asker(client)
         self._prefix = api_prefix
@@ -68,16 +69,16 @@ class JetStreamLog:
         deadline = asyncio.get_running_loop().time() + _SETTLE_SECONDS
         while True:
             try:
-                message = await self._asker.ask(subject, payload, headers=headers, seconds=_ATTEMPT_SECONDS)
-                return await self._acknowledged(message, subject, payload)
+                answered = await self._asker.ask(subject, payload, headers=headers, seconds=_ATTEMPT_SECONDS)
+                return await self._acknowledged(answered, subject, payload)
             except (nats.errors.Error, TimeoutError, OSError) as error:
                 # The same bytes with the same id and the same guard are safe to send again until somebody answers.
                 if asyncio.get_running_loop().time() > deadline:
                     raise Unsettled(f"no answer from the log: {error!r}") from error
                 await asyncio.sleep(0.1)
 
-    async def _acknowledged(self, message: Msg, subject: str, payload: bytes) -> int:
-        answer = orjson.loads(message.data)
+    async def _acknowledged(self, answered: bytes, subject: str, payload: bytes) -> int:
+        answer = orjson.loads(answered)
         if error := answer.get("error"):
             if error.get("err_code") in _WRONG_SEQUENCE:
                 return await self._stored_already(subject, payload)
@@ -130,13 +131,15 @@ class JetStreamLog:
         deadline = asyncio.get_running_loop().time() + _SETTLE_SECONDS
         while True:
             try:
-                message = await self._asker.ask(f"{self._prefix}.{verb}.{self._stream}", body, seconds=_ATTEMPT_SECONDS)
+                answered = await self._asker.ask(
+                    f"{self._prefix}.{verb}.{self._stream}", body, seconds=_ATTEMPT_SECONDS
+                )
                 break
             except (nats.errors.Error, TimeoutError, OSError) as error:
                 if asyncio.get_running_loop().time() > deadline:
                     raise Unsettled(f"no answer from the log: {error!r}") from error
                 await asyncio.sleep(0.1)
-        answer: dict[str, Any] = orjson.loads(message.data)
+        answer: dict[str, Any] = orjson.loads(answered)
         if wrong := answer.get("error"):
             if wrong.get("err_code") == _NO_MESSAGE:
                 return None

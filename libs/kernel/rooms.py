@@ -8,7 +8,6 @@ from typing import Any
 
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
-from nats.aio.client import Client
 
 from kernel.fold import Kind
 from kernel.log import Log
@@ -16,6 +15,7 @@ from kernel.position import Position
 from kernel.postgres import Pool
 from kernel.projector import Project, Raw
 from kernel.reactor import Reactions
+from kernel.receiving import Receiver
 from kernel.resources import Resources
 from kernel.settings import Settings
 from kernel.transact import Transact
@@ -35,7 +35,7 @@ class Rooms:
     pool: Pool
     kept: Pool
     log: Log
-    nats: Client
+    nats: Receiver
     position: Position
     settings: Any
     clock: Callable[[], datetime]

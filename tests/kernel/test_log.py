@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
-from nats.aio.client import Client
 
 from kernel.jetstream import JetStreamLog, connect
 from kernel.log import Entry, Hole, Log, SameId, WrongRevision, tail
 from kernel.pin import PINNED, drift
+from kernel.receiving import Receiver
 from suite.nats_server import API_PREFIX, NatsServer
 from testkit.live import log_server
 from testkit.memory_log import MemoryLog
@@ -28,7 +28,7 @@ async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[L
         await client.close()
 
 
-async def client_of(nats: NatsServer) -> Client:
+async def client_of(nats: NatsServer) -> Receiver:
     password = nats.password_file("registry").read_text().strip()
     return await connect(nats.address, name="registry", user="registry", password=password)
 

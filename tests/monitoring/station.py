@@ -12,11 +12,11 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from nats.aio.client import Client
 
 from kernel.cause import Cause, fact_of
 from kernel.fold import Kind, apply, event_type
 from kernel.jetstream import JetStreamLog, connect
+from kernel.receiving import Receiver
 from modelog.deployment.v1 import events_pb2 as deployment
 from modelog.deployment.v1 import types_pb2 as deployment_types
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
@@ -41,7 +41,7 @@ _requests = itertools.count(1)
 class Station:
     """See the module. Calls go by the method's name: `await station.call("GetMonitor", name=...)`."""
 
-    def __init__(self, live: Live, client: Client) -> None:
+    def __init__(self, live: Live, client: Receiver) -> None:
         self.live = live
         self._client = client
         self._log = JetStreamLog(client)
