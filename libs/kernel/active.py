@@ -9,6 +9,7 @@ from kernel.log import Hole
 from kernel.logs import structlog
 from kernel.position import Position
 from kernel.postgres import UNREACHABLE
+from kernel.tasks import together
 
 _log = structlog.get_logger()
 _FIRST_PAUSE_SECONDS = 0.1
@@ -23,12 +24,10 @@ async def stay_active(
     """Runs the roles whenever this process holds the fence, for ever; calls `freed` each time it no longer does."""
     while True:
         try:
-            async with fence.held(), asyncio.TaskGroup() as group:
-                group.create_task(fence.watch())
-                for name, run in roles:
-                    group.create_task(kept_running(name, run, position))
-        except* (Lost, *UNREACHABLE) as lost:
-            _log.warning("fence_lost", error=str(lost.exceptions[0]))
+            async with fence.held():
+                await together([fence.watch(), *(kept_running(name, run, position) for name, run in roles)])
+        except (Lost, *UNREACHABLE) as lost:
+            _log.warning("fence_lost", error=str(lost))
             await asyncio.sleep(_FIRST_PAUSE_SECONDS * 5)
         finally:
             for tell in freed:

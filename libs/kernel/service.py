@@ -33,6 +33,7 @@ from kernel.rpc import Door
 from kernel.settings import Settings, exports_traces, load
 from kernel.states import States
 from kernel.status_servicer import StatusServicer
+from kernel.tasks import end
 from kernel.transact import Transact
 from modelog.status.v1 import status_service_pb2
 
@@ -245,9 +246,7 @@ class _Background:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
