@@ -31,6 +31,7 @@ MEASURES: Mapping[str, Callable[[Ground, Effort], Awaitable[Outcome]]] = {
     "depth": sizes.depth,
     "memory": sizes.memory,
 }
+_PLAIN_WIDTH = 120  # Of a log file, which has none.
 RESULTS = Path(".modelog/bench/results.json")
 
 
@@ -59,7 +60,7 @@ async def main(arguments: argparse.Namespace, console: Console) -> int:
                 console.print(f"{name} took {time.monotonic() - began:.0f} s", style="dim")
                 keep(RESULTS, outcomes, facts)
     show(outcomes, console)
-    console.print(f"every single measurement is in {RESULTS}")
+    console.print(f"load before: {load[0]:.1f} on {os.cpu_count()} cores; every single measurement is in {RESULTS}")
     return 1 if arguments.strict and not all(one.met for one in outcomes) else 0
 
 
@@ -80,4 +81,5 @@ def parsed() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(parsed(), Console())))
+    terminal = Console()
+    sys.exit(asyncio.run(main(parsed(), terminal if terminal.is_terminal else Console(width=_PLAIN_WIDTH))))

@@ -18,6 +18,7 @@ class Effort:
     paced_seconds: float = 12.0
     deep: int = 100_000
     pairs: int = 200
+    restarts: int = 5
     idle_seconds: float = 8.0
 
 
@@ -30,5 +31,6 @@ QUICK = Effort(
     paced_seconds=4.0,
     deep=10_000,
     pairs=100,
+    restarts=1,
     idle_seconds=3.0,
 )

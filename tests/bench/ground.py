@@ -50,6 +50,12 @@ class Registry:
         finally:
             self.service.process.send(SIGCONT)
 
+    async def restart(self) -> None:
+        """It forgets what it knew by heart, and comes back with its views as they are."""
+        await self.service.stop()
+        await self.service.start()
+        await self.caught_up()
+
     async def caught_up(self) -> int:
         """Waits until its views hold the whole log; returns how long that is."""
         async with grpc.aio.insecure_channel(self.address) as channel, asyncio.timeout(_CATCH_UP_SECONDS):
