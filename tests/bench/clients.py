@@ -131,7 +131,10 @@ async def visible(order: dict[str, Any]) -> dict[str, Any]:
 
 
 async def depth(order: dict[str, Any]) -> dict[str, Any]:
-    """Registers in turn one more version of the deep model and the first of a fresh one, one call at a time."""
+    """Registers in turn one more version of the deep model and the first of each fresh one, one call at a time.
+
+    `turn` says which of the two begins; the next pair begins with the other.
+    """
     deep: list[float] = []
     first: list[float] = []
     async with grpc.aio.insecure_channel(order["address"]) as channel:
@@ -143,16 +146,11 @@ async def depth(order: dict[str, Any]) -> dict[str, Any]:
         more = registrations(len(order["fresh"]), [order["deep"]])
         for index, pair in enumerate(zip(more, fresh, strict=True)):
             timed = [(deep, pair[0]), (first, pair[1])]
-            for latencies, request in timed if index % 2 else reversed(timed):
+            for latencies, request in timed if (index + order["turn"]) % 2 else reversed(timed):
                 began = time.perf_counter()
                 await register(request)
                 latencies.append(time.perf_counter() - began)
-    return {
-        "deep_ms": statistics.median(deep) * 1e3,
-        "first_ms": statistics.median(first) * 1e3,
-        "deep_coldest_ms": deep[0] * 1e3,
-        "first_coldest_ms": first[0] * 1e3,
-    }
+    return {"deep_ms": statistics.median(deep) * 1e3, "first_ms": statistics.median(first) * 1e3}
 
 
 if __name__ == "__main__":

@@ -51,10 +51,10 @@ def middle(measured: Sequence[dict[str, Any]], key: str) -> float:
 
 def table(outcomes: Sequence[Outcome]) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, title="modelog against the floors of this run", title_justify="left")
-    for heading, justify in (("measure", "left"), ("what", "left"), ("floor", "right"), ("modelog", "right")):
-        shown.add_column(heading, justify=justify)  # type: ignore[arg-type]
-    for heading in ("figure", "target", ""):
-        shown.add_column(heading, justify="right")
+    shown.add_column("measure", no_wrap=True)
+    shown.add_column("what")
+    for heading in ("floor", "modelog", "figure", "target", ""):
+        shown.add_column(heading, justify="right", no_wrap=True)
     for one in outcomes:
         sign = "<=" if one.at_most else ">="
         unit = "" if one.is_ratio else f" {one.unit}"
@@ -94,6 +94,9 @@ def keep(path: Path, outcomes: Sequence[Outcome], facts: dict[str, Any]) -> None
 def show(outcomes: Sequence[Outcome], console: Console) -> None:
     console.print(table(outcomes))
     notes = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    notes.add_column(no_wrap=True)
+    notes.add_column(no_wrap=True)
+    notes.add_column()
     for one in outcomes:
         for name, note in one.notes.items():
             notes.add_row(one.name, name, _said(note))
