@@ -79,7 +79,7 @@ class Controller:
         self._url = gateway_url
         self._windows = Windows(gateway)
         self._recorded = 0
-        self._were_ready: set[str] = set()
+        self._ready_runs: dict[str, str] = {}
         self._repaired: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -179,24 +179,35 @@ class Controller:
             await self._record(ROLLOUT, sight.rollout, move.key, move.verb)
 
     async def _repair(self, sights: Iterable[Sight], replicas: Iterable[Replica]) -> None:
-        """Records that replicas which had been ready were found gone (they are started again); once a minute each."""
+        """Records that replicas which had been ready were found gone (they are started again); once a minute each.
+
+        Going by the run, for one that ends between `observe` and `apply` is started again without being seen down.
+        """
         by_name = {sight.endpoint.name: sight for sight in sights}
         for replica in replicas:
-            sight = by_name.get(replica.key.endpoint)
+            ready_run = self._ready_runs.get(replica.id)
+            if ready_run is not None and (replica.state is State.DOWN or replica.run != ready_run):
+                if not await self._record_repair(by_name.get(replica.key.endpoint), replica):
+                    continue  # The endpoint has just moved on: the next turn says it.
+                del self._ready_runs[replica.id]
             if replica.state is State.READY:
-                self._were_ready.add(replica.id)
-            elif replica.state is State.DOWN and replica.id in self._were_ready:
-                self._were_ready.discard(replica.id)
-                if sight is None or not sight.active or replica.key.version not in sight.wanted:
-                    continue
-                if time.monotonic() < self._repaired.get(sight.endpoint.name, 0.0):
-                    continue
-                self._repaired[sight.endpoint.name] = time.monotonic() + _REPAIR_SECONDS
-                found = f"replica {replica.id} was gone and is started again"
-                await self._record(ENDPOINT, sight.endpoint, "repair", partial(endpoint.repair, found=found))
+                self._ready_runs[replica.id] = replica.run
 
-    async def _record(self, kind: Kind, state: Any, key: str, verb: Any, reads: Any = ()) -> None:
-        """One fact, decided on exactly this state; when the state has moved on the next turn looks again."""
+    async def _record_repair(self, sight: Sight | None, replica: Replica) -> bool:
+        """Whether there is nothing more to say of it."""
+        if sight is None or not sight.active or replica.key.version not in sight.wanted:
+            return True
+        name = sight.endpoint.name
+        if time.monotonic() < self._repaired.get(name, 0.0):
+            return True
+        found = f"replica {replica.id} was gone and is started again"
+        if not await self._record(ENDPOINT, sight.endpoint, "repair", partial(endpoint.repair, found=found)):
+            return False
+        self._repaired[name] = time.monotonic() + _REPAIR_SECONDS
+        return True
+
+    async def _record(self, kind: Kind, state: Any, key: str, verb: Any, reads: Any = ()) -> bool:
+        """One fact, decided on exactly this state. False when the state has moved on: the next turn looks again."""
         cause = Cause(
             actor=_ACTOR,
             request_id=f"controller/{state.name}/{state.generation}/{key}",
@@ -208,10 +219,11 @@ class Controller:
             decided = await self._rooms.transact(kind, state.name, cause, verb, reads=reads)
         except Refusal as refusal:
             _log.info("step_not_taken", step=key, resource=state.name, reason=refusal.reason, message=refusal.message)
-            return
+            return False
         self._recorded = max(self._recorded, decided.revision)
         if decided.recorded:
             _log.info("step_taken", step=key, resource=state.name, revision=decided.revision)
+        return True
 
 
 def _seen(replicas: Iterable[Replica], version: str) -> Seen:

@@ -15,6 +15,9 @@ from modelog.deployment.v1 import deployment_service_pb2 as rpc
 from modelog.deployment.v1 import types_pb2 as types
 from modelog.monitoring.v1.telemetry_pb2 import PredictionBatch
 from services.deployment.domain.states import FAILED, PAUSED, ROLLED_BACK, SUCCEEDED
+from services.deployment.drivers import child
+from services.deployment.drivers.port import Workload
+from services.deployment.drivers.process import ProcessDriver
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
 from tests.deployment import models
@@ -136,6 +139,28 @@ async def test_a_killed_replica_comes_back_and_that_is_recorded(place: Town) -> 
 
     await eventually(recorded, seconds=10)
     assert await place.answers(address, 200)
+
+
+async def test_a_replica_that_dies_within_a_turn_is_recorded_too(place: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started again in the turn that saw it ready, it is never seen down."""
+    await place.found()
+    await place.register(1, models.classifier())
+    await place.finished(await place.request(1))
+    folder = Path(place.live.rooms.settings.data_dir) / "replicas" / "risk_fraud-eu_fraud_1_1"
+    first_run, apply = (folder / "pid").read_text(), ProcessDriver.apply
+
+    async def die_before_apply(driver: ProcessDriver, workload: Workload) -> None:
+        if (folder / "pid").read_text() == first_run and child.signal_child(folder, signal.SIGKILL):
+            while child.lives(folder):
+                await asyncio.sleep(0.01)
+        await apply(driver, workload)
+
+    monkeypatch.setattr(ProcessDriver, "apply", die_before_apply)
+
+    async def recorded() -> bool:
+        return "was gone and is started again" in (await place.endpoint()).last_repair
+
+    await eventually(recorded, seconds=10)
 
 
 async def test_a_removed_endpoint_leaves_nothing_running(place: Town) -> None:

@@ -39,7 +39,7 @@ class State(enum.Enum):
 
 @dataclass(frozen=True)
 class Replica:
-    """One replica as observed. address: `host:port` once it listens. restarts: how often it was started again.
+    """One replica as observed. address: `host:port` once it listens. run: another text each time it is started.
 
     problem says what is wrong. REFUSED is final: the artifact or the model cannot be served, whoever tries;
     `artifact` tells which of the two.
@@ -51,7 +51,7 @@ class Replica:
     address: str = ""
     problem: str = ""
     artifact: bool = False
-    restarts: int = 0
+    run: str = ""
 
 
 class Change(NamedTuple):

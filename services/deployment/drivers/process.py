@@ -134,7 +134,7 @@ class ProcessDriver:
         if life.process:
             life.process.poll()
         address = str(answer.get("address", ""))
-        seen = partial(Replica, path.name, _key(path), address=address, restarts=max(life.starts - 1, 0))
+        seen = partial(Replica, path.name, _key(path), address=address, run=_run(path))
         if not child.lives(path):
             if life.problem or answer.get("refused"):
                 problem = life.problem or str(answer["refused"])
@@ -223,6 +223,13 @@ def _key(path: Path) -> Key:
 
 def _told(path: Path) -> str:
     return str(_json(path / "order.json").get("sha256", ""))
+
+
+def _run(path: Path) -> str:
+    try:
+        return (path / "pid").read_text()
+    except OSError:  # Whoever started it died before it could say so.
+        return ""
 
 
 def _answer(path: Path) -> dict[str, Any]:
