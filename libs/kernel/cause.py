@@ -1,7 +1,7 @@
 """Who asks for a change, when, why and under which request: what a fact records besides what happened."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -29,6 +29,10 @@ class Cause:
     traceparent: str = ""
     etag: str = ""
     validate_only: bool = False
+    # States of access that allowed the command, recorded beside what the decision itself reads.
+    reads: tuple[Read, ...] = ()
+    # Asked before every decision, with the resource and the others it reads; raises Denied. See identity.Permit.
+    check: Callable[[Any, Sequence[Any]], None] | None = None
 
 
 def fact_id(service: str, cause: Cause) -> str:

@@ -10,6 +10,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
 from kernel.fold import Kind
+from kernel.identity import Authority
 from kernel.log import Log
 from kernel.position import Position
 from kernel.postgres import Pool
@@ -18,6 +19,7 @@ from kernel.reactor import Reactions
 from kernel.receiving import Receiver
 from kernel.resources import Resources
 from kernel.settings import Settings
+from kernel.states import States
 from kernel.transact import Transact
 
 
@@ -32,6 +34,7 @@ class Rooms:
 
     transact: Transact
     resources: Resources
+    states: States
     pool: Pool
     kept: Pool
     log: Log
@@ -52,6 +55,8 @@ class Blueprint:
     kinds: tuple[Kind, ...]
     doors: Callable[[Rooms], Sequence[tuple[ServiceDescriptor, Any]]]
     settings: type[Settings] = Settings
+    # Who may do what, for every identity but `development`; None where only that one can be configured.
+    authority: Callable[[Rooms], Authority] | None = None
     # Writes tables that are no resources, from facts with events of `projected` (any by default).
     project: Project | None = None
     projected: tuple[type[Message], ...] | None = None

@@ -1,8 +1,9 @@
 """The door of every service: from a gRPC call to a servicer's method and back.
 
 Around each method, once and in this order: deadline, who calls, parsing and limits, permission, the method, and the
-translation of refusals. Methods are matched against the service's descriptor when the process starts, so a method
-without an implementation, or without a declared permission, never answers anything.
+translation of refusals. Whoever is refused for what they are, or reads history, is recorded before being answered.
+Methods are matched against the service's descriptor when the process starts, so a method without an implementation, or
+without a declared permission, never answers anything.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import hashlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -20,32 +21,39 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from kernel import telemetry
+from kernel.access_log import Journal
 from kernel.cause import Cause
-from kernel.errors import Refusal, TooLate, Unavailable
-from kernel.identity import Authority, on_behalf_of
+from kernel.errors import Denied, Refusal, TooLate, Unauthenticated, Unavailable
+from kernel.identity import Authority, Caller, Method, Peer, Permit
 from kernel.log import Unsettled
 from kernel.logs import structlog
 from kernel.parsing import parse, warm
 from kernel.postgres import UNREACHABLE
 from kernel.status import grpc_code, trailers
 from modelog.type.v1 import options_pb2
-from modelog.type.v1.principal_pb2 import Principal
 
 _log = structlog.get_logger()
 _DEFAULT_SECONDS = 30.0
 _MOST_ID_CHARACTERS = 128
+_URI = "peer_uri"  # Where gRPC puts the URI names of a verified client certificate.
 
 
 @dataclass(slots=True)
 class Context:
     """What a servicer's method knows besides the request. now: aware, UTC."""
 
-    principal: Principal
+    caller: Caller
     request: Any
     method: str
     now: datetime
     metadata: Mapping[str, str]
+    authority: Authority
+    permit: Permit = field(default_factory=Permit)
     _request_id: str = ""
+
+    async def may(self, permission: str, resource: str) -> bool:
+        """Whether the caller has a permission on one resource besides those the request names."""
+        return await self.authority.may(self.caller, permission, resource)
 
     @property
     def request_id(self) -> str:
@@ -59,17 +67,19 @@ class Context:
         request = self.request
         encoded = request.SerializeToString(deterministic=True)
         return Cause(
-            actor=self.principal,
+            actor=self.caller.principal,
             request_id=self.request_id,
             request_digest=hashlib.sha256(self.method.encode() + b"\0" + encoded).digest(),
             now=self.now,
             reason=getattr(request, "reason", ""),
-            on_behalf_of=on_behalf_of(self.metadata),
+            on_behalf_of=self.caller.on_behalf_of,
             correlation_id=self.metadata.get("x-correlation-id", "")[:_MOST_ID_CHARACTERS] or self.request_id,
             causation_id=self.metadata.get("x-causation-id", "")[:_MOST_ID_CHARACTERS],
             traceparent=telemetry.traceparent(),
             etag=getattr(request, "etag", ""),
             validate_only=getattr(request, "validate_only", False),
+            reads=self.permit.reads,
+            check=self.permit.check,
         )
 
 
@@ -79,6 +89,7 @@ class Door:
 
     authority: Authority
     clock: Callable[[], datetime]
+    journal: Journal
 
     def handler(self, service: ServiceDescriptor, servicer: Any) -> grpc.GenericRpcHandler:
         """All methods of one service; TypeError when one is missing or declares no permission."""
@@ -94,13 +105,23 @@ class Door:
         return grpc.unary_unary_rpc_method_handler(call.unary)
 
 
+@dataclass(slots=True)
+class _Visit:
+    """One call, as far as it is known by now."""
+
+    metadata: Mapping[str, str]
+    peer: Peer
+    caller: Caller | None = None
+    request: Any = None
+
+
 class _Call:
     """One method behind the door."""
 
     def __init__(self, door: Door, method: MethodDescriptor, servicer: Any) -> None:
         options: Any = method.GetOptions()
-        self._permission: str = options.Extensions[options_pb2.required_permission]
-        if not self._permission:
+        permission: str = options.Extensions[options_pb2.required_permission]
+        if not permission:
             raise TypeError(f"{method.full_name} declares no required_permission")
         behavior = getattr(servicer, method.name, None)
         if behavior is None:
@@ -108,6 +129,7 @@ class _Call:
         self._behavior = behavior
         self._door = door
         self._path = f"{method.containing_service.full_name}/{method.name}"
+        self._method = Method(self._path, permission, method, recorded=options.Extensions[options_pb2.recorded])
         self._request = message_factory.GetMessageClass(method.input_type)
         self._seconds = {code: telemetry.CALL_SECONDS.labels(self._path, code.name) for code in grpc.StatusCode}
         self._ok = self._seconds[grpc.StatusCode.OK]
@@ -115,42 +137,53 @@ class _Call:
 
     async def unary(self, raw: bytes, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
         started = time.perf_counter()
-        metadata = _text_metadata(grpc_context)
-        with telemetry.server_span(self._path, metadata):
+        visit = _visit(grpc_context)
+        with telemetry.server_span(self._path, visit.metadata):
             try:
                 if grpc_context.time_remaining() is None:
                     async with asyncio.timeout(_DEFAULT_SECONDS):
-                        reply = await self._answer(raw, metadata)
+                        reply = await self._answer(raw, visit)
                 else:  # gRPC ends the call, and cancels this, at the caller's deadline.
-                    reply = await self._answer(raw, metadata)
+                    reply = await self._answer(raw, visit)
                 self._ok.observe(time.perf_counter() - started)
                 return reply if isinstance(reply, bytes) else reply.SerializeToString()
             except TimeoutError:
                 refusal: Refusal = TooLate("DEADLINE_EXCEEDED", "not done in time; repeat with the same request_id")
             except Exception as error:
-                refusal = self._refusal(error)
+                refusal = await self._refusal(error, visit)
             await self._abort(refusal, grpc_context, started)
         raise AssertionError("abort raises")
 
-    async def _answer(self, raw: bytes, metadata: Mapping[str, str]) -> Any:
-        request, context = self._enter(raw, metadata)
-        return await self._behavior(request, context)
+    async def _answer(self, raw: bytes, visit: _Visit) -> Any:
+        context = await self._enter(raw, visit)
+        return await self._behavior(context.request, context)
 
     async def stream(self, raw: bytes, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> AsyncIterator[bytes]:
         started = time.perf_counter()
-        metadata = _text_metadata(grpc_context)
-        with telemetry.server_span(self._path, metadata):
+        visit = _visit(grpc_context)
+        with telemetry.server_span(self._path, visit.metadata):
             try:
-                request, context = self._enter(raw, metadata)
-                async for reply in self._behavior(request, context):
+                context = await self._enter(raw, visit)
+                async for reply in self._behavior(context.request, context):
                     yield reply if isinstance(reply, bytes) else reply.SerializeToString()
                 self._ok.observe(time.perf_counter() - started)
                 return
             except Exception as error:
-                refusal = self._refusal(error)
+                refusal = await self._refusal(error, visit)
             await self._abort(refusal, grpc_context, started)
 
-    def _refusal(self, error: Exception) -> Refusal:
+    async def _refusal(self, error: Exception, visit: _Visit) -> Refusal:
+        """What to answer; a refusal for who the caller is becomes another one when it cannot be recorded."""
+        refusal = self._translated(error)
+        if not isinstance(refusal, Denied | Unauthenticated):
+            return refusal
+        try:
+            await self._record(visit, refused=(refusal.reason, refusal.message))
+        except Unavailable as unrecorded:
+            return unrecorded
+        return refusal
+
+    def _translated(self, error: Exception) -> Refusal:
         """What to answer. While the log or the views are away, the same request may succeed, or have succeeded."""
         if isinstance(error, Refusal):
             return error
@@ -169,16 +202,34 @@ class _Call:
         self._seconds[code].observe(time.perf_counter() - started)
         await grpc_context.abort(code, refusal.message, trailers(refusal))
 
-    def _enter(self, raw: bytes, metadata: Mapping[str, str]) -> tuple[Any, Context]:
-        authority = self._door.authority
-        principal = authority.principal(metadata)
-        request = parse(self._request, raw)
-        authority.authorize(principal, self._permission, request)
-        return request, Context(principal, request, self._path, self._door.clock(), metadata)
+    async def _enter(self, raw: bytes, visit: _Visit) -> Context:
+        authority, metadata = self._door.authority, visit.metadata
+        visit.caller = caller = await authority.identify(metadata, visit.peer)
+        visit.request = request = parse(self._request, raw)
+        permit = await authority.authorize(caller, self._method, request, metadata)
+        if self._method.recorded:
+            await self._record(visit, permit=permit)
+        return Context(caller, request, self._path, self._door.clock(), metadata, authority, permit)
+
+    async def _record(
+        self, visit: _Visit, *, refused: tuple[str, str] | None = None, permit: Permit | None = None
+    ) -> None:
+        request = visit.request
+        await self._door.journal.write(
+            self._method,
+            visit.peer,
+            caller=visit.caller,
+            names=() if request is None else self._door.authority.named(self._method, request),
+            refused=refused,
+            permit=permit,
+            metadata=visit.metadata,
+        )
 
 
-def _text_metadata(grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> dict[str, str]:
-    return {key: value for key, value in grpc_context.invocation_metadata() or () if isinstance(value, str)}
+def _visit(grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> _Visit:
+    metadata = {key: value for key, value in grpc_context.invocation_metadata() or () if isinstance(value, str)}
+    uris = tuple(uri.decode() for uri in grpc_context.auth_context().get(_URI, ()))
+    return _Visit(metadata, Peer(grpc_context.peer(), uris))
 
 
 class _Internal(Refusal):

@@ -15,6 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from kernel import reactor, tables, telemetry
+from kernel.access_log import AccessLog, Journal
 from kernel.active import Role, stay_active
 from kernel.admin import Admin
 from kernel.fence import Fence
@@ -128,7 +129,7 @@ async def _open(
     states, known = States(log, pool), KnownIds()
     transact = Transact(log, states, Requests(pool, blueprint.name, known))
     resources = Resources(pool, log, position)
-    return Rooms(transact, resources, pool, kept, log, client, position, settings, now), states, known
+    return Rooms(transact, resources, states, pool, kept, log, client, position, settings, now), states, known
 
 
 def _roles(blueprint: Blueprint, rooms: Rooms, projector: Projector) -> Sequence[Role]:
@@ -170,7 +171,8 @@ async def _serve(
     differences: list[str],
 ) -> tuple[grpc.aio.Server, int]:
     server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_MOST_CALLS)
-    door = Door(_authority(settings), rooms.clock)
+    journal = Journal(AccessLog(rooms.nats, blueprint.name), blueprint.name, rooms.clock)
+    door = Door(_authority(settings, blueprint, rooms), rooms.clock, journal)
     status = StatusServicer(
         blueprint.name, rooms.pool, rooms.log, rooms.position, rooms.clock(), lambda: list(differences)
     )
@@ -189,10 +191,12 @@ async def _serve(
     return server, port
 
 
-def _authority(settings: Settings) -> Authority:
-    """Only the development identity exists, and it must not stand in a network by accident."""
+def _authority(settings: Settings, blueprint: Blueprint, rooms: Rooms) -> Authority:
+    """The development identity must not stand in a network by accident."""
+    if settings.identity == "roles" and blueprint.authority is not None:
+        return blueprint.authority(rooms)
     if settings.identity != "development":
-        raise SystemExit(f"MODELOG_IDENTITY: {settings.identity!r} is unknown; development is what there is")
+        raise SystemExit(f"MODELOG_IDENTITY: {settings.identity!r} is unknown; say roles or development")
     host = settings.listen.rpartition(":")[0]
     if host not in ("127.0.0.1", "localhost", "[::1]") and not settings.development_anywhere:
         raise SystemExit(

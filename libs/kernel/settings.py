@@ -31,9 +31,12 @@ class Settings:
     data_dir: str = ".modelog"
     # Content-addressed files: <dir>/sha256/<hex>.
     artifacts_dir: str = ".modelog/artifacts"
-    # `development` believes what the caller says of itself; it listens on loopback only unless told otherwise.
+    # `roles` asks for credentials and for roles. `development` believes what the caller says of itself and allows
+    # everything; it listens on loopback only unless told otherwise.
     identity: str = "development"
     development_anywhere: bool = False
+    # Who administers all projects without having been granted it, so that somebody can begin: principal ids, by commas.
+    administrators: str = ""
     log_level: str = "info"
     # Share of requests traced when no caller decided; spans are exported where OTEL_EXPORTER_OTLP_ENDPOINT says.
     trace_share: float = 0.01

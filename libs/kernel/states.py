@@ -29,6 +29,7 @@ class States:
         self._maintained = False
         self._cache: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._batchers: dict[str, Batcher[str, bytes]] = {}
+        self._loading: dict[tuple[str, str], _Loading] = {}
 
     async def load(self, kind: Kind, name: str, *, own: bool = False) -> Any:
         """The newest folded state known here; an empty message when there is none. `own`: the append will guard it."""
@@ -37,11 +38,19 @@ class States:
         if cached is not None and (own or self._maintained):
             self._cache.move_to_end(key)
             return cached
-        body = await self._row(kind, name)
-        if body is None:
-            return cached if cached is not None else kind.message()
-        state = kind.message.FromString(body)
-        return self.keep(kind, name, state)
+        while True:
+            with _Loading.of(self._loading, key) as loading:
+                before = loading.folds
+                body = await self._row(kind, name)
+                overtaken = loading.folds != before
+            if overtaken:  # Folded between the row's being read and now: what was read may be older than the row.
+                continue
+            if body is not None:
+                return self.keep(kind, name, kind.message.FromString(body))
+            if cached is not None:
+                return cached
+            # That there is none is worth remembering as well, as long as the projector here would say otherwise.
+            return self.keep(kind, name, kind.message()) if self._maintained else kind.message()
 
     async def refresh(self, kind: Kind, name: str, state: Any) -> tuple[Any, list[Entry]]:
         """The state with everything the log holds behind it, read from the leader, and those entries."""
@@ -75,9 +84,12 @@ class States:
 
     def folded(self, kind: Kind, name: str, body: bytes, revision: int, *, quarantined: bool = False) -> None:
         """The projector has folded this; keeps cached states as new as the rows are."""
-        known = self._cache.get((kind.table, name))
+        key = (kind.table, name)
+        known = self._cache.get(key)
         if known is not None and (quarantined or known.revision < revision):
-            self._cache[(kind.table, name)] = kind.message.FromString(body)
+            self._cache[key] = kind.message.FromString(body)
+        if key in self._loading:
+            self._loading[key].folds += 1
 
     def maintained(self) -> None:
         """From now on the projector in this process reports each fold, so a cached state is as new as its row."""
@@ -102,3 +114,28 @@ class States:
 
     async def _rows(self, kind: Kind, names: Sequence[str]) -> Mapping[str, bytes]:
         return {row[0]: row[1] for row in await self._pool.fetch(tables.select_many(kind), names)}
+
+
+class _Loading:
+    """Loads of one resource that are under way, and how often it was folded meanwhile."""
+
+    __slots__ = ("_all", "_key", "_users", "folds")
+
+    def __init__(self, all_: "dict[tuple[str, str], _Loading]", key: tuple[str, str]) -> None:
+        self._all, self._key = all_, key
+        self._users = self.folds = 0
+
+    @classmethod
+    def of(cls, all_: "dict[tuple[str, str], _Loading]", key: tuple[str, str]) -> "_Loading":
+        if key not in all_:
+            all_[key] = cls(all_, key)
+        return all_[key]
+
+    def __enter__(self) -> "_Loading":
+        self._users += 1
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._users -= 1
+        if not self._users:
+            del self._all[self._key]

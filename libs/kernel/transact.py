@@ -76,7 +76,7 @@ class Transact:
                 raise refusal
             if event is None or cause.validate_only:
                 return Decided(name, 0 if cause.validate_only else state.revision, state.generation, state)
-            decided = await self._append(kind, name, state, event, cause, _reads(reads, others))
+            decided = await self._append(kind, name, state, event, cause, _reads(reads, others, cause))
             if decided:
                 return decided
             await asyncio.sleep(random.uniform(0, 0.002 * attempt))
@@ -115,7 +115,7 @@ class Transact:
                 raise refusal
             if event is None or cause.validate_only:
                 return Decided(name, 0, 0, state)
-            decided = await self._append(kind, name, state, event, cause, _reads(reads, others))
+            decided = await self._append(kind, name, state, event, cause, _reads(reads, others, cause))
             if decided and decided.name != name:
                 return decided
             self._heads[key] += 1
@@ -218,6 +218,8 @@ def _judge(
     if cause.etag and cause.etag != etag_of(state):
         return None, Conflict("ETAG_MISMATCH", f"{name} has changed; read it again", metadata={"etag": etag_of(state)})
     try:
+        if cause.check is not None:
+            cause.check(state, others)
         return decide(state, *others), None
     except Refusal as refusal:
         return None, refusal
@@ -230,8 +232,11 @@ def _quarantined(name: str, reason: str) -> NotAllowedNow:
     )
 
 
-def _reads(reads: Reads, others: Sequence[Any]) -> list[Read]:
-    return [Read(resource=name, revision=state.revision) for (_, name), state in zip(reads, others, strict=True)]
+def _reads(reads: Reads, others: Sequence[Any], cause: Cause) -> list[Read]:
+    """What was decided on: what the verb read, and the states of access that it did not read itself."""
+    own = [Read(resource=name, revision=state.revision) for (_, name), state in zip(reads, others, strict=True)]
+    known = {name for _, name in reads}
+    return [*own, *(read for read in cause.reads if read.resource not in known)]
 
 
 def _answer(outcome: Outcome) -> Decided:

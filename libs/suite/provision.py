@@ -1,4 +1,4 @@
-"""Makes the two streams as deploy/nats/*.json pin them, once; says so when one of them is not as pinned.
+"""Makes the three streams as deploy/nats/*.json pin them, once; says so when one of them is not as pinned.
 
 Run by whoever sets an installation up, under the user `provision`: `python -m suite.provision NATS_URL [REPLICAS]`.
 Nothing is ever changed on a stream that exists: a changed LIFECYCLE is a case for people, not for a start script.
@@ -14,7 +14,7 @@ import nats
 from nats.aio.client import Client
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "nats"
-STREAMS = ("lifecycle", "telemetry")
+STREAMS = ("lifecycle", "telemetry", "access")
 _ANSWER_SECONDS = 10.0
 _NO_STREAM = 10059
 
@@ -24,7 +24,7 @@ class Drift(Exception):
 
 
 def pinned(stream: str, *, replicas: int = 1) -> dict[str, Any]:
-    """The configuration of `lifecycle` or `telemetry` as the JetStream API takes it; durations in nanoseconds."""
+    """The configuration of one of STREAMS as the JetStream API takes it; durations in nanoseconds."""
     configuration: dict[str, Any] = json.loads((FOLDER / f"{stream}.json").read_text())
     return configuration | {"num_replicas": replicas}
 
@@ -44,7 +44,7 @@ def drift(wanted: dict[str, Any], actual: dict[str, Any]) -> list[str]:
 
 
 async def provision(nats_url: str, *, replicas: int = 1) -> None:
-    """Creates LIFECYCLE and TELEMETRY where they are missing. Raises Drift for one that is not as pinned.
+    """Creates LIFECYCLE, TELEMETRY and ACCESS where they are missing. Raises Drift for one that is not as pinned.
 
     `nats_url` carries the user `provision`. `replicas` is 1 on a single server and 3 in production.
     """

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import nats as nats_py
@@ -150,7 +150,7 @@ async def test_a_service_without_permission_or_method_does_not_start() -> None:
     )
     pool = descriptor_pool.Default()
     pool.AddSerializedFile(file.SerializeToString())
-    door = Door(Development(), now)
+    door = Door(Development(), now, cast(Any, None))
     with pytest.raises(TypeError, match="required_permission"):
         door.handler(pool.FindServiceByName("modelog.bare.Bare"), object())
     with pytest.raises(TypeError, match="does not implement"):

@@ -1,5 +1,6 @@
 """What may happen to environments, endpoints and rollouts. Pure: no clock, no ids of its own, no I/O."""
 
+from access.fold import KNOWN_PROJECT
 from kernel.fold import kind
 from modelog.deployment.v1 import types_pb2 as types
 from services.deployment.domain.endpoint import evolve_endpoint
@@ -18,4 +19,4 @@ KNOWN_VERSION = kind(
     table="known_version",
     listens=HEARD,
 )
-KINDS = (ENVIRONMENT, ENDPOINT, ROLLOUT, KNOWN_VERSION)
+KINDS = (ENVIRONMENT, ENDPOINT, ROLLOUT, KNOWN_VERSION, KNOWN_PROJECT)

@@ -33,7 +33,7 @@ class Retrainings(Room):
     async def StartRetraining(
         self, request: rpc.StartRetrainingRequest, context: Context
     ) -> rpc.StartRetrainingResponse:
-        verb = partial(retraining.start, run=request.run, by=context.principal.id)
+        verb = partial(retraining.start, run=request.run, by=context.caller.principal.id)
         decided = await self._write(RETRAINING, request, context, verb)
         return rpc.StartRetrainingResponse(name=decided.name, revision=decided.revision)
 

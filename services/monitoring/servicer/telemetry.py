@@ -72,5 +72,5 @@ class Telemetry(Room):
 
 def _batch_id(context: Context) -> str:
     """The same request of the same caller is the same batch."""
-    text = f"{context.principal.id}\0{context.request_id}"
+    text = f"{context.caller.principal.id}\0{context.request_id}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]

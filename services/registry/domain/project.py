@@ -2,10 +2,11 @@
 
 from google.protobuf.message import Message
 
+from access.fold import evolve_access, same
 from kernel.errors import AlreadyExists, Invalid, NotAllowedNow, NotFound, UnknownFact
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import events_pb2 as facts
-from modelog.registry.v1.types_pb2 import Lifecycle, Policy, Project, RoleBinding
+from modelog.registry.v1.types_pb2 import Lifecycle, Policy, Project
 from services.registry.domain.lifecycle import BUILT_IN, check_lifecycle
 from services.registry.domain.policy import check_policy
 
@@ -62,7 +63,7 @@ def revoke_role(project: Project, *, principal: str, role: str) -> facts.RoleRev
 
 
 def holds(project: Project, principal: str, role: str) -> bool:
-    return RoleBinding(principal=principal, role=role) in project.roles
+    return any(same(binding, principal, role, "") for binding in project.roles)
 
 
 def evolve_project(project: Project, event: Message, envelope: Fact) -> None:
@@ -70,13 +71,11 @@ def evolve_project(project: Project, event: Message, envelope: Fact) -> None:
         case facts.ProjectCreated():
             project.title, project.description = event.title, event.description
             project.lifecycle.CopyFrom(event.lifecycle)
+            evolve_access(project, event, envelope)
         case facts.LifecycleSet():
             project.lifecycle.CopyFrom(event.lifecycle)
         case facts.PolicySet():
             project.policy.CopyFrom(event.policy)
-        case facts.RoleGranted():
-            project.roles.add(principal=event.principal, role=event.role)
-        case facts.RoleRevoked():
-            project.roles.remove(RoleBinding(principal=event.principal, role=event.role))
         case _:
-            raise UnknownFact(event)
+            if not evolve_access(project, event, envelope):
+                raise UnknownFact(event)

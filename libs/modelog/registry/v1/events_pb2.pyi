@@ -13,30 +13,112 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ProjectCreated(_message.Message):
-    __slots__ = ("title", "description", "lifecycle")
+    __slots__ = ("title", "description", "lifecycle", "administrators")
     TITLE_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     LIFECYCLE_FIELD_NUMBER: _ClassVar[int]
+    ADMINISTRATORS_FIELD_NUMBER: _ClassVar[int]
     title: str
     description: str
     lifecycle: _types_pb2.Lifecycle
-    def __init__(self, title: _Optional[str] = ..., description: _Optional[str] = ..., lifecycle: _Optional[_Union[_types_pb2.Lifecycle, _Mapping]] = ...) -> None: ...
+    administrators: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, title: _Optional[str] = ..., description: _Optional[str] = ..., lifecycle: _Optional[_Union[_types_pb2.Lifecycle, _Mapping]] = ..., administrators: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RoleGranted(_message.Message):
-    __slots__ = ("principal", "role")
+    __slots__ = ("principal", "role", "model", "proposed_by", "expire_time")
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PROPOSED_BY_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     principal: str
     role: str
-    def __init__(self, principal: _Optional[str] = ..., role: _Optional[str] = ...) -> None: ...
+    model: str
+    proposed_by: str
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, principal: _Optional[str] = ..., role: _Optional[str] = ..., model: _Optional[str] = ..., proposed_by: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class RoleProposed(_message.Message):
+    __slots__ = ("principal", "role", "model", "expire_time")
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    principal: str
+    role: str
+    model: str
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, principal: _Optional[str] = ..., role: _Optional[str] = ..., model: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class RoleProposalWithdrawn(_message.Message):
+    __slots__ = ("principal", "role", "model")
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    principal: str
+    role: str
+    model: str
+    def __init__(self, principal: _Optional[str] = ..., role: _Optional[str] = ..., model: _Optional[str] = ...) -> None: ...
 
 class RoleRevoked(_message.Message):
-    __slots__ = ("principal", "role")
+    __slots__ = ("principal", "role", "model")
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     principal: str
     role: str
-    def __init__(self, principal: _Optional[str] = ..., role: _Optional[str] = ...) -> None: ...
+    model: str
+    def __init__(self, principal: _Optional[str] = ..., role: _Optional[str] = ..., model: _Optional[str] = ...) -> None: ...
+
+class RoleDefined(_message.Message):
+    __slots__ = ("role", "definition")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    role: str
+    definition: _types_pb2.RoleDefinition
+    def __init__(self, role: _Optional[str] = ..., definition: _Optional[_Union[_types_pb2.RoleDefinition, _Mapping]] = ...) -> None: ...
+
+class RoleRemoved(_message.Message):
+    __slots__ = ("role",)
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    role: str
+    def __init__(self, role: _Optional[str] = ...) -> None: ...
+
+class ServiceAccountRegistered(_message.Message):
+    __slots__ = ("account", "owner", "description")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    owner: str
+    description: str
+    def __init__(self, account: _Optional[str] = ..., owner: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+
+class ServiceAccountRemoved(_message.Message):
+    __slots__ = ("account",)
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    def __init__(self, account: _Optional[str] = ...) -> None: ...
+
+class EmergencyDeclared(_message.Message):
+    __slots__ = ("number", "role", "expire_time")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    role: str
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, number: _Optional[int] = ..., role: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class EmergencyReviewed(_message.Message):
+    __slots__ = ("number", "justified", "comment")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    JUSTIFIED_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    justified: bool
+    comment: str
+    def __init__(self, number: _Optional[int] = ..., justified: bool = ..., comment: _Optional[str] = ...) -> None: ...
 
 class LifecycleSet(_message.Message):
     __slots__ = ("lifecycle",)

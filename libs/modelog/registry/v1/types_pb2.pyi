@@ -115,7 +115,21 @@ GATE_RESULT_PASSED: GateResult
 GATE_RESULT_FAILED: GateResult
 
 class Project(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "title", "description", "lifecycle", "policy", "roles")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "title", "description", "lifecycle", "policy", "roles", "role_proposals", "role_definitions", "service_accounts", "emergencies")
+    class RoleDefinitionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: RoleDefinition
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[RoleDefinition, _Mapping]] = ...) -> None: ...
+    class ServiceAccountsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: ServiceAccount
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[ServiceAccount, _Mapping]] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -127,6 +141,10 @@ class Project(_message.Message):
     LIFECYCLE_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     ROLES_FIELD_NUMBER: _ClassVar[int]
+    ROLE_PROPOSALS_FIELD_NUMBER: _ClassVar[int]
+    ROLE_DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    EMERGENCIES_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -138,7 +156,11 @@ class Project(_message.Message):
     lifecycle: Lifecycle
     policy: Policy
     roles: _containers.RepeatedCompositeFieldContainer[RoleBinding]
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., lifecycle: _Optional[_Union[Lifecycle, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., roles: _Optional[_Iterable[_Union[RoleBinding, _Mapping]]] = ...) -> None: ...
+    role_proposals: _containers.RepeatedCompositeFieldContainer[RoleProposal]
+    role_definitions: _containers.MessageMap[str, RoleDefinition]
+    service_accounts: _containers.MessageMap[str, ServiceAccount]
+    emergencies: _containers.RepeatedCompositeFieldContainer[Emergency]
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., lifecycle: _Optional[_Union[Lifecycle, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., roles: _Optional[_Iterable[_Union[RoleBinding, _Mapping]]] = ..., role_proposals: _Optional[_Iterable[_Union[RoleProposal, _Mapping]]] = ..., role_definitions: _Optional[_Mapping[str, RoleDefinition]] = ..., service_accounts: _Optional[_Mapping[str, ServiceAccount]] = ..., emergencies: _Optional[_Iterable[_Union[Emergency, _Mapping]]] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "details", "tags", "aliases", "retired")
@@ -507,12 +529,82 @@ class RequiredReview(_message.Message):
     def __init__(self, kind: _Optional[_Union[ReviewKind, str]] = ..., count: _Optional[int] = ..., role: _Optional[str] = ...) -> None: ...
 
 class RoleBinding(_message.Message):
-    __slots__ = ("principal", "role")
+    __slots__ = ("principal", "role", "model", "granted_by", "confirmed_by", "grant_time", "expire_time", "emergency")
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    GRANTED_BY_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMED_BY_FIELD_NUMBER: _ClassVar[int]
+    GRANT_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EMERGENCY_FIELD_NUMBER: _ClassVar[int]
     principal: str
     role: str
-    def __init__(self, principal: _Optional[str] = ..., role: _Optional[str] = ...) -> None: ...
+    model: str
+    granted_by: str
+    confirmed_by: str
+    grant_time: _timestamp_pb2.Timestamp
+    expire_time: _timestamp_pb2.Timestamp
+    emergency: int
+    def __init__(self, principal: _Optional[str] = ..., role: _Optional[str] = ..., model: _Optional[str] = ..., granted_by: _Optional[str] = ..., confirmed_by: _Optional[str] = ..., grant_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., emergency: _Optional[int] = ...) -> None: ...
+
+class RoleProposal(_message.Message):
+    __slots__ = ("principal", "role", "model", "proposed_by", "propose_time", "expire_time")
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PROPOSED_BY_FIELD_NUMBER: _ClassVar[int]
+    PROPOSE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    principal: str
+    role: str
+    model: str
+    proposed_by: str
+    propose_time: _timestamp_pb2.Timestamp
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, principal: _Optional[str] = ..., role: _Optional[str] = ..., model: _Optional[str] = ..., proposed_by: _Optional[str] = ..., propose_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class RoleDefinition(_message.Message):
+    __slots__ = ("permissions", "description")
+    PERMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    permissions: _containers.RepeatedScalarFieldContainer[str]
+    description: str
+    def __init__(self, permissions: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ...) -> None: ...
+
+class ServiceAccount(_message.Message):
+    __slots__ = ("owner", "description", "register_time")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    REGISTER_TIME_FIELD_NUMBER: _ClassVar[int]
+    owner: str
+    description: str
+    register_time: _timestamp_pb2.Timestamp
+    def __init__(self, owner: _Optional[str] = ..., description: _Optional[str] = ..., register_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Emergency(_message.Message):
+    __slots__ = ("number", "principal", "role", "reason", "start_time", "expire_time", "reviewed_by", "review_time", "justified", "comment")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    REVIEWED_BY_FIELD_NUMBER: _ClassVar[int]
+    REVIEW_TIME_FIELD_NUMBER: _ClassVar[int]
+    JUSTIFIED_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    principal: str
+    role: str
+    reason: str
+    start_time: _timestamp_pb2.Timestamp
+    expire_time: _timestamp_pb2.Timestamp
+    reviewed_by: str
+    review_time: _timestamp_pb2.Timestamp
+    justified: bool
+    comment: str
+    def __init__(self, number: _Optional[int] = ..., principal: _Optional[str] = ..., role: _Optional[str] = ..., reason: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reviewed_by: _Optional[str] = ..., review_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., justified: bool = ..., comment: _Optional[str] = ...) -> None: ...
 
 class Alias(_message.Message):
     __slots__ = ("version", "assign_time", "assigned_by", "previous_version")

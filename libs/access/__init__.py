@@ -1,0 +1,1 @@
+"""Who may do what: roles as data, one pure decision, and the authority that the door of every service asks."""

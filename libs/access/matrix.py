@@ -1,0 +1,122 @@
+"""The roles and what each may do: data. Pure.
+
+A permission is what a method declares as `required_permission`. `-` means not at all; a permission that no role has and
+that is not in ANYBODY can be used by nobody, and a test holds this table against the descriptors of all services.
+"""
+
+from collections.abc import Mapping
+
+VIEWER, AUTHOR, VALIDATOR, APPROVER = "viewer", "author", "validator", "approver"
+DEPLOYER, OPERATOR, ARCHIVIST, AUDITOR, ADMIN = "deployer", "operator", "archivist", "auditor", "admin"
+
+# Whoever has proved who they are. What these answer is filtered to what the caller may see, or secret to nobody.
+ANYBODY = frozenset(
+    "status.read registry.projects.list registry.access.check archive.checkpoints.get archive.checkpoints.list"
+    " archive.notary.get".split()
+)
+
+_READ = frozenset(
+    "registry.projects.get registry.models.get registry.models.list registry.versions.get registry.versions.list"
+    " registry.versions.compare registry.transitions.check"
+    " deployment.environments.get deployment.environments.list deployment.endpoints.get deployment.endpoints.list"
+    " deployment.rollouts.get deployment.rollouts.list deployment.intervals.list"
+    " monitoring.monitors.get monitoring.monitors.list monitoring.windows.list monitoring.windows.reevaluate"
+    " monitoring.batches.list monitoring.alerts.get monitoring.alerts.list monitoring.retrainings.get"
+    " monitoring.retrainings.list archive.records.get archive.records.list archive.holds.get archive.holds.list".split()
+)
+_HISTORY = frozenset(
+    "archive.history.get archive.facts.read archive.proofs.get archive.bundles.export archive.records.verify".split()
+)
+
+
+def _and(words: str) -> frozenset[str]:
+    return _READ | frozenset(words.split())
+
+
+ROLES: Mapping[str, frozenset[str]] = {
+    VIEWER: _READ,
+    # Makes models: what is made by others is not theirs to evaluate or to move (see OWN).
+    AUTHOR: _and(
+        "registry.models.create registry.models.update registry.tags.set registry.tags.remove"
+        " registry.versions.register registry.versions.update registry.evaluations.record"
+        " registry.transitions.request registry.transitions.withdraw registry.versions.change_stage"
+        " registry.aliases.assign registry.aliases.remove registry.versions.deprecate"
+        " monitoring.retrainings.start monitoring.baselines.capture deployment.rollouts.request"
+    ),
+    # Looks at what others made: evaluates, reviews, sets what is watched.
+    VALIDATOR: _and(
+        "registry.evaluations.record registry.reviews.submit registry.versions.compare"
+        " monitoring.monitors.create monitoring.monitors.update monitoring.baselines.capture"
+        " monitoring.alerts.acknowledge monitoring.alerts.resolve monitoring.retrainings.request"
+    ),
+    # Answers for what goes into production.
+    APPROVER: _and("registry.reviews.submit registry.versions.change_stage registry.aliases.assign"),
+    # Puts versions where they serve.
+    DEPLOYER: _and(
+        "deployment.endpoints.create deployment.endpoints.remove deployment.rollouts.request deployment.rollouts.pause"
+        " deployment.rollouts.resume deployment.rollouts.rollback monitoring.monitors.create"
+        " monitoring.baselines.capture monitoring.outcomes.record registry.emergencies.declare"
+    ),
+    # Keeps what serves serving.
+    OPERATOR: _and(
+        "deployment.rollouts.request deployment.rollouts.pause deployment.rollouts.resume deployment.rollouts.rollback"
+        " monitoring.monitors.create monitoring.monitors.update monitoring.monitors.pause monitoring.monitors.resume"
+        " monitoring.baselines.capture monitoring.outcomes.record monitoring.alerts.acknowledge"
+        " monitoring.alerts.silence monitoring.alerts.resolve monitoring.retrainings.request"
+        " monitoring.retrainings.start monitoring.retrainings.abandon registry.emergencies.declare"
+    ),
+    # Ends lives, and keeps what is left of them.
+    ARCHIVIST: _and(
+        "registry.versions.deprecate registry.versions.retire registry.models.retire archive.records.verify"
+        " archive.records.retry archive.holds.place archive.holds.release archive.history.get"
+    ),
+    # Reads everything that ever happened, who was refused and who may do what; changes nothing.
+    AUDITOR: _READ | _HISTORY | frozenset(["archive.access.list", "registry.access.review"]),
+    # Says who may do what and by which rules, and makes no models.
+    ADMIN: _and(
+        "registry.projects.create registry.projects.set_lifecycle registry.projects.set_policy registry.roles.grant"
+        " registry.roles.revoke registry.roles.define registry.roles.remove registry.emergencies.declare"
+        " registry.emergencies.review registry.service_accounts.register registry.service_accounts.remove"
+        " registry.access.review deployment.environments.define deployment.environments.remove"
+    ),
+}
+
+# Held only on what the principal made itself: (role, permission).
+OWN: frozenset[tuple[str, str]] = frozenset(
+    (AUTHOR, permission)
+    for permission in (
+        "registry.versions.update",
+        "registry.evaluations.record",
+        "registry.transitions.request",
+        "registry.transitions.withdraw",
+        "registry.versions.change_stage",
+        "registry.versions.deprecate",
+        "deployment.rollouts.request",
+    )
+)
+
+# Whoever holds one of these can bring something into production, or let somebody: two administrators grant them.
+PRODUCTION_ROLES = frozenset({APPROVER, DEPLOYER, ADMIN})
+# So can whoever holds one of these permissions by a role of the project's own.
+PRODUCTION_PERMISSIONS = frozenset(
+    "registry.reviews.submit registry.projects.set_policy registry.projects.set_lifecycle registry.roles.grant"
+    " registry.roles.define registry.service_accounts.register deployment.rollouts.request"
+    " deployment.environments.define".split()
+)
+# Nobody takes these in an emergency.
+NOT_IN_EMERGENCIES = frozenset({APPROVER, AUDITOR, ADMIN})
+PERMISSIONS = frozenset().union(*ROLES.values()) | ANYBODY
+# What a caller must be allowed on something it only names: to read it.
+READING: Mapping[str, str] = {
+    "projects": "registry.projects.get",
+    "models": "registry.models.get",
+    "versions": "registry.versions.get",
+    "environments": "deployment.environments.get",
+    "endpoints": "deployment.endpoints.get",
+    "rollouts": "deployment.rollouts.get",
+    "monitors": "monitoring.monitors.get",
+    "alerts": "monitoring.alerts.get",
+    "retrainings": "monitoring.retrainings.get",
+    "records": "archive.records.get",
+    "holds": "archive.holds.get",
+}
