@@ -96,6 +96,19 @@ class Image:
         """The fields of one of our messages by name; nothing for a message of others."""
         return {field.name: field for field in self.messages[message].field} if message in self.messages else {}
 
+    @cached_property
+    def comments(self) -> dict[str, str]:
+        """The comment above each top-level message's field, by `.package.Message.field`."""
+        found: dict[str, str] = {}
+        for file in self.files:
+            for place in file.source_code_info.location:
+                match list(place.path):
+                    case [4, message, 2, field]:
+                        described = file.message_type[message]
+                        name = f".{file.package}.{described.name}.{described.field[field].name}"
+                        found[name] = place.leading_comments
+        return found
+
     def reached(self, message: str) -> set[str]:
         """The message and every message of ours inside it."""
         found: set[str] = set()

@@ -39,6 +39,14 @@ NO_FACT = frozenset(["modelog.monitoring.v1.MonitoringService.RecordOutcomes"])
 # Columns of numbers where a missing one is NaN.
 MAY_BE_NAN = frozenset([".modelog.monitoring.v1.TelemetryColumn.numbers"])
 
+# What a field that holds the name of a resource is called.
+RESOURCE_WORDS = frozenset(
+    "project projects model models version versions parent_version successor environment environments endpoint"
+    " endpoints rollout monitor alert retraining answers record hold resource resources".split()
+)
+# Called so, but not the name of one.
+NO_NAME = frozenset[str]()
+
 _NUMBERS = {
     getattr(Type, f"TYPE_{name.upper()}"): name
     for name in "int32 int64 uint32 uint64 sint32 sint64 fixed32 fixed64 sfixed32 sfixed64 float double".split()
@@ -167,6 +175,20 @@ def _ends(pattern: str) -> bool:
     return bare.startswith("^") and bare.endswith("$") and not re.search(r"[*+]|\{\d*,\}", bare)
 
 
+def names_in_requests_are_marked(image: Image) -> Iterator[str]:
+    """Access is decided on every resource that a request names, so whatever names one has to say so."""
+    for method in image.methods:
+        for message in sorted(image.reached(method.proto.input_type)):
+            outermost = message == method.proto.input_type
+            for field in image.messages[message].field:
+                if field.type != Type.TYPE_STRING or (outermost and field.name in ("name", "names", "parent")):
+                    continue
+                speaks = "`projects/" in image.comments.get(f"{message}.{field.name}", "")
+                marked = field.options.Extensions[options_pb2.names]  # type: ignore[index]
+                if (speaks or field.name in RESOURCE_WORDS) and not marked and f"{message}.{field.name}" not in NO_NAME:
+                    yield f"{message[1:]}.{field.name} names a resource: mark it with (modelog.type.v1.names)"
+
+
 RULES: tuple[ProtoRule, ...] = (
     everything_is_documented,
     every_method_has_a_permission,
@@ -174,4 +196,5 @@ RULES: tuple[ProtoRule, ...] = (
     requests_are_reads_or_writes,
     lists_have_pages,
     requests_are_limited,
+    names_in_requests_are_marked,
 )

@@ -86,6 +86,11 @@ message CreateToyRequest {
   string colour = 3 [(buf.validate.field).string.pattern = "^#[0-9a-f]{6}$"];
   // Weights.
   repeated double weights = 4 [(buf.validate.field).repeated = {max_items: 9, items: {double: {finite: true}}}];
+  // Who plays with it.
+  string model = 6 [
+    (buf.validate.field).string.max_len = 256,
+    (modelog.type.v1.names) = NAMES_REFERENCE
+  ];
   // Marks.
   map<string, string> marks = 5 [(buf.validate.field).map = {
     max_pairs: 9, keys: {string: {max_len: 9}}, values: {string: {max_len: 9}}
@@ -127,6 +132,12 @@ BROKEN = [
     (protos.requests_are_limited, "finite: true", ""),
     (protos.requests_are_limited, "max_pairs: 9,", ""),
     (protos.requests_are_limited, "values: {string: {max_len: 9}}", ""),
+    (protos.names_in_requests_are_marked, ",\n    (modelog.type.v1.names) = NAMES_REFERENCE", ""),
+    (
+        protos.names_in_requests_are_marked,
+        "// Its colour, #rrggbb.",
+        "// A colour such as `projects/risk/colours/red`.",
+    ),
 ]
 
 # Changes that break whoever uses the released proto, and some that do not.
