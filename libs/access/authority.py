@@ -13,13 +13,14 @@ from access.grants import Grants, by_configuration, grants_of
 from access.matrix import READING
 from access.own import check_own
 from access.references import Named, named
-from kernel.errors import Denied
+from kernel.errors import Denied, Invalid
 from kernel.fold import Kind
 from kernel.identity import SEEN, Caller, Method, Peer, Permit
 from kernel.rooms import Rooms
 from modelog.log.v1.fact_pb2 import Read
 
 _MOST_INDEXED = 4096
+_COLLECTIONS = ", ".join(READING)
 
 
 class Credentials(Protocol):
@@ -58,12 +59,12 @@ class RoleAuthority:
         if seen.isascii() and seen.isdigit() and len(seen) < 19:
             await self._seen(int(seen))
         names = named(request)
-        asked = [(method.permission, name) for name in names.targets or ("",)]
-        asked += [(reading(name), name) for name in names.references]
+        targets = names.targets or ("",)
         outcomes: list[Outcome] = []
         among: dict[str, Grants] = {}
-        for permission, name in asked:
-            grants = await self.grants(name)
+        for place, name in enumerate((*targets, *names.references)):
+            permission = method.permission if place < len(targets) else reading(name)
+            grants = await self.grants(_checked(name))
             among.update((one.name, one) for one in grants)
             outcomes += self._allowed(caller, permission, name, grants)
         reads = tuple(Read(resource=one.name, revision=one.revision) for one in among.values() if one.revision)
@@ -118,9 +119,18 @@ def project_name(resource: str) -> str:
 
 
 def reading(name: str) -> str:
-    """The permission to read what a name names; one that nobody holds for what is no resource."""
-    parts = name.split("/")
-    return READING.get(parts[-2] if len(parts) % 2 == 0 else "", "none")
+    """The permission to read what a name names. Invalid for what cannot be a resource: nothing can be decided on it."""
+    parts = _checked(name).split("/")
+    permission = READING.get(parts[-2] if len(parts) % 2 == 0 else "")
+    if permission is None:
+        raise Invalid("NAME_FORMAT", f"{name!r} names no kind of resource; it ends in {_COLLECTIONS} and an id")
+    return permission
+
+
+def _checked(name: str) -> str:
+    if name and not name.startswith("projects"):
+        raise Invalid("NAME_FORMAT", f"{name!r} is not the name of a resource; names begin with projects/")
+    return name
 
 
 def authority(rooms: Rooms, credentials: Credentials, *, kind: Kind = KNOWN_PROJECT) -> RoleAuthority:

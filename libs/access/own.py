@@ -14,7 +14,9 @@ def check_own(principals: Sequence[str], state: Any, others: Sequence[Any]) -> N
     for one in (state, *others):
         if getattr(one, "protected", False):
             raise Denied("PROTECTED_ENVIRONMENT", f"{one.name} is protected; a deployer has to bring versions into it")
-    makers = next((one.makers for one in (state, *others) if "makers" in one.DESCRIPTOR.fields_by_name), None)
+    version = next((one for one in (state, *others) if "makers" in one.DESCRIPTOR.fields_by_name), None)
+    if version is not None and not version.name:
+        return  # There is none, which the verb itself says best.
     for principal in principals:
-        if makers is None or principal not in makers:
+        if version is None or principal not in version.makers:
             raise Denied("NOT_YOUR_OWN", f"{principal} may do this only with versions they made; ask one of its makers")

@@ -77,18 +77,23 @@ class Position:
                 pass  # Whoever waits has a deadline; the next look may find Postgres back.
             await asyncio.sleep(_PAUSE_SECONDS)
 
+    def _heard(self, revision: int) -> None:
+        """Postgres tells of a commit before the projector of this process has told its caches of it."""
+        if not self.local:
+            self.advance(revision)
+
     async def _listen(self, pool: Pool, schema: str) -> None:
         def hear(_connection: object, _pid: int, _channel: str, payload: object) -> None:
             told, _, revision = str(payload).rpartition(" ")
             if told == quoted(schema):
-                self.advance(int(revision))
+                self._heard(int(revision))
 
         async with pool.acquire() as connection:
             await connection.add_listener(CHANNEL, hear)
             try:
                 while not self.local:
                     # Notifications tell at once; this finds one that got lost with a connection.
-                    self.advance(await connection.fetchval("select revision from position"))
+                    self._heard(await connection.fetchval("select revision from position"))
                     await asyncio.sleep(_PAUSE_SECONDS)
             finally:
                 with suppress(Exception):
