@@ -184,7 +184,7 @@ def names_in_requests_are_marked(image: Image) -> Iterator[str]:
                 if field.type != Type.TYPE_STRING or (outermost and field.name in ("name", "names", "parent")):
                     continue
                 speaks = "`projects/" in image.comments.get(f"{message}.{field.name}", "")
-                marked = field.options.Extensions[options_pb2.names]  # type: ignore[index]
+                marked: int = field.options.Extensions[options_pb2.names]  # type: ignore[index]
                 if (speaks or field.name in RESOURCE_WORDS) and not marked and f"{message}.{field.name}" not in NO_NAME:
                     yield f"{message[1:]}.{field.name} names a resource: mark it with (modelog.type.v1.names)"
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from kernel.states import States
-from tests.kernel.toy import M, TOY
+from tests.kernel.toy import TOY, M
 
 NAME = "projects/p/toys/ball"
 
