@@ -126,7 +126,8 @@ def valid_request(method: Method, project: str) -> Any:
         if not violations:
             return request
         for violation in violations:
-            _mend(request, [element.field_name for element in violation.proto.field.elements])
+            where: Any = violation.proto.field
+            _mend(request, [element.field_name for element in where.elements])
     raise AssertionError(f"{method.path}: {[str(one.proto) for one in violations]}")
 
 
