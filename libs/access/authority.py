@@ -17,9 +17,10 @@ from kernel.errors import Denied, Invalid
 from kernel.fold import Kind
 from kernel.identity import SEEN, Caller, Method, Peer, Permit
 from kernel.rooms import Rooms
-from modelog.log.v1.fact_pb2 import Read
 
 _MOST_INDEXED = 4096
+_NOTHING = ("",)  # The whole installation.
+_DIGITS = 19
 _COLLECTIONS = ", ".join(READING)
 
 
@@ -33,19 +34,22 @@ class Credentials(Protocol):
 class RoleAuthority:
     """Decides by the roles that the log has granted, and those the installation's settings grant.
 
-    load: a project's newest state by name. seen: waits until the views have reached a revision.
+    load: a project's newest state by name; peek: the same at once, None when it has to be loaded. seen: waits until the
+    views have reached a revision.
     """
 
     def __init__(
         self,
         credentials: Credentials,
         load: Callable[[str], Awaitable[Any]],
+        peek: Callable[[str], Any],
         seen: Callable[[int], Awaitable[None]],
         clock: Callable[[], datetime],
         administrators: Sequence[str] = (),
     ) -> None:
         self._credentials = credentials
         self._load = load
+        self._peek = peek
         self._seen = seen
         self._clock = clock
         self._configured = by_configuration(administrators)
@@ -56,21 +60,23 @@ class RoleAuthority:
 
     async def authorize(self, caller: Caller, method: Method, request: Message, metadata: Mapping[str, str]) -> Permit:
         seen = metadata.get(SEEN, "")
-        if seen.isascii() and seen.isdigit() and len(seen) < 19:
+        if seen.isascii() and seen.isdigit() and len(seen) < _DIGITS:
             await self._seen(int(seen))
-        names = named(request)
-        targets = names.targets or ("",)
-        outcomes: list[Outcome] = []
-        among: dict[str, Grants] = {}
+        names, now = named(request), self._clock()
+        targets = names.targets or _NOTHING
+        reads: dict[str, int] = {}
+        reason, own_only = "", False
         for place, name in enumerate((*targets, *names.references)):
             permission = method.permission if place < len(targets) else reading(name)
-            grants = await self.grants(_checked(name))
-            among.update((one.name, one) for one in grants)
-            outcomes += self._allowed(caller, permission, name, grants)
-        reads = tuple(Read(resource=one.name, revision=one.revision) for one in among.values() if one.revision)
-        if any(outcome.own_only for outcome in outcomes):
-            return Permit(reads, "GRANTED_ON_OWN", partial(check_own, caller.ids))
-        return Permit(reads, outcomes[0].reason)
+            among = await self.grants(_checked(name))
+            for grants in among:
+                if grants.revision:
+                    reads[grants.name] = grants.revision
+            for principal in caller.ids:
+                outcome = _allowed(principal, permission, name, among, now)
+                reason = reason or outcome.reason
+                own_only = own_only or outcome.own_only
+        return Permit(tuple(reads.items()), reason, partial(check_own, caller.ids) if own_only else None)
 
     async def may(self, caller: Caller, permission: str, resource: str) -> bool:
         among, now = await self.grants(resource), self._clock()
@@ -82,34 +88,36 @@ class RoleAuthority:
 
     async def grants(self, resource: str) -> Sequence[Grants]:
         """What may allow something on a resource: its project's grants, those of all projects, those of settings."""
+        everywhere = self._known(EVERYWHERE) or await self._index(EVERYWHERE)
         project = project_name(resource)
-        places = (project, EVERYWHERE) if project and project != EVERYWHERE else (EVERYWHERE,)
-        return (*[await self._index(place) for place in places], self._configured)
+        if not project or project == EVERYWHERE:
+            return everywhere, self._configured
+        return self._known(project) or await self._index(project), everywhere, self._configured
 
-    def _allowed(self, caller: Caller, permission: str, name: str, among: Sequence[Grants]) -> list[Outcome]:
-        """Whoever acts for somebody may do no more than either: all of them have to be allowed."""
-        outcomes = []
-        for principal in caller.ids:
-            outcome = decide(principal, permission, name, among, self._clock())
-            if not outcome.allowed:
-                raise Denied(
-                    outcome.reason,
-                    sentence(outcome, principal, permission, name),
-                    metadata={"principal": principal, "permission": permission, "resource": name},
-                )
-            outcomes.append(outcome)
-        return outcomes
+    def _known(self, project: str) -> Grants | None:
+        """What was indexed, if the newest state here is still the one it was made from."""
+        known = self._indexed.get(project)
+        return known[1] if known is not None and known[0] is self._peek(project) else None
 
     async def _index(self, project: str) -> Grants:
         state = await self._load(project)
-        known = self._indexed.get(project)
-        if known is not None and known[0] is state:
-            return known[1]
         grants = grants_of(project, state)
         if len(self._indexed) >= _MOST_INDEXED:
             self._indexed.clear()
         self._indexed[project] = (state, grants)
         return grants
+
+
+def _allowed(principal: str, permission: str, name: str, among: Sequence[Grants], now: datetime) -> Outcome:
+    """Whoever acts for somebody may do no more than either, so each of them is asked about."""
+    outcome = decide(principal, permission, name, among, now)
+    if not outcome.allowed:
+        raise Denied(
+            outcome.reason,
+            sentence(outcome, principal, permission, name),
+            metadata={"principal": principal, "permission": permission, "resource": name},
+        )
+    return outcome
 
 
 def project_name(resource: str) -> str:
@@ -138,6 +146,7 @@ def authority(rooms: Rooms, credentials: Credentials, *, kind: Kind = KNOWN_PROJ
     return RoleAuthority(
         credentials,
         partial(rooms.states.load, kind),
+        partial(rooms.states.peek, kind),
         rooms.position.wait,
         rooms.clock,
         [one for one in rooms.settings.administrators.split(",") if one],

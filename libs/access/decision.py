@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from access.grants import Grant, Grants
+from access.grants import NEVER, Grant, Grants
 from access.matrix import ANYBODY
 from modelog.access.v1.types_pb2 import Decision
 
@@ -28,13 +28,12 @@ def decide(principal: str, permission: str, resource: str, among: Sequence[Grant
         return Outcome(True, "ANYBODY")
     if principal.startswith(_ACCOUNTS) and not any(principal in grants.owners for grants in among):
         return Outcome(False, "ACCOUNT_NOT_REGISTERED")
-    now_us = int(now.timestamp() * 1_000_000)
     own, expired = None, False
     for grants in among:
         for grant in grants.by_principal.get(principal, ()):
             if permission not in grant.permissions or not _within(resource, grant.model):
                 continue
-            if now_us >= grant.expires_us:
+            if grant.expires_us != NEVER and now.timestamp() * 1_000_000 >= grant.expires_us:
                 expired = True
             elif permission in grant.own:
                 own = own or Outcome(True, "GRANTED_ON_OWN", grant, grants.name, own_only=True)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from access.matrix import ADMIN, OWN, ROLES
 from modelog.registry.v1.types_pb2 import RoleBinding
 
-_NEVER = 1 << 62
+NEVER = 1 << 62
 
 
 class Grant(NamedTuple):
@@ -47,5 +47,5 @@ def by_configuration(administrators: Iterable[str]) -> Grants:
 def _grant(binding: RoleBinding, own_roles: Mapping[str, frozenset[str]]) -> Grant:
     permissions = ROLES.get(binding.role) or own_roles.get(binding.role, frozenset())
     own = frozenset(permission for role, permission in OWN if role == binding.role)
-    expires_us = binding.expire_time.ToMicroseconds() if binding.HasField("expire_time") else _NEVER
+    expires_us = binding.expire_time.ToMicroseconds() if binding.HasField("expire_time") else NEVER
     return Grant(permissions, own, binding.model, expires_us, binding)

@@ -19,10 +19,11 @@ _DEEPEST = 4
 
 
 class Path(NamedTuple):
-    """Where names stand in a request: fields from the outermost inwards."""
+    """Where names stand in a request: fields from the outermost inwards. plain: one text of the request itself."""
 
     fields: tuple[str, ...]
     reference: bool
+    plain: bool
 
 
 class Named(NamedTuple):
@@ -36,7 +37,11 @@ def named(request: Message) -> Named:
     targets: list[str] = []
     references: list[str] = []
     for path in paths(request.DESCRIPTOR):
-        (references if path.reference else targets).extend(name for name in _values(request, path.fields) if name)
+        among = references if path.reference else targets
+        if not path.plain:
+            among.extend(filter(None, _values(request, path.fields)))
+        elif name := getattr(request, path.fields[0]):
+            among.append(name)
     return Named(tuple(targets), tuple(references))
 
 
@@ -59,7 +64,7 @@ def _paths(descriptor: Descriptor, above: tuple[str, ...], deepest: int) -> Iter
             if marked == NAMES_UNSPECIFIED and not above and field.name in _BY_CONVENTION:
                 marked = NAMES_TARGET
             if marked != NAMES_UNSPECIFIED:
-                yield Path(where, marked == NAMES_REFERENCE)
+                yield Path(where, marked == NAMES_REFERENCE, plain=not above and not field.is_repeated)
 
 
 def _values(message: Any, fields: tuple[str, ...]) -> Iterator[str]:

@@ -85,7 +85,7 @@ class Journal:
             explanation=explanation[:_MOST_CHARACTERS],
             client_address=peer.address,
             client_agent=metadata.get("user-agent", "")[:_MOST_CHARACTERS],
-            revisions={read.resource: read.revision for read in permit.reads},
+            revisions=dict(permit.reads),
             correlation_id=metadata.get("x-correlation-id", "")[:_MOST_CHARACTERS],
         )
         record.recorded_at.FromDatetime(self._clock())

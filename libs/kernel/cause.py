@@ -29,8 +29,8 @@ class Cause:
     traceparent: str = ""
     etag: str = ""
     validate_only: bool = False
-    # States of access that allowed the command, recorded beside what the decision itself reads.
-    reads: tuple[Read, ...] = ()
+    # States of access that allowed the command, by name and revision; recorded beside what the decision itself reads.
+    reads: tuple[tuple[str, int], ...] = ()
     # Asked before every decision, with the resource and the others it reads; raises Denied. See identity.Permit.
     check: Callable[[Any, Sequence[Any]], None] | None = None
 

@@ -8,7 +8,6 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
 from kernel.errors import Unauthenticated
-from modelog.log.v1.fact_pb2 import Read
 from modelog.type.v1.principal_pb2 import Principal
 
 ACTOR = "x-modelog-actor"
@@ -50,13 +49,13 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """A call was allowed. reads: the states of access that was decided on. reason: why, in UPPER_SNAKE.
+    """A call was allowed. reads: the states of access it was decided on, by name and revision. reason: in UPPER_SNAKE.
 
     check: what could only be decided on the resource itself, asked under the guard of the append with the resource and
     the others that the decision reads; raises Denied.
     """
 
-    reads: tuple[Read, ...] = ()
+    reads: tuple[tuple[str, int], ...] = ()
     reason: str = ""
     check: Callable[[Any, Sequence[Any]], None] | None = None
 

@@ -52,6 +52,10 @@ class States:
             # That there is none is worth remembering as well, as long as the projector here would say otherwise.
             return self.keep(kind, name, kind.message()) if self._maintained else kind.message()
 
+    def peek(self, kind: Kind, name: str) -> Any | None:
+        """What `load` would answer without asking Postgres; None when it would have to ask."""
+        return self._cache.get((kind.table, name)) if self._maintained else None
+
     async def refresh(self, kind: Kind, name: str, state: Any) -> tuple[Any, list[Entry]]:
         """The state with everything the log holds behind it, read from the leader, and those entries."""
         entries = await tail(self._log, kind.subject(name), state.revision)

@@ -236,7 +236,7 @@ def _reads(reads: Reads, others: Sequence[Any], cause: Cause) -> list[Read]:
     """What was decided on: what the verb read, and the states of access that it did not read itself."""
     own = [Read(resource=name, revision=state.revision) for (_, name), state in zip(reads, others, strict=True)]
     known = {name for _, name in reads}
-    return [*own, *(read for read in cause.reads if read.resource not in known)]
+    return [*own, *(Read(resource=name, revision=at) for name, at in cause.reads if name not in known)]
 
 
 def _answer(outcome: Outcome) -> Decided:

@@ -54,7 +54,10 @@ def authority(*projects: KnownProject, administrators: tuple[str, ...] = ()) -> 
     async def seen(revision: int) -> None:
         """Whatever was seen, these states are as new."""
 
-    return RoleAuthority(Believing(), load, seen, lambda: NOW, administrators)
+    def peek(name: str) -> Any:
+        return states.get(name, nothing)
+
+    return RoleAuthority(Believing(), load, peek, seen, lambda: NOW, administrators)
 
 
 def _timestamp(when: datetime) -> Timestamp:

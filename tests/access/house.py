@@ -132,8 +132,16 @@ def valid_request(method: Method, project: str) -> Any:
 
 
 def _mend(message: Any, path: list[str]) -> None:
+    if choice := message.DESCRIPTOR.oneofs_by_name.get(path[0]):
+        path = [choice.fields[0].name]
     field = message.DESCRIPTOR.fields_by_name[path[0]]
     value = getattr(message, path[0])
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        if len(path) == 1:
+            value.clear()
+        for key in value if len(path) > 1 else ():
+            _mend(value[key], path[1:])
+        return
     if field.is_repeated:
         if len(path) == 1:
             value.add() if field.message_type else value.append(_plain(field))
