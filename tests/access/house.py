@@ -132,32 +132,34 @@ def valid_request(method: Method, project: str) -> Any:
 
 
 def _mend(message: Any, path: list[str]) -> None:
+    """Fills in one thing that a limit misses, by the path of the violation."""
     if choice := message.DESCRIPTOR.oneofs_by_name.get(path[0]):
         path = [choice.fields[0].name]
     field = message.DESCRIPTOR.fields_by_name[path[0]]
     value = getattr(message, path[0])
-    if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        if len(path) == 1:
-            value.clear()
-        for key in value if len(path) > 1 else ():
-            _mend(value[key], path[1:])
-        return
-    if field.is_repeated:
-        if len(path) == 1:
-            value.add() if field.message_type else value.append(_plain(field))
-        for one in value if len(path) > 1 else ():
+    if len(path) > 1:
+        for one in _inside(field, value):
             _mend(one, path[1:])
-        return
-    if field.message_type is not None:
-        if len(path) > 1:
-            _mend(value, path[1:])
-        else:
-            value.SetInParent()
-            for inner in field.message_type.fields[:1]:
-                if field.message_type.full_name == "google.protobuf.Duration":
-                    setattr(value, inner.name, 60)
-        return
-    setattr(message, path[0], _plain(field))
+    elif _is_map(field):
+        value.clear()
+    elif field.is_repeated:
+        value.add() if field.message_type else value.append(_plain(field))
+    elif field.message_type is None:
+        setattr(message, path[0], _plain(field))
+    elif field.message_type.full_name == "google.protobuf.Duration":
+        value.seconds = 60
+    else:
+        value.SetInParent()
+
+
+def _inside(field: Any, value: Any) -> list[Any]:
+    if _is_map(field):
+        return list(value.values())
+    return list(value) if field.is_repeated else [value]
+
+
+def _is_map(field: Any) -> bool:
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
 def _plain(field: Any) -> Any:
