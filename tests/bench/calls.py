@@ -10,7 +10,7 @@ from tests.bench.clients import GET, REGISTER
 from tests.bench.cpu import Meter
 from tests.bench.effort import Effort
 from tests.bench.ground import Ground, Registry, log_order
-from tests.bench.outcome import Outcome, middle, ratio
+from tests.bench.outcome import Outcome, compared
 
 _WARM_UP = 500
 # The floor writes under this user: nobody folds what is on its `bench` subjects.
@@ -45,7 +45,7 @@ async def write(ground: Ground, effort: Effort) -> Outcome:
 
         await pair(_WARM_UP)
         rounds = [await pair(effort.writes) for _ in range(effort.rounds)]
-    return _compared("write", f"RegisterVersion, {effort.callers} callers", 0.6, rounds)
+    return compared("write", f"RegisterVersion, {effort.callers} callers", 0.6, rounds)
 
 
 async def read(ground: Ground, effort: Effort) -> Outcome:
@@ -72,7 +72,7 @@ async def read(ground: Ground, effort: Effort) -> Outcome:
 
         await pair(_WARM_UP)
         rounds = [await pair(effort.reads) for _ in range(effort.rounds)]
-    return _compared("read", f"GetVersion, {effort.callers} callers", 0.8, rounds)
+    return compared("read", f"GetVersion, {effort.callers} callers", 0.8, rounds)
 
 
 async def _registered(registry: Registry, clients: Child, effort: Effort, ground: Ground) -> list[str]:
@@ -87,30 +87,3 @@ async def _registered(registry: Registry, clients: Child, effort: Effort, ground
     finally:
         await connection.close()
     return [row["name"] for row in rows]
-
-
-def _compared(name: str, question: str, target: float, rounds: list[tuple[dict[str, Any], dict[str, Any]]]) -> Outcome:
-    lower, ours = [one[0] for one in rounds], [one[1] for one in rounds]
-    return Outcome(
-        name=name,
-        question=question,
-        figure=ratio(rounds),
-        target=target,
-        unit="calls/s",
-        floor=f"{middle(lower, 'per_second'):,.0f}/s",
-        ours=f"{middle(ours, 'per_second'):,.0f}/s",
-        rounds=rounds,
-        notes={
-            "latency ms p50, p99": _latencies(lower) + " bare, " + _latencies(ours) + " modelog",
-            "processor µs a call, bare": _processor(lower),
-            "processor µs a call, modelog": _processor(ours),
-        },
-    )
-
-
-def _latencies(measured: list[dict[str, Any]]) -> str:
-    return f"{middle(measured, 'p50_ms'):.1f} {middle(measured, 'p99_ms'):.1f}"
-
-
-def _processor(measured: list[dict[str, Any]]) -> dict[str, float]:
-    return {name: middle([one["cpu_us"] for one in measured], name) for name in measured[0]["cpu_us"]}

@@ -64,9 +64,10 @@ async def _closed_loop(call: Call, requests: Sequence[bytes], callers: int) -> d
     }
 
 
-def _method(channel: grpc.aio.Channel, path: str) -> Call:
+def _method(channel: grpc.aio.Channel, path: str, token: str = "") -> Call:
     stub: Any = channel.unary_unary(path)
-    return lambda request: stub(request, timeout=_DEADLINE_SECONDS)
+    metadata = (("authorization", f"Bearer {token}"),) if token else ()
+    return lambda request: stub(request, timeout=_DEADLINE_SECONDS, metadata=metadata)
 
 
 async def write(order: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +75,7 @@ async def write(order: dict[str, Any]) -> dict[str, Any]:
     requests = registrations(order["count"], order["models"])
     async with grpc.aio.insecure_channel(order["address"]) as channel:
         await channel.channel_ready()
-        return await _closed_loop(_method(channel, order["method"]), requests, order["callers"])
+        return await _closed_loop(_called(channel, order), requests, order["callers"])
 
 
 async def read(order: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +87,11 @@ async def read(order: dict[str, Any]) -> dict[str, Any]:
         requests = [rpc.GetVersionRequest(name=name).SerializeToString() for name in chosen]
     async with grpc.aio.insecure_channel(order["address"]) as channel:
         await channel.channel_ready()
-        return await _closed_loop(_method(channel, order["method"]), requests, order["callers"])
+        return await _closed_loop(_called(channel, order), requests, order["callers"])
+
+
+def _called(channel: grpc.aio.Channel, order: dict[str, Any]) -> Call:
+    return _method(channel, order["method"], order.get("token", ""))
 
 
 async def visible(order: dict[str, Any]) -> dict[str, Any]:

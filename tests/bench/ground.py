@@ -32,6 +32,8 @@ class Registry:
 
     service: ServiceProcess
     schema: str
+    # Of whoever asks how it does, where it asks who that is.
+    token: str = ""
 
     @property
     def address(self) -> str:
@@ -60,8 +62,10 @@ class Registry:
         """Waits until its views hold the whole log; returns how long that is."""
         async with grpc.aio.insecure_channel(self.address) as channel, asyncio.timeout(_CATCH_UP_SECONDS):
             stub: Any = status_service_pb2_grpc.StatusServiceStub(channel)
+            by = (("authorization", f"Bearer {self.token}"),) if self.token else ()
             while True:
-                status = await stub.GetStatus(status_service_pb2.GetStatusRequest(), timeout=_CALLS_SECONDS)
+                request = status_service_pb2.GetStatusRequest()
+                status = await stub.GetStatus(request, timeout=_CALLS_SECONDS, metadata=by)
                 if status.halted or status.quarantined:
                     raise RuntimeError(f"the registry's views are not sound: {status}")
                 if status.position == status.head:
@@ -98,8 +102,11 @@ class Ground:
             yield server
 
     @asynccontextmanager
-    async def registry(self, log: NatsServer) -> AsyncIterator[Registry]:
-        """`python -m services.registry` with every role and everything switched on, as the suite starts it."""
+    async def registry(self, log: NatsServer, **more: str) -> AsyncIterator[Registry]:
+        """`python -m services.registry` with every role and everything switched on, as the suite starts it.
+
+        more: settings beside those every measure needs.
+        """
         schema = self.schema()
         folder = self.folder / "services" / schema
         settings = {
@@ -111,6 +118,7 @@ class Ground:
             "schema": schema,
             "data_dir": str(folder),
             "artifacts_dir": str(self.folder / "artifacts"),
+            **more,
         }
         service = ServiceProcess(
             "registry", "services.registry", settings=settings, folder=folder, log=folder / "log", drain_seconds=1.0

@@ -49,6 +49,34 @@ def middle(measured: Sequence[dict[str, Any]], key: str) -> float:
     return float(statistics.median(one[key] for one in measured))
 
 
+def compared(name: str, question: str, target: float, rounds: list[tuple[dict[str, Any], dict[str, Any]]]) -> Outcome:
+    """The outcome of rounds of (floor, ours), as the children that made the calls answered them."""
+    lower, ours = [one[0] for one in rounds], [one[1] for one in rounds]
+    return Outcome(
+        name=name,
+        question=question,
+        figure=ratio(rounds),
+        target=target,
+        unit="calls/s",
+        floor=f"{middle(lower, 'per_second'):,.0f}/s",
+        ours=f"{middle(ours, 'per_second'):,.0f}/s",
+        rounds=rounds,
+        notes={
+            "latency ms p50, p99": _latencies(lower) + " bare, " + _latencies(ours) + " modelog",
+            "processor µs a call, bare": _processor(lower),
+            "processor µs a call, modelog": _processor(ours),
+        },
+    )
+
+
+def _latencies(measured: list[dict[str, Any]]) -> str:
+    return f"{middle(measured, 'p50_ms'):.1f} {middle(measured, 'p99_ms'):.1f}"
+
+
+def _processor(measured: list[dict[str, Any]]) -> dict[str, float]:
+    return {name: middle([one["cpu_us"] for one in measured], name) for name in measured[0]["cpu_us"]}
+
+
 def table(outcomes: Sequence[Outcome]) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, title="modelog against the floors of this run", title_justify="left")
     shown.add_column("measure", no_wrap=True)
@@ -70,13 +98,13 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": platform.platform(),
-        "processor": _processor(),
+        "processor": _processor_name(),
         "python": sys.version.split()[0],
         "packages": {name: version(name) for name in _PACKAGES},
     }
 
 
-def _processor() -> str:
+def _processor_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
