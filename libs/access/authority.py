@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
+from access.credentials import proofs
 from access.decision import Outcome, decide, sentence
 from access.fold import EVERYWHERE, KNOWN_PROJECT
 from access.grants import Grants, by_configuration, grants_of
@@ -123,10 +124,10 @@ def reading(name: str) -> str:
     return READING.get(parts[-2] if len(parts) % 2 == 0 else "", "none")
 
 
-def authority(rooms: Rooms, credentials: Credentials, *, kind: Kind = KNOWN_PROJECT) -> RoleAuthority:
-    """The authority of a service. kind: how it folds projects."""
+def authority(rooms: Rooms, credentials: Credentials | None = None, *, kind: Kind = KNOWN_PROJECT) -> RoleAuthority:
+    """The authority of a service. credentials: by its settings when None. kind: how it folds projects."""
     return RoleAuthority(
-        credentials,
+        credentials or proofs(rooms.settings, rooms.clock),
         partial(rooms.states.load, kind),
         rooms.position.wait,
         rooms.clock,
