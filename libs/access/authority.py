@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
+from access.credentials import proofs
 from access.decision import Outcome, decide, sentence
 from access.fold import EVERYWHERE, KNOWN_PROJECT
 from access.grants import Grants, by_configuration, grants_of
@@ -141,10 +142,10 @@ def _checked(name: str) -> str:
     return name
 
 
-def authority(rooms: Rooms, credentials: Credentials, *, kind: Kind = KNOWN_PROJECT) -> RoleAuthority:
-    """The authority of a service. kind: how it folds projects."""
+def authority(rooms: Rooms, credentials: Credentials | None = None, *, kind: Kind = KNOWN_PROJECT) -> RoleAuthority:
+    """The authority of a service. credentials: by its settings when None. kind: how it folds projects."""
     return RoleAuthority(
-        credentials,
+        credentials or proofs(rooms.settings, rooms.clock),
         partial(rooms.states.load, kind),
         partial(rooms.states.peek, kind),
         rooms.position.wait,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from google.protobuf.descriptor import MethodDescriptor
@@ -26,10 +27,11 @@ class Peer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, and for whom, nearest first."""
+    """Who calls, and for whom, nearest first. expires: when the credentials do; None when they do not say it."""
 
     principal: Principal
     on_behalf_of: tuple[Principal, ...] = ()
+    expires: datetime | None = None
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -227,8 +227,11 @@ class _Call:
 
 
 def _visit(grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> _Visit:
-    metadata = {key: value for key, value in grpc_context.invocation_metadata() or () if isinstance(value, str)}
-    uris = tuple(uri.decode() for uri in grpc_context.auth_context().get(_URI, ()))
+    metadata: dict[str, str] = {}
+    for key, value in grpc_context.invocation_metadata() or ():
+        if isinstance(value, str):  # What is said twice is one list, as in HTTP, so that nobody reads only half of it.
+            metadata[key] = f"{metadata[key]},{value}" if key in metadata else value
+    uris = tuple(uri.decode(errors="replace") for uri in grpc_context.auth_context().get(_URI, ()))
     return _Visit(metadata, Peer(grpc_context.peer(), uris))
 
 

@@ -35,6 +35,18 @@ class Settings:
     # everything; it listens on loopback only unless told otherwise.
     identity: str = "development"
     development_anywhere: bool = False
+    # How `roles` knows people and jobs: JWTs of this issuer for this audience, verified with the keys in a file or at a
+    # URL (JWKS). claim: what names a person, as users/<claim>. trusts_subjects: a sub like users/ada is taken as it is.
+    oidc_issuer: str = ""
+    oidc_audience: str = "modelog"
+    oidc_keys: str = ""
+    oidc_claim: str = "sub"
+    oidc_trusts_subjects: bool = False
+    # How long a token may live at most, and how long a key that its issuer withdrew.
+    oidc_lifetime_seconds: float = 900.0
+    oidc_refresh_seconds: float = 4.0
+    # How `roles` knows services: certificates for spiffe://<trust domain>/svc/<name>; empty takes none.
+    trust_domain: str = ""
     # Who administers all projects without having been granted it, so that somebody can begin: principal ids, by commas.
     administrators: str = ""
     log_level: str = "info"

@@ -6,6 +6,7 @@ from typing import Any
 
 from google.protobuf.descriptor import ServiceDescriptor
 
+from access.authority import authority
 from kernel.rooms import Blueprint, Controller, Rooms
 from kernel.service import run
 from modelog.archive.v1 import archive_service_pb2
@@ -30,6 +31,7 @@ BLUEPRINT = Blueprint(
     kinds=KINDS,
     doors=doors,
     settings=Settings,
+    authority=authority,
     raw=raw,
     reactions=reactions,
     controllers=controllers,

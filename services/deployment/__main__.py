@@ -6,6 +6,7 @@ from typing import Any
 
 from google.protobuf.descriptor import ServiceDescriptor
 
+from access.authority import authority
 from kernel.rooms import Blueprint, Controller, Rooms
 from kernel.service import run
 from modelog.deployment.v1 import deployment_service_pb2
@@ -34,6 +35,7 @@ BLUEPRINT = Blueprint(
     kinds=KINDS,
     doors=doors,
     settings=Settings,
+    authority=authority,
     project=project,
     projected=PROJECTED,
     reactions=reactions,

@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf.descriptor import ServiceDescriptor
 
+from access.authority import authority
 from kernel.postgres import migrate
 from kernel.rooms import Blueprint, Controller, Rooms
 from kernel.service import run
@@ -43,6 +44,7 @@ BLUEPRINT = Blueprint(
     kinds=KINDS,
     doors=doors,
     settings=Settings,
+    authority=authority,
     project=project,
     reactions=reactions,
     controllers=controllers,

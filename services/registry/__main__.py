@@ -1,15 +1,17 @@
 """The registry service: `python -m services.registry`."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.descriptor import ServiceDescriptor
 
+from access.authority import authority
 from kernel.rooms import Blueprint, Rooms
 from kernel.service import run
 from modelog.registry.v1 import registry_service_pb2
-from services.registry.domain import KINDS
+from services.registry.domain import KINDS, PROJECT
 from services.registry.projections import PROJECTED, project
 from services.registry.reactions import reactions
 from services.registry.servicer import RegistryServicer
@@ -25,6 +27,7 @@ BLUEPRINT = Blueprint(
     kinds=KINDS,
     doors=doors,
     settings=Settings,
+    authority=partial(authority, kind=PROJECT),
     project=project,
     projected=PROJECTED,
     reactions=reactions,
