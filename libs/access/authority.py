@@ -36,7 +36,7 @@ class RoleAuthority:
     """Decides by the roles that the log has granted, and those the installation's settings grant.
 
     load: a project's newest state by name; peek: the same at once, None when it has to be loaded. seen: waits until the
-    views have reached a revision.
+    views have reached a revision; catch_up: until they hold what the log holds now.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class RoleAuthority:
         load: Callable[[str], Awaitable[Any]],
         peek: Callable[[str], Any],
         seen: Callable[[int], Awaitable[None]],
+        catch_up: Callable[[], Awaitable[object]],
         clock: Callable[[], datetime],
         administrators: Sequence[str] = (),
     ) -> None:
@@ -52,6 +53,8 @@ class RoleAuthority:
         self._load = load
         self._peek = peek
         self._seen = seen
+        self._catch_up = catch_up
+        self._caught_up = False
         self._clock = clock
         self._configured = by_configuration(administrators)
         self._indexed: dict[str, tuple[Any, Grants]] = {}
@@ -60,6 +63,7 @@ class RoleAuthority:
         return await self._credentials.caller(metadata, peer)
 
     async def authorize(self, caller: Caller, method: Method, request: Message, metadata: Mapping[str, str]) -> Permit:
+        await self._hold_everything()
         seen = metadata.get(SEEN, "")
         if seen.isascii() and seen.isdigit() and len(seen) < _DIGITS:
             await self._seen(int(seen))
@@ -78,6 +82,12 @@ class RoleAuthority:
                 reason = reason or outcome.reason
                 own_only = own_only or outcome.own_only
         return Permit(tuple(reads.items()), reason, partial(check_own, caller.ids) if own_only else None)
+
+    async def _hold_everything(self) -> None:
+        """While views are folded again grants are missing in them: nobody is refused for that, calls wait."""
+        if not self._caught_up:
+            await self._catch_up()
+            self._caught_up = True
 
     async def may(self, caller: Caller, permission: str, resource: str) -> bool:
         among, now = await self.grants(resource), self._clock()
@@ -149,6 +159,7 @@ def authority(rooms: Rooms, credentials: Credentials | None = None, *, kind: Kin
         partial(rooms.states.load, kind),
         partial(rooms.states.peek, kind),
         rooms.position.wait,
+        rooms.resources.catch_up,
         rooms.clock,
         [one for one in rooms.settings.administrators.split(",") if one],
     )

@@ -57,7 +57,10 @@ def authority(*projects: KnownProject, administrators: tuple[str, ...] = ()) -> 
     def peek(name: str) -> Any:
         return states.get(name, nothing)
 
-    return RoleAuthority(Believing(), load, peek, seen, lambda: NOW, administrators)
+    async def catch_up() -> None:
+        """There is no log to catch up with."""
+
+    return RoleAuthority(Believing(), load, peek, seen, catch_up, lambda: NOW, administrators)
 
 
 def _timestamp(when: datetime) -> Timestamp:

@@ -14,7 +14,7 @@ from suite.demo.approving import describe, move
 from suite.demo.registering import measure, register
 from suite.demo.rollouts import canary, ending, request, succeeded
 from suite.demo.serving import crown, traffic_of
-from suite.demo.stage import ADA, Stage, by
+from suite.demo.stage import ADA, Stage
 from suite.demo.traffic import Answer, Traffic
 from suite.demo.train import joined, shifted
 from suite.demo.watching import LEAST_ACCURACY, Labels, baseline
@@ -42,7 +42,7 @@ async def play(stage: Stage) -> str:
 async def _answer(stage: Stage) -> None:
     """Ada takes the retraining and trains on what both scanners measured."""
     await stage.client.monitoring.StartRetraining(
-        monitoring_rpc.StartRetrainingRequest(name=stage.retraining, run="suite.demo"), metadata=by(ADA)
+        monitoring_rpc.StartRetrainingRequest(name=stage.retraining, run="suite.demo"), metadata=stage.by(ADA)
     )
     training = stage.parts.training
     data = joined(training, shifted(training))

@@ -21,7 +21,7 @@ from modelog.registry.v1.types_pb2 import (
 )
 from modelog.sdk import Denied, NotAllowedNow
 from suite.demo.registering import measure
-from suite.demo.stage import ADA, MINA, RUI, Stage, by
+from suite.demo.stage import ADA, MINA, PETRA, RUI, Stage
 
 _TOO_STRICT = 0.99
 POLICY = Policy(
@@ -34,14 +34,14 @@ POLICY = Policy(
                 Gate(name="finds-the-ill", expression="evaluations['holdout'].metrics.recall >= 0.9"),
                 Gate(name="tells-them-apart", expression="evaluations['holdout'].metrics.auc >= 0.95"),
             ],
-            required_reviews=[RequiredReview(kind=REVIEW_KIND_PERFORMANCE, count=1, role="reviewer")],
+            required_reviews=[RequiredReview(kind=REVIEW_KIND_PERFORMANCE, count=1, role="validator")],
         ),
         TransitionRule(
             to_stage="production",
             required_documentation=["ethical_considerations"],
             gates=[Gate(name="treats-alike", expression="fairness.demographic_parity_difference <= 0.15")],
             required_reviews=[
-                RequiredReview(kind=REVIEW_KIND_FAIRNESS, count=1, role="reviewer"),
+                RequiredReview(kind=REVIEW_KIND_FAIRNESS, count=1, role="validator"),
                 RequiredReview(kind=REVIEW_KIND_COMPLIANCE, count=1, role="approver"),
             ],
         ),
@@ -69,11 +69,7 @@ REVIEWS: dict[str, tuple[Answer, ...]] = {
 
 async def play(stage: Stage) -> str:
     registry, names = stage.client.registry, stage.names
-    await registry.SetPolicy(rpc.SetPolicyRequest(name=names.project, policy=POLICY), metadata=by(MINA))
-    for person, role in ((RUI, "reviewer"), (MINA, "approver")):
-        await registry.GrantRole(
-            rpc.GrantRoleRequest(name=names.project, principal=person, role=role), metadata=by(MINA)
-        )
+    await registry.SetPolicy(rpc.SetPolicyRequest(name=names.project, policy=POLICY), metadata=stage.by(PETRA))
     await describe(stage, 1, "summary", "intended_use", "architecture", "ethical_considerations")
     await measure(stage, 1, "holdout", stage.parts.holdout, threshold=_TOO_STRICT)
     await move(stage, 1, "testing")
@@ -88,12 +84,12 @@ async def _refused_then_mended(stage: Stage) -> None:
     """The gates to staging refuse: a documentation is missing, and the evaluation was made with a wrong threshold."""
     registry, name = stage.client.registry, stage.names.version(1)
     asked = await registry.RequestTransition(
-        rpc.RequestTransitionRequest(name=name, to_stage="staging"), metadata=by(ADA)
+        rpc.RequestTransitionRequest(name=name, to_stage="staging"), metadata=stage.by(ADA)
     )
     failed = sorted(gate.name for gate in asked.gates if gate.result != GATE_RESULT_PASSED)
     refused = ""
     try:
-        await registry.ChangeStage(rpc.ChangeStageRequest(name=name, to_stage="staging"), metadata=by(ADA))
+        await registry.ChangeStage(rpc.ChangeStageRequest(name=name, to_stage="staging"), metadata=stage.by(ADA))
     except NotAllowedNow as refusal:
         refused = f"{refusal.reason} {' '.join(sorted(refusal.metadata))}"
     stage.report.check("gates that fail for version 1", ["finds-the-ill", "limitations"], failed)
@@ -110,7 +106,7 @@ async def describe(stage: Stage, number: int, *fields: str) -> None:
     request = rpc.UpdateVersionRequest(
         name=stage.names.version(number), documentation=chosen, update_mask=FieldMask(paths=fields)
     )
-    await stage.client.registry.UpdateVersion(request, metadata=by(ADA))
+    await stage.client.registry.UpdateVersion(request, metadata=stage.by(ADA))
 
 
 def _documentation(number: int) -> Documentation:
@@ -127,14 +123,14 @@ async def move(stage: Stage, number: int, to_stage: str, *, author_tries: bool =
     """Requests the move, has it reviewed by others, and makes it."""
     registry, name = stage.client.registry, stage.names.version(number)
     asked = await registry.RequestTransition(
-        rpc.RequestTransitionRequest(name=name, to_stage=to_stage), metadata=by(ADA)
+        rpc.RequestTransitionRequest(name=name, to_stage=to_stage), metadata=stage.by(ADA)
     )
     if author_tries:
         own = Answer(ADA, REVIEW_KIND_PERFORMANCE, "Looks good to me.")
         stage.report.check("an author may not review her own", "SEPARATION_OF_DUTIES", await _own(stage, name, own))
     for answer in REVIEWS[to_stage]:
-        await registry.SubmitReview(_review(name, asked.transition, answer), metadata=by(answer.reviewer))
-    await registry.ChangeStage(rpc.ChangeStageRequest(name=name, to_stage=to_stage), metadata=by(ADA))
+        await registry.SubmitReview(_review(name, asked.transition, answer), metadata=stage.by(answer.reviewer))
+    await registry.ChangeStage(rpc.ChangeStageRequest(name=name, to_stage=to_stage), metadata=stage.by(ADA))
 
 
 async def _own(stage: Stage, name: str, answer: Answer) -> str:
@@ -142,7 +138,7 @@ async def _own(stage: Stage, name: str, answer: Answer) -> str:
     version = await stage.client.registry.GetVersion(rpc.GetVersionRequest(name=name))
     request = _review(name, version.transition.number, answer)
     try:
-        await stage.client.registry.SubmitReview(request, metadata=by(answer.reviewer))
+        await stage.client.registry.SubmitReview(request, metadata=stage.by(answer.reviewer))
     except Denied as refusal:
         return refusal.reason
     return ""

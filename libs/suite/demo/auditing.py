@@ -19,7 +19,7 @@ from suite.demo.tidying import pause_monitors
 
 async def play(stage: Stage) -> str:
     # Windows that are still open would be judged while views are compared, and add facts.
-    await pause_monitors(stage.client, stage.names.project)
+    await pause_monitors(stage.client, stage.by, stage.names.project)
     head = await states.head(stage.client)
     await stage.journal.reach(head)
     entries = await _replay(stage, head)

@@ -10,12 +10,13 @@ from pathlib import Path
 from modelog.archive.v1.archive_service_pb2 import GetNotaryRequest
 from modelog.registry.v1.registry_service_pb2 import ListProjectsRequest
 from modelog.sdk import Client, connect, pages
-from suite.demo import answering, approving, auditing, registering, retiring, serving, states, train, watching
+from suite.demo import answering, approving, auditing, granting, registering, retiring, serving, states, train, watching
 from suite.demo.journal import Journal
 from suite.demo.report import Report
 from suite.demo.screen import Screen
-from suite.demo.stage import EVA, Names, Stage
+from suite.demo.stage import ADMINISTRATORS, EVA, Names, People, Stage
 from suite.demo.tidying import end_earlier_plays
+from suite.issuer import Issuer
 from suite.suite import SERVICES, Member, Suite
 
 STEPS: tuple[tuple[str, Callable[[Stage], Awaitable[str]]], ...] = (
@@ -36,21 +37,25 @@ async def play(folder: Path, report: Report, screen: Screen) -> None:
     """Fills the report. Raises what kept it from being played to the end."""
     services = dict(SERVICES)
     services["deployment"] = Member("services.deployment", {"lease_seconds": str(_LEASE_SECONDS)})
-    suite = Suite(folder, services=services, say=lambda name, what: screen.note(f"{name} {what}"))
+    issuer = Issuer(folder / "issuer").open()
+    settings = {"identity": "roles", "administrators": ",".join(ADMINISTRATORS), **issuer.settings()}
+    suite = Suite(folder, services=services, settings=settings, say=lambda name, what: screen.note(f"{name} {what}"))
     running = AsyncExitStack()
     try:
         with screen.doing("starting NATS, Postgres, the four services and Envoy"):
             # Loading scikit-learn takes as long as starting the suite does.
             parts = asyncio.create_task(asyncio.to_thread(train.parts))
             await running.enter_async_context(suite)
-        stage = await _stage(running, suite, report, screen, await parts)
+        stage = await _stage(running, suite, People(issuer), report, screen, await parts)
         await _steps(stage, screen)
     finally:
         with screen.doing("stopping everything"):
             await running.aclose()
 
 
-async def _stage(running: AsyncExitStack, suite: Suite, report: Report, screen: Screen, parts: train.Parts) -> Stage:
+async def _stage(
+    running: AsyncExitStack, suite: Suite, by: People, report: Report, screen: Screen, parts: train.Parts
+) -> Stage:
     """A client, a project of its own, and the log's ear at the keyhole; all closed with `running`."""
     addresses = suite.addresses
     client = await running.enter_async_context(
@@ -59,14 +64,16 @@ async def _stage(running: AsyncExitStack, suite: Suite, report: Report, screen: 
             deployment=addresses["deployment"],
             monitoring=addresses["monitoring"],
             archive=addresses["archive"],
-            actor=EVA,
+            token=lambda: by.token(EVA),
         )
     )
-    await end_earlier_plays(client)
+    await granting.open_house(client, by)
+    await end_earlier_plays(client, by)
     report.project = await _project(client)
     stage = Stage(
         suite=suite,
         client=client,
+        by=by,
         journal=await running.enter_async_context(Journal(client, await states.head(client) + 1)),
         report=report,
         names=Names(report.project),

@@ -15,9 +15,9 @@ from modelog.registry.v1.types_pb2 import (
     Signature,
 )
 from modelog.sdk import git_source, upload_artifact
-from suite.demo import train
+from suite.demo import granting, train
 from suite.demo.evaluate import evaluation
-from suite.demo.stage import ADA, MINA, Stage, by
+from suite.demo.stage import ADA, PETRA, Stage
 from suite.demo.train import Data
 
 
@@ -29,9 +29,10 @@ async def play(stage: Stage) -> str:
             title="Oncology",
             description="Models that help to tell malignant biopsies from benign ones.",
         ),
-        metadata=by(MINA),
+        metadata=stage.by(PETRA),
     )
     stage.report.check("the play has a project of its own", names.project, created.name)
+    await granting.play(stage)
     details = ModelDetails(
         title="Tumor",
         task="binary-classification",
@@ -39,7 +40,7 @@ async def play(stage: Stage) -> str:
         owners=[ADA],
     )
     await registry.CreateModel(
-        rpc.CreateModelRequest(parent=names.project, model_id="tumor", details=details), metadata=by(ADA)
+        rpc.CreateModelRequest(parent=names.project, model_id="tumor", details=details), metadata=stage.by(ADA)
     )
     await register(stage, 1, stage.parts.training, "biopsies of the old scanner", strength=1.0)
     return (
@@ -76,7 +77,7 @@ async def register(
         parent_version=parent,
         answers=answers,
     )
-    registered = await stage.client.registry.RegisterVersion(request, metadata=by(ADA))
+    registered = await stage.client.registry.RegisterVersion(request, metadata=stage.by(ADA))
     stage.report.check(f"version {number} has the next number", stage.names.version(number), registered.name)
 
 
@@ -89,7 +90,7 @@ async def measure(stage: Stage, number: int, evaluation_id: str, data: Data, *, 
     request = rpc.RecordEvaluationRequest(
         name=stage.names.version(number), evaluation_id=evaluation_id, evaluation=measured
     )
-    await stage.client.registry.RecordEvaluation(request, metadata=by(ADA))
+    await stage.client.registry.RecordEvaluation(request, metadata=stage.by(ADA))
 
 
 def data_set(stage: Stage, data: Data, described: str) -> DataSet:

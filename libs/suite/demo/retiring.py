@@ -9,7 +9,7 @@ from modelog.registry.v1 import events_pb2 as registry
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from modelog.sdk import NotAllowedNow
 from suite.demo.rollouts import request, succeeded
-from suite.demo.stage import MINA, Stage, by
+from suite.demo.stage import MINA, Stage
 
 
 async def play(stage: Stage) -> str:
@@ -17,7 +17,7 @@ async def play(stage: Stage) -> str:
     first = names.version(1)
     await client.registry.DeprecateVersion(
         rpc.DeprecateVersionRequest(name=first, successor=names.version(2), message="Knows one scanner only."),
-        metadata=by(MINA),
+        metadata=stage.by(MINA),
     )
     await _refused(stage, first)
     stage.note("draining version 1")
@@ -25,7 +25,7 @@ async def play(stage: Stage) -> str:
         stage, names.laboratory, 2, Strategy(blue_green=BlueGreen(soak=Duration(nanos=500_000_000)))
     )
     await succeeded(stage, drained, "version 2 replaces version 1 on the second endpoint")
-    retired = await client.registry.RetireVersion(rpc.RetireVersionRequest(name=first), metadata=by(MINA))
+    retired = await client.registry.RetireVersion(rpc.RetireVersionRequest(name=first), metadata=stage.by(MINA))
     stage.note("sealing the record of version 1")
     sealed = await stage.journal.first(archive.RecordSealed, archive.ArchivingFailed, after=retired.revision)
     record = sealed.fact.resource if sealed.fact else ""
@@ -43,7 +43,7 @@ async def _refused(stage: Stage, version: str) -> None:
     """Retiring is refused, naming the endpoint that still serves the version."""
     found = ""
     try:
-        await stage.client.registry.RetireVersion(rpc.RetireVersionRequest(name=version), metadata=by(MINA))
+        await stage.client.registry.RetireVersion(rpc.RetireVersionRequest(name=version), metadata=stage.by(MINA))
     except NotAllowedNow as refusal:
         found = f"{refusal.reason} {refusal.metadata.get('endpoints', '')}"
     stage.report.check("retiring is refused while it serves", f"VERSION_IN_USE {stage.names.laboratory}", found)

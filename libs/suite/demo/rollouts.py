@@ -6,7 +6,7 @@ from modelog.deployment.v1 import deployment_service_pb2 as rpc
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.deployment.v1.types_pb2 import Analysis, Canary, CanaryStep, Strategy
 from modelog.sdk import Entry
-from suite.demo.stage import OTTO, Stage, by
+from suite.demo.stage import OTTO, Stage
 
 _LEAST_REQUESTS = 10
 _MOST_ERRORS = 0.02
@@ -34,7 +34,7 @@ async def request(stage: Stage, endpoint: str, number: int, strategy: Strategy) 
     """Asks for version `number` on the endpoint; the name of the rollout."""
     asked = await stage.client.deployment.RequestRollout(
         rpc.RequestRolloutRequest(parent=endpoint, version=stage.names.version(number), strategy=strategy),
-        metadata=by(OTTO),
+        metadata=stage.by(OTTO),
     )
     return asked.name
 

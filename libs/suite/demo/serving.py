@@ -7,7 +7,7 @@ from modelog.registry.v1 import registry_service_pb2 as registry_rpc
 from modelog.registry.v1.types_pb2 import PHASE_PRODUCTION
 from suite.demo import states
 from suite.demo.rollouts import canary, request, succeeded
-from suite.demo.stage import MINA, OTTO, Stage, by
+from suite.demo.stage import MINA, OTTO, PETRA, Stage
 from suite.demo.traffic import Traffic
 
 _LEAST_RIGHT = 0.92
@@ -49,7 +49,7 @@ async def _addresses(stage: Stage) -> None:
             protected=True,
             description="Patients depend on it.",
         ),
-        metadata=by(MINA),
+        metadata=stage.by(PETRA),
     )
     for endpoint in (names.clinic, names.laboratory):
         await deployment.CreateEndpoint(
@@ -59,7 +59,7 @@ async def _addresses(stage: Stage) -> None:
                 environment=names.environment,
                 replicas=1,
             ),
-            metadata=by(OTTO),
+            metadata=stage.by(OTTO),
         )
 
 
@@ -74,6 +74,6 @@ async def crown(stage: Stage, number: int) -> str:
     """Points the alias to a version; the version it pointed to before."""
     moved = await stage.client.registry.AssignAlias(
         registry_rpc.AssignAliasRequest(name=stage.names.model, alias="champion", version=stage.names.version(number)),
-        metadata=by(MINA),
+        metadata=stage.by(MINA),
     )
     return moved.displaced_version

@@ -1,5 +1,6 @@
 """What all steps share: the running suite, one client for all people, and the names they speak of."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,15 +10,34 @@ from modelog.sdk import Client, Entry
 from suite.demo.journal import Journal
 from suite.demo.report import Report
 from suite.demo.train import Parts
+from suite.issuer import Issuer
 from suite.suite import Suite
 
-# Ada makes models, Rui reviews them, Mina answers for them, Otto runs them, Eva audits all of it.
-ADA, RUI, MINA, OTTO, EVA = (f"users/{name}" for name in ("ada", "rui", "mina", "otto", "eva"))
+# Ada makes models, Rui validates them, Mina answers for them, Otto runs them, Eva audits all of it; Petra and Paul say
+# who may do what, and neither can do it alone.
+ADA, RUI, MINA, OTTO, EVA, PETRA, PAUL = (
+    f"users/{name}" for name in ("ada", "rui", "mina", "otto", "eva", "petra", "paul")
+)
+ADMINISTRATORS = (PETRA, PAUL)
+_FRESH_SECONDS = 300.0
 
 
-def by(person: str) -> tuple[tuple[str, str], ...]:
-    """Call metadata of a person; the development identity believes it."""
-    return (("x-modelog-actor", person),)
+class People:
+    """Call metadata of a person: a token that the suite's issuer has signed, made anew before it runs out."""
+
+    def __init__(self, issuer: Issuer) -> None:
+        self._issuer = issuer
+        self._tokens: dict[str, tuple[float, str]] = {}
+
+    def token(self, person: str) -> str:
+        made, token = self._tokens.get(person, (0.0, ""))
+        if time.monotonic() - made > _FRESH_SECONDS or not token:
+            token = self._issuer.token(person)
+            self._tokens[person] = (time.monotonic(), token)
+        return token
+
+    def __call__(self, person: str) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self.token(person)}"),)
 
 
 @dataclass(frozen=True)
@@ -73,6 +93,7 @@ class Seen:
 class Stage:
     suite: Suite
     client: Client
+    by: People
     journal: Journal
     report: Report
     names: Names

@@ -12,27 +12,27 @@ from modelog.registry.v1.registry_service_pb2 import ListProjectsRequest
 from modelog.sdk import Client, NotAllowedNow, pages
 from suite.demo import states
 from suite.demo.journal import Journal
-from suite.demo.stage import OTTO, by
+from suite.demo.stage import OTTO, People
 
 _WHY = "left by an earlier play"
 
 
-async def end_earlier_plays(client: Client) -> None:
+async def end_earlier_plays(client: Client, by: People) -> None:
     """Pauses the monitors and removes the endpoints of all projects; their inference servers are gone then."""
     projects = [one.name async for one in pages(client.registry.ListProjects, ListProjectsRequest())]
     for project in projects:
-        await pause_monitors(client, project)
+        await pause_monitors(client, by, project)
     endpoints = [name for project in projects for name in await _active_endpoints(client, project)]
     if not endpoints:
         return
     async with Journal(client, await states.head(client) + 1) as journal:
         for name in endpoints:
-            await _remove(client, journal, name)
+            await _remove(client, by, journal, name)
         for name in endpoints:
             await journal.first(facts.EndpointRemoved, of=name)
 
 
-async def _remove(client: Client, journal: Journal, name: str) -> None:
+async def _remove(client: Client, by: People, journal: Journal, name: str) -> None:
     """A play that was interrupted may have left a rollout half way: it goes back first."""
     request = deployment.RemoveEndpointRequest(name=name, reason=_WHY)
     try:
@@ -46,7 +46,7 @@ async def _remove(client: Client, journal: Journal, name: str) -> None:
         await client.deployment.RemoveEndpoint(request, metadata=by(OTTO))
 
 
-async def pause_monitors(client: Client, project: str) -> None:
+async def pause_monitors(client: Client, by: People, project: str) -> None:
     request = monitoring.ListMonitorsRequest(parent=project)
     async for monitor in pages(client.monitoring.ListMonitors, request):
         if monitor.state == MONITOR_STATE_ACTIVE:

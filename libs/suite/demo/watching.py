@@ -25,7 +25,7 @@ from modelog.monitoring.v1.types_pb2 import (
 )
 from modelog.sdk import Entry
 from suite.demo.serving import traffic_of
-from suite.demo.stage import ADA, OTTO, Stage, by
+from suite.demo.stage import OTTO, Stage
 from suite.demo.traffic import Traffic
 from suite.demo.train import Data, run, shifted
 
@@ -85,7 +85,7 @@ async def _watch(stage: Stage) -> None:
             prediction_column="label",
             description="Do patients still look like those the model learned from, and is it still right?",
         ),
-        metadata=by(OTTO),
+        metadata=stage.by(OTTO),
     )
     await baseline(stage, 1, stage.parts.training)
 
@@ -99,7 +99,7 @@ async def baseline(stage: Stage, number: int, data: Data) -> None:
     request = rpc.CaptureBaselineRequest(
         name=stage.names.monitor, values=values, description=f"training data of {stage.names.version(number)}"
     )
-    await stage.client.monitoring.CaptureBaseline(request, metadata=by(OTTO))
+    await stage.client.monitoring.CaptureBaseline(request, metadata=stage.by(OTTO))
 
 
 def _columns(data: Data) -> Sequence[TelemetryColumn]:
@@ -128,7 +128,7 @@ class Labels:
                 prediction_ids=[answer.prediction for answer in known],
                 labels=TelemetryColumn(name="label", numbers=[float(answer.truth) for answer in known]),
             )
-            await self._stage.client.monitoring.RecordOutcomes(request, metadata=by(ADA))
+            await self._stage.client.monitoring.RecordOutcomes(request, metadata=self._stage.by(OTTO))
 
     async def until(self, kind: type[Message], where: Callable[[Any], bool]) -> Entry:
         """Goes on telling, while requests come in, until such a fact is there."""

@@ -1,0 +1,56 @@
+"""Who may do what: two administrators grant the roles of a play, and neither of them can do it alone."""
+
+from modelog.registry.v1 import registry_service_pb2 as rpc
+from modelog.sdk import Client, Denied, NotFound
+from suite.demo.stage import ADA, EVA, MINA, OTTO, PAUL, PETRA, RUI, People, Stage
+
+# What is granted there holds in all projects.
+_EVERYWHERE = "projects/all"
+ROLES = (
+    (ADA, "author"),
+    (ADA, "validator"),
+    (RUI, "validator"),
+    (MINA, "approver"),
+    (MINA, "archivist"),
+    (OTTO, "deployer"),
+    (OTTO, "operator"),
+)
+
+
+async def open_house(client: Client, by: People) -> None:
+    """Eva audits the whole installation, from before its first project."""
+    request = rpc.CreateProjectRequest(project_id="all", title="All projects")
+    try:
+        await client.registry.GetProject(rpc.GetProjectRequest(name=_EVERYWHERE), metadata=by(PETRA))
+    except NotFound:
+        await client.registry.CreateProject(request, metadata=by(PETRA))
+    await _grant(client, by, _EVERYWHERE, EVA, "auditor")
+
+
+async def play(stage: Stage) -> None:
+    project = stage.names.project
+    stage.report.check("before she has a role Ada is refused", "NOT_GRANTED", await _refused(stage, project))
+    for person, role in ROLES:
+        await _grant(stage.client, stage.by, project, person, role)
+    state = await stage.client.registry.GetProject(rpc.GetProjectRequest(name=project))
+    alone = [f"{one.principal} {one.role}" for one in state.roles if one.role in _PRODUCTION and not one.confirmed_by]
+    stage.report.check("roles that lead into production and one administrator granted alone", [], alone)
+
+
+_PRODUCTION = ("approver", "deployer")
+
+
+async def _grant(client: Client, by: People, project: str, person: str, role: str) -> None:
+    """Petra grants it; where one is not enough it is a proposal until Paul does the same."""
+    request = rpc.GrantRoleRequest(name=project, principal=person, role=role)
+    for administrator in (PETRA, PAUL):
+        await client.registry.GrantRole(request, metadata=by(administrator))
+
+
+async def _refused(stage: Stage, project: str) -> str:
+    request = rpc.CreateModelRequest(parent=project, model_id="tumor")
+    try:
+        await stage.client.registry.CreateModel(request, metadata=stage.by(ADA))
+    except Denied as refusal:
+        return refusal.reason
+    return ""
