@@ -1,10 +1,14 @@
-"""How a service is doing: position, head, quarantine, drift of the log's configuration. The same for every service."""
+"""How a service is doing: position, head, quarantine, drift of the log's configuration; and who it takes a caller for.
+
+The same for every service.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from kernel.identity import Caller
 from kernel.log import Log
 from kernel.position import Position
 from kernel.postgres import Pool
@@ -44,6 +48,13 @@ class StatusServicer:
         reply.start_time.FromDatetime(self._started)
         for row in rows:
             reply.quarantined.add(name=row["name"], revision=row["revision"], reason=row["reason"])
+        return reply
+
+    async def WhoAmI(self, _request: rpc.WhoAmIRequest, context: Any) -> rpc.WhoAmIResponse:
+        caller: Caller = context.caller
+        reply = rpc.WhoAmIResponse(principal=caller.principal, on_behalf_of=caller.on_behalf_of)
+        if caller.expires is not None:
+            reply.expire_time.FromDatetime(caller.expires)
         return reply
 
 

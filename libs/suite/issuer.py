@@ -8,9 +8,11 @@ There is no server: `token` signs with the key, in whatever process may read it.
 """
 
 import base64
+import getpass
 import hashlib
 import json
 import os
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -90,6 +92,11 @@ class Issuer:
             former = [one if _UNTIL in one else {**one, _UNTIL: now + keep_seconds} for one in former]
         kept = [one for one in former if one.get(_UNTIL, now + 1) > now]
         _write(self.jwks, json.dumps({"keys": [*new, *kept]}, indent=2).encode(), mode=0o600)
+
+
+def person() -> str:
+    """The principal of whoever runs this process."""
+    return f"users/{re.sub('[^A-Za-z0-9._-]', '-', getpass.getuser())}"
 
 
 def _act(actors: Sequence[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
     folder/nats/  folder/postgres/            data of the two servers; kept from run to run
     folder/services/<name>/                   files of one service
     folder/artifacts/                         content-addressed files all services share
+    folder/issuer/                            the key that tokens are signed with, and what verifies them
     folder/logs/<name>.log                    what each child prints
     folder/suite.json                         while it runs: addresses and process ids, for the command line to find
 
@@ -13,13 +14,14 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from suite.folder import Lock
+from suite.issuer import Issuer
 from suite.nats_server import API_PREFIX, NatsServer
 from suite.postgres_server import PostgresServer
 from suite.provision import provision
@@ -59,16 +61,25 @@ class Suite:
         *,
         services: Mapping[str, Member] = SERVICES,
         settings: Mapping[str, str] | None = None,
+        identity: str = "development",
+        administrators: Sequence[str] = (),
         say: Callable[[str, str], None] = _silent,
     ) -> None:
-        """`settings` go to every service. `say(name, what happened)` hears of each start, stop and crash."""
+        """`settings` go to every service. `say(name, what happened)` hears of each start, stop and crash.
+
+        identity: `roles` asks callers for tokens of this suite's own issuer, and for roles, which `administrators`
+        grant; `development` believes what they say of themselves.
+        """
         self.folder = folder.resolve()
         logs = self.folder / "logs"
         self.nats = NatsServer(self.folder / "nats", log=logs / "nats.log")
         self.postgres = PostgresServer(self.folder / "postgres", log=logs / "postgres.log")
         self._members = services
         self._settings = dict(settings or {})
+        self._identity = identity
+        self._administrators = ",".join(administrators)
         self._say = say
+        self.issuer = Issuer(self.folder / "issuer")
         self._lock = Lock(self.folder)
         self._stack = AsyncExitStack()
         self._services: dict[str, ServiceProcess] = {}
@@ -90,6 +101,7 @@ class Suite:
 
     async def _open(self) -> None:
         self._stack.callback(self._description.unlink, missing_ok=True)
+        self.issuer.open()
         await self._stack.enter_async_context(self.nats)
         await provision(self.nats.url)
         await self._stack.enter_async_context(self.postgres)
@@ -119,7 +131,9 @@ class Suite:
             "schema": name,
             "data_dir": str(folder),
             "artifacts_dir": str(self.folder / "artifacts"),
-            "identity": "development",
+            "identity": self._identity,
+            "administrators": self._administrators,
+            **(self.issuer.settings() if self._identity == "roles" else {}),
             "drain_seconds": str(_DRAIN_SECONDS),
         }
         return ServiceProcess(
@@ -167,7 +181,7 @@ class Suite:
 
     def _changed(self, name: str, what: str) -> None:
         self._say(name, what)
-        description = {
+        description: dict[str, Any] = {
             "pid": os.getpid(),
             "nats": {"address": self.nats.address, "health": self.nats.health_url, **self._status("nats")},
             "postgres": {"url": self.postgres.url, **self._status("postgres")},
@@ -177,6 +191,8 @@ class Suite:
                 if service.address
             },
         }
+        if self._identity == "roles":
+            description["issuer"] = {"folder": str(self.issuer.folder)}
         new = self._description.with_suffix(".new")
         new.write_text(json.dumps(description, indent=2) + "\n")
         new.replace(self._description)

@@ -23,8 +23,8 @@ IMPURE = frozenset(
 SHELL = frozenset("__main__ controllers drivers projections queries reactions servicer settings".split())
 RUNS_CODE_OF_OTHERS = frozenset("cloudpickle dill joblib marshal pickle shelve torch".split())
 SERVER_ONLY = frozenset(
-    "access asyncpg cel envoy kernel nats numpy onnx onnxruntime opentelemetry orjson prometheus_client protovalidate"
-    " services sklearn skl2onnx structlog suite testkit uvloop".split()
+    "access asyncpg cel envoy jwt kernel nats numpy onnx onnxruntime opentelemetry orjson prometheus_client"
+    " protovalidate services sklearn skl2onnx structlog suite testkit uvloop".split()
 )
 
 

@@ -32,7 +32,7 @@ NO_VIEW = frozenset(
     "modelog.archive.v1.ArchiveService.GetCheckpoint modelog.archive.v1.ArchiveService.ListCheckpoints"
     " modelog.archive.v1.ArchiveService.GetNotary modelog.archive.v1.ArchiveService.GetInclusionProof"
     " modelog.archive.v1.ArchiveService.GetConsistencyProof modelog.archive.v1.ArchiveService.VerifyRecord"
-    " modelog.status.v1.StatusService.GetStatus".split()
+    " modelog.status.v1.StatusService.GetStatus modelog.status.v1.StatusService.WhoAmI".split()
 )
 # Writes that record no fact, so there is nothing to give a reason for: telemetry.
 NO_FACT = frozenset(["modelog.monitoring.v1.MonitoringService.RecordOutcomes"])

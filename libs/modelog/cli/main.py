@@ -36,6 +36,12 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "records": ("archive", "Sealed records of retired versions."),
         "holds": ("archive", "Legal holds."),
     },
+    "Who you are": {
+        "login": ("login", "Log in at an OpenID Connect provider."),
+        "logout": ("login", "Forget a login."),
+        "whoami": ("login", "Who the services take you for."),
+        "token": ("login", "Print a token for scripts."),
+    },
     "This machine": {
         "status": ("status", "How the services are doing."),
         "up": ("suite", "Run the whole suite here until Ctrl-C."),

@@ -25,13 +25,16 @@ def up(ctx: click.Context, data_dir: Path | None) -> int:
     """Run NATS, Postgres, Envoy and the four services here until Ctrl-C; data stays under .modelog/."""
     try:
         from suite.folder import FolderInUse
+        from suite.issuer import person
         from suite.process import StartError
         from suite.suite import Suite
     except ImportError as error:
         raise _missing("server,inference,embedded", error) from error
     state = state_of(ctx)
+    # Two of them, because what concerns production takes two: `modelog --as users/deputy` is the second.
+    suite = Suite(data_dir or Path(".modelog"), identity="roles", administrators=(person(), "users/deputy"), say=_say)
     try:
-        asyncio.run(_run(Suite(data_dir or Path(".modelog"), say=_say), as_json=state.as_json))
+        asyncio.run(_run(suite, as_json=state.as_json))
     except (FolderInUse, StartError) as error:
         # Of what a service printed before it ended, the last line says why; the log it names has the rest.
         lines = str(error).splitlines()
@@ -79,6 +82,9 @@ async def _serve(suite: Any, *, as_json: bool) -> None:
             rows = [*suite.addresses.items(), ("nats", suite.nats.address), ("postgres", suite.postgres.url)]
             render.table(["part", "address"], rows)
             click.echo(f"data in {suite.folder}; Ctrl-C stops it", err=True)
+            click.echo(
+                "`modelog` knows you here; --as users/ada calls as somebody else: see `modelog whoami`", err=True
+            )
         await asyncio.Event().wait()
 
 

@@ -1,15 +1,17 @@
 """The asynchronous client: one typed stub for each service, on channels that share one session."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
 
 from modelog.sdk import settings
-from modelog.sdk.channels import options
+from modelog.sdk.channels import options, tls
+from modelog.sdk.identity import identity
 from modelog.sdk.interceptors import async_interceptors
 from modelog.sdk.session import DEADLINE_SECONDS, AsOf, Session
 from modelog.sdk.subscription import Subscription
@@ -120,7 +122,8 @@ class Client:
     def _channel(self, service: str) -> grpc.aio.Channel:
         if service not in self._channels:
             address = self._addresses.of(service)
-            interceptors = async_interceptors(self.session, self._as_of)
+            tokens = self.session.identity.tokens(address, encrypted=self._credentials is not None)
+            interceptors = async_interceptors(self.session, self._as_of, tokens)
             if self._credentials is None:
                 channel = grpc.aio.insecure_channel(address, options(address), interceptors=interceptors)
             else:
@@ -142,23 +145,34 @@ def connect(
     correlation_id: str = "",
     deadline_seconds: float = DEADLINE_SECONDS,
     patience_seconds: float | None = None,
+    token: str | Callable[[], str] = "",
+    token_file: str | Path = "",
+    ca_file: str | Path = "",
+    certificate_file: str | Path = "",
+    key_file: str | Path = "",
     credentials: grpc.ChannelCredentials | None = None,
 ) -> Client:
     """A client; nothing is connected before the first call.
 
     registry, deployment, monitoring, archive: `host:port`. What is not given comes from MODELOG_REGISTRY (and so on),
     then MODELOG_ADDRESS (one address for all), then the nearest `.modelog/suite.json` from the current folder upwards.
-    actor: who calls, `users/ada`, as the development identity believes it; else MODELOG_ACTOR.
+    token: proves who calls, a text or what returns one; token_file: one in a file, read again when it changes. Else
+    MODELOG_TOKEN_FILE, then the issuer of the suite nearby, then `modelog login`. Tokens are renewed in good time.
+    actor: who calls, `users/ada`, to the suite nearby and to the development identity; else MODELOG_ACTOR.
     on_behalf_of: for whom, nearest first. correlation_id: ties the facts of all calls together.
     deadline_seconds: of each call without a timeout of its own, with its repetitions. patience_seconds: how long a
-    service may stay unreachable within that, as long as the deadline when None. credentials: TLS; None is plaintext.
+    service may stay unreachable within that, as long as the deadline when None.
+    ca_file, certificate_file, key_file: TLS, as modelog.sdk.channels.tls takes it; credentials: instead of these.
+    Without any of them the wire is plain, and tokens go to this machine only: NotConfigured for others.
     """
     given = {"registry": registry, "deployment": deployment, "monitoring": monitoring, "archive": archive}
+    name = settings.actor(actor)
     session = Session(
-        actor=settings.actor(actor),
+        actor=name,
+        identity=identity(token, token_file, name, tuple(on_behalf_of)),
         on_behalf_of=tuple(on_behalf_of),
         correlation_id=correlation_id,
         deadline_seconds=deadline_seconds,
         patience_seconds=deadline_seconds if patience_seconds is None else patience_seconds,
     )
-    return Client(session, settings.Addresses(given), credentials)
+    return Client(session, settings.Addresses(given), credentials or tls(ca_file, certificate_file, key_file))

@@ -10,19 +10,22 @@ import grpc.aio
 
 from modelog.sdk.errors import refused
 from modelog.sdk.session import AsOf, Attempts, Session
+from modelog.sdk.tokens import Tokens
 
 
 class _UnaryAsync(grpc.aio.UnaryUnaryClientInterceptor):
-    def __init__(self, session: Session, as_of: AsOf | None) -> None:
+    def __init__(self, session: Session, as_of: AsOf | None, tokens: Tokens | None) -> None:
         self._session = session
         self._as_of = as_of
+        self._tokens = tokens
 
     async def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: grpc.aio.ClientCallDetails, request: Any
     ) -> Any:
         request = self._session.prepare(request, self._as_of)
         attempts = Attempts(self._session, request, client_call_details.timeout)
-        metadata = grpc.aio.Metadata(*self._session.metadata(client_call_details.metadata))
+        token = await _token(self._tokens)
+        metadata = grpc.aio.Metadata(*self._session.metadata(client_call_details.metadata, token))
         while True:
             call = await continuation(_details(client_call_details, attempts.remaining(), metadata), request)
             try:
@@ -39,17 +42,26 @@ class _UnaryAsync(grpc.aio.UnaryUnaryClientInterceptor):
 class _StreamAsync(grpc.aio.UnaryStreamClientInterceptor):
     """Streams are sent once: whoever reads one knows where to go on (see `subscribe`)."""
 
-    def __init__(self, session: Session, as_of: AsOf | None) -> None:
+    def __init__(self, session: Session, as_of: AsOf | None, tokens: Tokens | None) -> None:
         self._session = session
         self._as_of = as_of
+        self._tokens = tokens
 
     async def intercept_unary_stream(
         self, continuation: Callable[..., Any], client_call_details: grpc.aio.ClientCallDetails, request: Any
     ) -> Any:
-        metadata = grpc.aio.Metadata(*self._session.metadata(client_call_details.metadata))
+        token = await _token(self._tokens)
+        metadata = grpc.aio.Metadata(*self._session.metadata(client_call_details.metadata, token))
         request = self._session.prepare(request, self._as_of)
         details = _details(client_call_details, client_call_details.timeout, metadata)
         return _replies(await continuation(details, request))
+
+
+async def _token(tokens: Tokens | None) -> str:
+    """Empty where nothing proves who calls. Fetching one may block, so the loop does not wait for it."""
+    if tokens is None:
+        return ""
+    return tokens.ready() or await asyncio.to_thread(tokens.fetched)
 
 
 def _details(
@@ -66,8 +78,10 @@ async def _replies(call: Any) -> AsyncIterator[Any]:
         raise refused(error) from error
 
 
-def async_interceptors(session: Session, as_of: AsOf | None) -> Sequence[grpc.aio.ClientInterceptor]:
-    return [_UnaryAsync(session, as_of), _StreamAsync(session, as_of)]
+def async_interceptors(
+    session: Session, as_of: AsOf | None, tokens: Tokens | None
+) -> Sequence[grpc.aio.ClientInterceptor]:
+    return [_UnaryAsync(session, as_of, tokens), _StreamAsync(session, as_of, tokens)]
 
 
 class _Details(NamedTuple):
@@ -82,9 +96,10 @@ class _Details(NamedTuple):
 
 
 class _Sync(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
-    def __init__(self, session: Session, as_of: AsOf | None) -> None:
+    def __init__(self, session: Session, as_of: AsOf | None, tokens: Tokens | None) -> None:
         self._session = session
         self._as_of = as_of
+        self._tokens = tokens
 
     def intercept_unary_unary(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
         request = self._session.prepare(request, self._as_of)
@@ -109,7 +124,7 @@ class _Sync(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor)
         return _Details(
             given.method,
             timeout,
-            self._session.metadata(given.metadata),
+            self._session.metadata(given.metadata, self._tokens.fetched() if self._tokens else ""),
             given.credentials,
             given.wait_for_ready,
             given.compression,
@@ -135,6 +150,6 @@ class _Replies:
         return getattr(self._call, name)
 
 
-def sync_channel(channel: grpc.Channel, session: Session, as_of: AsOf | None) -> grpc.Channel:
+def sync_channel(channel: grpc.Channel, session: Session, as_of: AsOf | None, tokens: Tokens | None) -> grpc.Channel:
     """The channel with all of this around its calls."""
-    return grpc.intercept_channel(channel, _Sync(session, as_of))
+    return grpc.intercept_channel(channel, _Sync(session, as_of, tokens))

@@ -14,6 +14,7 @@ import grpc
 from google.protobuf.message import Message
 
 from modelog.sdk.errors import Refused, refused
+from modelog.sdk.identity import Identity
 from modelog.type.v1.read_pb2 import ReadOptions
 
 DEADLINE_SECONDS = 30.0
@@ -37,6 +38,7 @@ class Session:
     # How long a service may stay unreachable before the call gives up, within the deadline.
     patience_seconds: float = DEADLINE_SECONDS
     newest: int = 0
+    identity: Identity = field(default_factory=Identity)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def learn(self, reply: Any) -> None:
@@ -74,7 +76,7 @@ class Session:
             return moment(as_of)
         return ReadOptions(at_least=self.newest) if self.newest and not request.read.at_least else None
 
-    def metadata(self, own: Iterable[Pair] | None) -> list[Pair]:
+    def metadata(self, own: Iterable[Pair] | None, token: str = "") -> list[Pair]:
         """The call's own metadata and ours behind it, where the call does not say it itself."""
         pairs = list(own or ())
         said = {key for key, _ in pairs}
@@ -82,6 +84,9 @@ class Session:
             "x-modelog-actor": self.actor,
             "x-modelog-on-behalf-of": ",".join(self.on_behalf_of),
             "x-correlation-id": self.correlation_id,
+            # A decision about access is never older than what this session has seen.
+            "x-modelog-revision": str(self.newest or ""),
+            "authorization": f"Bearer {token}" if token else "",
             **_trace(),
         }
         return pairs + [(key, value) for key, value in ours.items() if value and key not in said]

@@ -70,6 +70,28 @@ def actor(given: str = "") -> str:
     return given or os.environ.get("MODELOG_ACTOR", "")
 
 
+def token_file(given: str | Path = "") -> str:
+    """The file whose token proves who calls; empty when nobody said one."""
+    return str(given or os.environ.get("MODELOG_TOKEN_FILE", ""))
+
+
+def tls_files(ca: str | Path = "", certificate: str | Path = "", key: str | Path = "") -> tuple[str, str, str]:
+    """Whom to trust with naming services, and a client's own certificate and key; empty where nobody said one."""
+    given = {"CA": ca, "CERTIFICATE": certificate, "KEY": key}
+    first, second, third = (str(one or os.environ.get(f"MODELOG_{name}_FILE", "")) for name, one in given.items())
+    return first, second, third
+
+
+def issuer() -> str:
+    """Whose login is meant; empty when nobody said it."""
+    return os.environ.get("MODELOG_ISSUER", "")
+
+
+def own_folder() -> Path:
+    """Where this user's own configuration of modelog is."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "modelog"
+
+
 def _upwards(folder: Path) -> Iterator[Path]:
     yield folder
     yield from folder.parents

@@ -1,13 +1,15 @@
 """The blocking client: the same stubs and the same session, for scripts, notebooks and threads."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
 
 from modelog.sdk import settings
-from modelog.sdk.channels import options
+from modelog.sdk.channels import options, tls
+from modelog.sdk.identity import identity
 from modelog.sdk.interceptors import sync_channel
 from modelog.sdk.session import DEADLINE_SECONDS, AsOf, Session
 from modelog.sdk.sync_subscription import SyncSubscription
@@ -119,11 +121,12 @@ class SyncClient:
     def _channel(self, service: str) -> grpc.Channel:
         if service not in self._channels:
             address = self._addresses.of(service)
+            tokens = self.session.identity.tokens(address, encrypted=self._credentials is not None)
             if self._credentials is None:
                 channel = grpc.insecure_channel(address, options(address))
             else:
                 channel = grpc.secure_channel(address, self._credentials, options(address))
-            self._channels[service] = sync_channel(channel, self.session, self._as_of)
+            self._channels[service] = sync_channel(channel, self.session, self._as_of, tokens)
         return self._channels[service]
 
 
@@ -138,15 +141,22 @@ def connect_sync(
     correlation_id: str = "",
     deadline_seconds: float = DEADLINE_SECONDS,
     patience_seconds: float | None = None,
+    token: str | Callable[[], str] = "",
+    token_file: str | Path = "",
+    ca_file: str | Path = "",
+    certificate_file: str | Path = "",
+    key_file: str | Path = "",
     credentials: grpc.ChannelCredentials | None = None,
 ) -> SyncClient:
     """A blocking client; the arguments are those of `connect`."""
     given = {"registry": registry, "deployment": deployment, "monitoring": monitoring, "archive": archive}
+    name = settings.actor(actor)
     session = Session(
-        actor=settings.actor(actor),
+        actor=name,
+        identity=identity(token, token_file, name, tuple(on_behalf_of)),
         on_behalf_of=tuple(on_behalf_of),
         correlation_id=correlation_id,
         deadline_seconds=deadline_seconds,
         patience_seconds=deadline_seconds if patience_seconds is None else patience_seconds,
     )
-    return SyncClient(session, settings.Addresses(given), credentials)
+    return SyncClient(session, settings.Addresses(given), credentials or tls(ca_file, certificate_file, key_file))

@@ -3,6 +3,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelog.type.v1 import options_pb2 as _options_pb2
+from modelog.type.v1 import principal_pb2 as _principal_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -34,6 +35,20 @@ class GetStatusResponse(_message.Message):
     quarantined: _containers.RepeatedCompositeFieldContainer[QuarantinedResource]
     drift: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, service: _Optional[str] = ..., version: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., position: _Optional[int] = ..., head: _Optional[int] = ..., halted: _Optional[str] = ..., quarantined: _Optional[_Iterable[_Union[QuarantinedResource, _Mapping]]] = ..., drift: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WhoAmIRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class WhoAmIResponse(_message.Message):
+    __slots__ = ("principal", "on_behalf_of", "expire_time")
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    principal: _principal_pb2.Principal
+    on_behalf_of: _containers.RepeatedCompositeFieldContainer[_principal_pb2.Principal]
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, principal: _Optional[_Union[_principal_pb2.Principal, _Mapping]] = ..., on_behalf_of: _Optional[_Iterable[_Union[_principal_pb2.Principal, _Mapping]]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class QuarantinedResource(_message.Message):
     __slots__ = ("name", "revision", "reason")

@@ -41,6 +41,11 @@ class StatusServiceStub(object):
                 request_serializer=modelog_dot_status_dot_v1_dot_status__service__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=modelog_dot_status_dot_v1_dot_status__service__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
+        self.WhoAmI = channel.unary_unary(
+                '/modelog.status.v1.StatusService/WhoAmI',
+                request_serializer=modelog_dot_status_dot_v1_dot_status__service__pb2.WhoAmIRequest.SerializeToString,
+                response_deserializer=modelog_dot_status_dot_v1_dot_status__service__pb2.WhoAmIResponse.FromString,
+                _registered_method=True)
 
 
 class StatusServiceServicer(object):
@@ -55,6 +60,14 @@ class StatusServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WhoAmI(self, request, context):
+        """Who the service takes the caller for, for `modelog whoami`. Errors: UNAUTHENTICATED with the reason why the
+        credentials prove nobody.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StatusServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -62,6 +75,11 @@ def add_StatusServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=modelog_dot_status_dot_v1_dot_status__service__pb2.GetStatusRequest.FromString,
                     response_serializer=modelog_dot_status_dot_v1_dot_status__service__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'WhoAmI': grpc.unary_unary_rpc_method_handler(
+                    servicer.WhoAmI,
+                    request_deserializer=modelog_dot_status_dot_v1_dot_status__service__pb2.WhoAmIRequest.FromString,
+                    response_serializer=modelog_dot_status_dot_v1_dot_status__service__pb2.WhoAmIResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -92,6 +110,33 @@ class StatusService(object):
             '/modelog.status.v1.StatusService/GetStatus',
             modelog_dot_status_dot_v1_dot_status__service__pb2.GetStatusRequest.SerializeToString,
             modelog_dot_status_dot_v1_dot_status__service__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WhoAmI(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.status.v1.StatusService/WhoAmI',
+            modelog_dot_status_dot_v1_dot_status__service__pb2.WhoAmIRequest.SerializeToString,
+            modelog_dot_status_dot_v1_dot_status__service__pb2.WhoAmIResponse.FromString,
             options,
             channel_credentials,
             insecure,

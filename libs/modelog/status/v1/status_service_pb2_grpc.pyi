@@ -38,6 +38,10 @@ class StatusServiceStub:
     """How far the views are folded and what is wrong, for operators and `modelog status`. Errors: UNAVAILABLE when the
     views cannot be read.
     """
+    WhoAmI: _grpc.UnaryUnaryMultiCallable[_status_service_pb2.WhoAmIRequest, _status_service_pb2.WhoAmIResponse]
+    """Who the service takes the caller for, for `modelog whoami`. Errors: UNAUTHENTICATED with the reason why the
+    credentials prove nobody.
+    """
 
 @_typing.type_check_only
 class StatusServiceAsyncStub(StatusServiceStub):
@@ -47,6 +51,10 @@ class StatusServiceAsyncStub(StatusServiceStub):
     GetStatus: _aio.UnaryUnaryMultiCallable[_status_service_pb2.GetStatusRequest, _status_service_pb2.GetStatusResponse]  # type: ignore[assignment]
     """How far the views are folded and what is wrong, for operators and `modelog status`. Errors: UNAVAILABLE when the
     views cannot be read.
+    """
+    WhoAmI: _aio.UnaryUnaryMultiCallable[_status_service_pb2.WhoAmIRequest, _status_service_pb2.WhoAmIResponse]  # type: ignore[assignment]
+    """Who the service takes the caller for, for `modelog whoami`. Errors: UNAUTHENTICATED with the reason why the
+    credentials prove nobody.
     """
 
 class StatusServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -60,6 +68,16 @@ class StatusServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_status_service_pb2.GetStatusResponse, _abc.Awaitable[_status_service_pb2.GetStatusResponse]]:
         """How far the views are folded and what is wrong, for operators and `modelog status`. Errors: UNAVAILABLE when the
         views cannot be read.
+        """
+
+    @_abc_1.abstractmethod
+    def WhoAmI(
+        self,
+        request: _status_service_pb2.WhoAmIRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_status_service_pb2.WhoAmIResponse, _abc.Awaitable[_status_service_pb2.WhoAmIResponse]]:
+        """Who the service takes the caller for, for `modelog whoami`. Errors: UNAUTHENTICATED with the reason why the
+        credentials prove nobody.
         """
 
 def add_StatusServiceServicer_to_server(servicer: StatusServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
