@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
+from prometheus_client import Gauge
+
 from kernel.errors import Unavailable
 from kernel.jetstream import JetStreamLog
 from kernel.log import Entry, Hole
@@ -24,6 +26,9 @@ _LOOK_SECONDS = 0.02
 _BEHIND_SECONDS = 10.0
 
 _log = structlog.get_logger()
+FILLED = Gauge(
+    "modelog_access_stream_filled_ratio", "Share of ACCESS in use. At 1 refusals and reads of history go unanswered."
+)
 
 
 class Keeper:
@@ -79,7 +84,10 @@ class Keeper:
             await asyncio.sleep(_FORGET_SECONDS)
 
     async def forget_old(self) -> None:
-        age = timedelta(microseconds=(await self._stream.configuration())["max_age"] / 1000)
+        configuration = await self._stream.configuration()
+        if (most := configuration["max_bytes"]) > 0:
+            FILLED.set((await self._stream.state())["bytes"] / most)
+        age = timedelta(microseconds=configuration["max_age"] / 1000)
         while age and await queries.forget(self._kept, self._clock() - age, _FORGET_ROWS) == _FORGET_ROWS:
             pass
 

@@ -27,7 +27,7 @@ class AccessRecords(Room):
     async def ListAccessRecords(
         self, request: rpc.ListAccessRecordsRequest, context: Context
     ) -> rpc.ListAccessRecordsResponse:
-        wanted, binding = _search(request), _binding(request)
+        wanted, binding = search_of(request), _binding(request)
         cursor = opened(request.page_token, binding) if request.page_token else 0
         if not cursor:
             await self._keeper.up_to_date()
@@ -42,7 +42,7 @@ class AccessRecords(Room):
         return reply
 
 
-def _search(request: rpc.ListAccessRecordsRequest) -> Search:
+def search_of(request: rpc.ListAccessRecordsRequest) -> Search:
     parts = request.parent.split("/")
     if request.parent and (parts[0] != "projects" or len(parts) % 2 or not all(parts)):
         raise invalid_field("parent", "name a project, or something in one", "NAME_FORMAT")
