@@ -94,7 +94,8 @@ class Development:
         return True
 
     def named(self, method: Method, request: Message) -> Sequence[str]:
-        return ()
+        """By convention alone (AIP): fields `name` and `parent`."""
+        return [name for field in ("name", "parent") if (name := getattr(request, field, ""))]
 
 
 _ALLOWED = Permit(reason="DEVELOPMENT")

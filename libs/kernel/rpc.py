@@ -1,7 +1,8 @@
 """The door of every service: from a gRPC call to a servicer's method and back.
 
 Around each method, once and in this order: deadline, who calls, parsing and limits, permission, the method, and the
-translation of refusals. Whoever is refused for what they are, or reads history, is recorded before being answered.
+translation of refusals. Whoever is refused for what they are, or reads history, is recorded before being answered;
+what a method's option says to be history is, and every read as of a past moment.
 Methods are matched against the service's descriptor when the process starts, so a method without an implementation, or
 without a declared permission, never answers anything.
 """
@@ -18,7 +19,7 @@ from typing import Any
 import grpc
 import grpc.aio
 from google.protobuf import message_factory
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
 
 from kernel import telemetry
 from kernel.access_log import Journal
@@ -31,6 +32,7 @@ from kernel.parsing import parse, warm
 from kernel.postgres import UNREACHABLE
 from kernel.status import grpc_code, trailers
 from modelog.type.v1 import options_pb2
+from modelog.type.v1.read_pb2 import ReadOptions
 
 _log = structlog.get_logger()
 _DEFAULT_SECONDS = 30.0
@@ -131,6 +133,7 @@ class _Call:
         self._path = f"{method.containing_service.full_name}/{method.name}"
         self._method = Method(self._path, permission, method, recorded=options.Extensions[options_pb2.recorded])
         self._request = message_factory.GetMessageClass(method.input_type)
+        self._reads_states = _reads_states(method.input_type)
         self._seconds = {code: telemetry.CALL_SECONDS.labels(self._path, code.name) for code in grpc.StatusCode}
         self._ok = self._seconds[grpc.StatusCode.OK]
         warm(self._request)
@@ -207,7 +210,7 @@ class _Call:
         visit.caller = caller = await authority.identify(metadata, visit.peer)
         visit.request = request = parse(self._request, raw)
         permit = await authority.authorize(caller, self._method, request, metadata)
-        if self._method.recorded:
+        if self._method.recorded or (self._reads_states and request.read.WhichOneof("as_of")):
             await self._record(visit, permit=permit)
         return Context(caller, request, self._path, self._door.clock(), metadata, authority, permit)
 
@@ -224,6 +227,12 @@ class _Call:
             permit=permit,
             metadata=visit.metadata,
         )
+
+
+def _reads_states(request: Descriptor) -> bool:
+    """Whether a request can ask for a former state."""
+    read = request.fields_by_name.get("read")
+    return bool(read and read.message_type and read.message_type.full_name == ReadOptions.DESCRIPTOR.full_name)
 
 
 def _visit(grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> _Visit:

@@ -1,6 +1,8 @@
 """Makes the three streams as deploy/nats/*.json pin them, once; says so when one of them is not as pinned.
 
-Run by whoever sets an installation up, under the user `provision`: `python -m suite.provision NATS_URL [REPLICAS]`.
+Run by whoever sets an installation up, under the user `provision`:
+`python -m suite.provision NATS_URL [REPLICAS [ACCESS_DAYS]]`. ACCESS_DAYS says how long records of access are kept, 0
+for good; the archive keeps them for as long as the stream does.
 Nothing is ever changed on a stream that exists: a changed LIFECYCLE is a case for people, not for a start script.
 """
 
@@ -17,6 +19,7 @@ FOLDER = Path(__file__).parents[2] / "deploy" / "nats"
 STREAMS = ("lifecycle", "telemetry", "access")
 _ANSWER_SECONDS = 10.0
 _NO_STREAM = 10059
+_DAY_NANOSECONDS = 24 * 3600 * 1_000_000_000
 
 
 class Drift(Exception):
@@ -43,15 +46,18 @@ def drift(wanted: dict[str, Any], actual: dict[str, Any]) -> list[str]:
     ]
 
 
-async def provision(nats_url: str, *, replicas: int = 1) -> None:
+async def provision(nats_url: str, *, replicas: int = 1, access_days: int | None = None) -> None:
     """Creates LIFECYCLE, TELEMETRY and ACCESS where they are missing. Raises Drift for one that is not as pinned.
 
-    `nats_url` carries the user `provision`. `replicas` is 1 on a single server and 3 in production.
+    `nats_url` carries the user `provision`. `replicas` is 1 on a single server and 3 in production. `access_days` is
+    for ACCESS alone; as pinned when None.
     """
+    kept = {} if access_days is None else {"max_age": access_days * _DAY_NANOSECONDS}
     client = await nats.connect(nats_url, name="provision", allow_reconnect=False, connect_timeout=5)
     try:
         for stream in STREAMS:
-            await _ensure(client, pinned(stream, replicas=replicas))
+            wanted = pinned(stream, replicas=replicas)
+            await _ensure(client, wanted | kept if stream == "access" else wanted)
     finally:
         await client.close()
 
@@ -75,4 +81,4 @@ async def _call(client: Client, verb: str, request: dict[str, Any]) -> dict[str,
 
 
 if __name__ == "__main__":
-    asyncio.run(provision(sys.argv[1], replicas=int(sys.argv[2]) if len(sys.argv) > 2 else 1))
+    asyncio.run(provision(sys.argv[1], **dict(zip(("replicas", "access_days"), map(int, sys.argv[2:]), strict=False))))

@@ -1,15 +1,17 @@
 """The archive service: `python -m services.archive`."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.descriptor import ServiceDescriptor
 
 from access.authority import authority
+from kernel.postgres import migrate
 from kernel.rooms import Blueprint, Controller, Rooms
 from kernel.service import run
 from modelog.archive.v1 import archive_service_pb2
+from services.archive.access.keeper import Keeper
 from services.archive.domain import KINDS
 from services.archive.parts import Parts
 from services.archive.projections import raw
@@ -17,13 +19,23 @@ from services.archive.reactions import reactions
 from services.archive.servicer import ArchiveServicer
 from services.archive.settings import Settings
 
+HERE = Path(__file__).parent
+
 
 def doors(rooms: Rooms) -> Sequence[tuple[ServiceDescriptor, Any]]:
     return [(archive_service_pb2.DESCRIPTOR.services_by_name["ArchiveService"], ArchiveServicer(rooms))]
 
 
 def controllers(rooms: Rooms) -> Sequence[Controller]:
-    return [Parts(rooms).notary.run]
+    keeper = Keeper(rooms)
+    return [Parts(rooms).notary.run, keeper.keep, keeper.forget]
+
+
+async def lifespan(rooms: Rooms) -> AsyncIterator[None]:
+    """What is kept of ACCESS stands in the schema that a rebuild of the views does not drop."""
+    schema = rooms.settings.schema or BLUEPRINT.name
+    await migrate(rooms.kept, schema=f"{schema}_kept", folder=HERE / "access_migrations")
+    yield
 
 
 BLUEPRINT = Blueprint(
@@ -35,7 +47,8 @@ BLUEPRINT = Blueprint(
     raw=raw,
     reactions=reactions,
     controllers=controllers,
-    migrations=Path(__file__).parent / "migrations",
+    migrations=HERE / "migrations",
+    lifespan=lifespan,
 )
 
 if __name__ == "__main__":

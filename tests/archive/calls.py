@@ -15,6 +15,7 @@ from grpc_status import rpc_status
 from nats.aio.client import Client
 
 from kernel.log import Entry
+from kernel.rooms import Blueprint
 from modelog.archive.v1 import archive_service_pb2 as rpc
 from modelog.archive.v1 import archive_service_pb2_grpc as stubs
 from modelog.archive.v1 import types_pb2 as types
@@ -85,13 +86,19 @@ class Archive:
 
 @asynccontextmanager
 async def archive(
-    server: NatsServer, postgres: PostgresServer, folder: Path, schema: str, **settings: Any
+    server: NatsServer,
+    postgres: PostgresServer,
+    folder: Path,
+    schema: str,
+    *,
+    blueprint: Blueprint = BLUEPRINT,
+    **settings: Any,
 ) -> AsyncIterator[Archive]:
     """The key and the checkpoints lie in one folder whatever the schema: a rebuilt archive goes on with them."""
     values = {"data_dir": str(folder / "data"), "sign_pause_seconds": 0.05, **settings}
     owner = await nats.connect(server.url)
     try:
-        async with service(BLUEPRINT, server, postgres, folder, schema=schema, **values) as live:
+        async with service(blueprint, server, postgres, folder, schema=schema, **values) as live:
             yield Archive(live, owner)
     finally:
         await owner.close()

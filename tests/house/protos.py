@@ -27,11 +27,12 @@ HEADER = {
 }
 OWN_FIELDS_FROM = 10
 
-# Answered from the log or from the process itself, not from a view, so there is no resource and nothing to wait for.
+# Answered from a stream or from the process itself, not from a view, so there is no resource and nothing to wait for.
 NO_VIEW = frozenset(
     "modelog.archive.v1.ArchiveService.GetCheckpoint modelog.archive.v1.ArchiveService.ListCheckpoints"
     " modelog.archive.v1.ArchiveService.GetNotary modelog.archive.v1.ArchiveService.GetInclusionProof"
     " modelog.archive.v1.ArchiveService.GetConsistencyProof modelog.archive.v1.ArchiveService.VerifyRecord"
+    " modelog.archive.v1.ArchiveService.ListAccessRecords"
     " modelog.status.v1.StatusService.GetStatus modelog.status.v1.StatusService.WhoAmI".split()
 )
 # Writes that record no fact, so there is nothing to give a reason for: telemetry.

@@ -98,6 +98,18 @@ async def test_a_stream_that_was_changed_is_noticed(tmp_path: Path) -> None:
             await provision(server.url)
 
 
+async def test_how_long_access_is_on_record_is_settled_when_its_stream_is_made(tmp_path: Path) -> None:
+    async with NatsServer(tmp_path) as server:
+        await provision(server.url, access_days=30)
+        client = await nats.connect(server.url)
+        config = (await client.jetstream().stream_info("ACCESS")).config
+        await client.close()
+        assert config.max_age == 30 * 24 * 3600
+        await provision(server.url, access_days=30)
+        with pytest.raises(Drift, match="ACCESS is not as pinned: max_age"):
+            await provision(server.url)
+
+
 def test_drift_sees_what_was_never_pinned() -> None:
     wanted = pinned("lifecycle")
     actual = {field: value for field, value in wanted.items() if value} | {"metadata": {"_nats.ver": "2.15.1"}}

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 _TIME = "%Y-%m-%d %H:%M:%SZ"
 _GOOD = frozenset("ok passed succeeded active serving signing sealed approved committed answered resolved".split())
 _BAD = frozenset(
-    "failed firing rejected void rolled-back rollback-failed rolling-back alarm critical no-data abandoned".split()
+    "failed firing rejected refused void rolled-back rollback-failed rolling-back alarm critical no-data"
+    " abandoned".split()
 )
 _BETWEEN = frozenset(
     "pending progressing paused promoting open requested started inconclusive acknowledged warning sealing removing"

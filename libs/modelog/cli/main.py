@@ -32,6 +32,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "History and evidence": {
         "history": ("log", "What happened to a resource."),
         "replay": ("log", "The facts of the log from a revision on, and live."),
+        "access": ("access", "Who was refused, and who read history."),
         "audit": ("audit", "Export, verify, checkpoints and proofs."),
         "records": ("archive", "Sealed records of retired versions."),
         "holds": ("archive", "Legal holds."),

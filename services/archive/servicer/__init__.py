@@ -1,5 +1,6 @@
 """The door of the archive: request, verb or query, reply. One file for each thing asked about."""
 
+from services.archive.servicer.access import AccessRecords
 from services.archive.servicer.bundles import Bundles
 from services.archive.servicer.evidence import Evidence
 from services.archive.servicer.history import History
@@ -8,5 +9,5 @@ from services.archive.servicer.records import Records
 from services.archive.servicer.stream import Stream
 
 
-class ArchiveServicer(Records, Holds, History, Stream, Evidence, Bundles):
+class ArchiveServicer(Records, Holds, History, Stream, Evidence, Bundles, AccessRecords):
     """modelog.archive.v1.ArchiveService."""

@@ -5,6 +5,7 @@ import binascii
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Protocol, TypeVar
 
 from kernel.errors import invalid_field
 from kernel.rpc import Context
@@ -35,7 +36,15 @@ class History(Room):
         return reply
 
 
-def within(found: Sequence[Stored], most_bytes: int) -> Sequence[Stored]:
+class _Sized(Protocol):
+    @property
+    def payload(self) -> bytes: ...
+
+
+_One = TypeVar("_One", bound=_Sized)
+
+
+def within(found: Sequence[_One], most_bytes: int) -> Sequence[_One]:
     """As many as fit, one at least."""
     total = 0
     for number, one in enumerate(found):

@@ -132,3 +132,19 @@ class AccessRecord(_message.Message):
     revisions: _containers.ScalarMap[str, int]
     correlation_id: str
     def __init__(self, id: _Optional[str] = ..., recorded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[str] = ..., method: _Optional[str] = ..., permission: _Optional[str] = ..., principal: _Optional[_Union[_principal_pb2.Principal, _Mapping]] = ..., on_behalf_of: _Optional[_Iterable[_Union[_principal_pb2.Principal, _Mapping]]] = ..., resources: _Optional[_Iterable[str]] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., reason: _Optional[str] = ..., explanation: _Optional[str] = ..., client_address: _Optional[str] = ..., client_agent: _Optional[str] = ..., revisions: _Optional[_Mapping[str, int]] = ..., correlation_id: _Optional[str] = ...) -> None: ...
+
+class AccessEntry(_message.Message):
+    __slots__ = ("position", "service", "record", "unreadable", "missing", "abridged")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    UNREADABLE_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    ABRIDGED_FIELD_NUMBER: _ClassVar[int]
+    position: int
+    service: str
+    record: AccessRecord
+    unreadable: bytes
+    missing: int
+    abridged: bool
+    def __init__(self, position: _Optional[int] = ..., service: _Optional[str] = ..., record: _Optional[_Union[AccessRecord, _Mapping]] = ..., unreadable: _Optional[bytes] = ..., missing: _Optional[int] = ..., abridged: bool = ...) -> None: ...

@@ -4,7 +4,8 @@ import datetime
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
-from modelog.archive.v1 import types_pb2 as _types_pb2
+from modelog.access.v1 import types_pb2 as _types_pb2
+from modelog.archive.v1 import types_pb2 as _types_pb2_1
 from modelog.type.v1 import options_pb2 as _options_pb2
 from modelog.type.v1 import read_pb2 as _read_pb2
 from google.protobuf.internal import containers as _containers
@@ -39,9 +40,9 @@ class ListRecordsResponse(_message.Message):
     __slots__ = ("records", "next_page_token")
     RECORDS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    records: _containers.RepeatedCompositeFieldContainer[_types_pb2.Record]
+    records: _containers.RepeatedCompositeFieldContainer[_types_pb2_1.Record]
     next_page_token: str
-    def __init__(self, records: _Optional[_Iterable[_Union[_types_pb2.Record, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    def __init__(self, records: _Optional[_Iterable[_Union[_types_pb2_1.Record, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class VerifyRecordRequest(_message.Message):
     __slots__ = ("name", "read")
@@ -62,8 +63,8 @@ class VerifyRecordResponse(_message.Message):
     intact: bool
     file_count: int
     proof_count: int
-    findings: _containers.RepeatedCompositeFieldContainer[_types_pb2.Finding]
-    def __init__(self, name: _Optional[str] = ..., intact: bool = ..., file_count: _Optional[int] = ..., proof_count: _Optional[int] = ..., findings: _Optional[_Iterable[_Union[_types_pb2.Finding, _Mapping]]] = ...) -> None: ...
+    findings: _containers.RepeatedCompositeFieldContainer[_types_pb2_1.Finding]
+    def __init__(self, name: _Optional[str] = ..., intact: bool = ..., file_count: _Optional[int] = ..., proof_count: _Optional[int] = ..., findings: _Optional[_Iterable[_Union[_types_pb2_1.Finding, _Mapping]]] = ...) -> None: ...
 
 class RetryArchivingRequest(_message.Message):
     __slots__ = ("name", "request_id", "reason", "etag", "validate_only")
@@ -161,9 +162,9 @@ class ListHoldsResponse(_message.Message):
     __slots__ = ("holds", "next_page_token")
     HOLDS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    holds: _containers.RepeatedCompositeFieldContainer[_types_pb2.Hold]
+    holds: _containers.RepeatedCompositeFieldContainer[_types_pb2_1.Hold]
     next_page_token: str
-    def __init__(self, holds: _Optional[_Iterable[_Union[_types_pb2.Hold, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    def __init__(self, holds: _Optional[_Iterable[_Union[_types_pb2_1.Hold, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class GetHistoryRequest(_message.Message):
     __slots__ = ("name", "below", "filter", "from_revision", "to_revision", "descending", "page_size", "page_token", "read")
@@ -178,22 +179,22 @@ class GetHistoryRequest(_message.Message):
     READ_FIELD_NUMBER: _ClassVar[int]
     name: str
     below: bool
-    filter: _types_pb2.FactFilter
+    filter: _types_pb2_1.FactFilter
     from_revision: int
     to_revision: int
     descending: bool
     page_size: int
     page_token: str
     read: _read_pb2.ReadOptions
-    def __init__(self, name: _Optional[str] = ..., below: bool = ..., filter: _Optional[_Union[_types_pb2.FactFilter, _Mapping]] = ..., from_revision: _Optional[int] = ..., to_revision: _Optional[int] = ..., descending: bool = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., below: bool = ..., filter: _Optional[_Union[_types_pb2_1.FactFilter, _Mapping]] = ..., from_revision: _Optional[int] = ..., to_revision: _Optional[int] = ..., descending: bool = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ...) -> None: ...
 
 class GetHistoryResponse(_message.Message):
     __slots__ = ("entries", "next_page_token")
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    entries: _containers.RepeatedCompositeFieldContainer[_types_pb2.HistoryEntry]
+    entries: _containers.RepeatedCompositeFieldContainer[_types_pb2_1.HistoryEntry]
     next_page_token: str
-    def __init__(self, entries: _Optional[_Iterable[_Union[_types_pb2.HistoryEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    def __init__(self, entries: _Optional[_Iterable[_Union[_types_pb2_1.HistoryEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ReadFactsRequest(_message.Message):
     __slots__ = ("from_revision", "to_revision", "follow", "filter", "max_batch", "heartbeat_interval")
@@ -206,10 +207,10 @@ class ReadFactsRequest(_message.Message):
     from_revision: int
     to_revision: int
     follow: bool
-    filter: _types_pb2.FactFilter
+    filter: _types_pb2_1.FactFilter
     max_batch: int
     heartbeat_interval: _duration_pb2.Duration
-    def __init__(self, from_revision: _Optional[int] = ..., to_revision: _Optional[int] = ..., follow: bool = ..., filter: _Optional[_Union[_types_pb2.FactFilter, _Mapping]] = ..., max_batch: _Optional[int] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, from_revision: _Optional[int] = ..., to_revision: _Optional[int] = ..., follow: bool = ..., filter: _Optional[_Union[_types_pb2_1.FactFilter, _Mapping]] = ..., max_batch: _Optional[int] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class ReadFactsResponse(_message.Message):
     __slots__ = ("entries", "position", "head", "send_time")
@@ -217,11 +218,11 @@ class ReadFactsResponse(_message.Message):
     POSITION_FIELD_NUMBER: _ClassVar[int]
     HEAD_FIELD_NUMBER: _ClassVar[int]
     SEND_TIME_FIELD_NUMBER: _ClassVar[int]
-    entries: _containers.RepeatedCompositeFieldContainer[_types_pb2.LogEntry]
+    entries: _containers.RepeatedCompositeFieldContainer[_types_pb2_1.LogEntry]
     position: int
     head: int
     send_time: _timestamp_pb2.Timestamp
-    def __init__(self, entries: _Optional[_Iterable[_Union[_types_pb2.LogEntry, _Mapping]]] = ..., position: _Optional[int] = ..., head: _Optional[int] = ..., send_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, entries: _Optional[_Iterable[_Union[_types_pb2_1.LogEntry, _Mapping]]] = ..., position: _Optional[int] = ..., head: _Optional[int] = ..., send_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetCheckpointRequest(_message.Message):
     __slots__ = ("size", "covering_revision", "wait")
@@ -245,9 +246,9 @@ class ListCheckpointsResponse(_message.Message):
     __slots__ = ("checkpoints", "next_page_token")
     CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    checkpoints: _containers.RepeatedCompositeFieldContainer[_types_pb2.Checkpoint]
+    checkpoints: _containers.RepeatedCompositeFieldContainer[_types_pb2_1.Checkpoint]
     next_page_token: str
-    def __init__(self, checkpoints: _Optional[_Iterable[_Union[_types_pb2.Checkpoint, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    def __init__(self, checkpoints: _Optional[_Iterable[_Union[_types_pb2_1.Checkpoint, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class GetNotaryRequest(_message.Message):
     __slots__ = ()
@@ -290,3 +291,37 @@ class ExportBundleResponse(_message.Message):
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     chunk: bytes
     def __init__(self, chunk: _Optional[bytes] = ...) -> None: ...
+
+class ListAccessRecordsRequest(_message.Message):
+    __slots__ = ("parent", "page_size", "page_token", "principal", "method", "service", "verdict", "reason", "from_time", "to_time", "ascending")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FROM_TIME_FIELD_NUMBER: _ClassVar[int]
+    TO_TIME_FIELD_NUMBER: _ClassVar[int]
+    ASCENDING_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    page_size: int
+    page_token: str
+    principal: str
+    method: str
+    service: str
+    verdict: _types_pb2.Verdict
+    reason: str
+    from_time: _timestamp_pb2.Timestamp
+    to_time: _timestamp_pb2.Timestamp
+    ascending: bool
+    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., principal: _Optional[str] = ..., method: _Optional[str] = ..., service: _Optional[str] = ..., verdict: _Optional[_Union[_types_pb2.Verdict, str]] = ..., reason: _Optional[str] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ascending: bool = ...) -> None: ...
+
+class ListAccessRecordsResponse(_message.Message):
+    __slots__ = ("entries", "next_page_token")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[_types_pb2.AccessEntry]
+    next_page_token: str
+    def __init__(self, entries: _Optional[_Iterable[_Union[_types_pb2.AccessEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

@@ -117,6 +117,11 @@ class ArchiveServiceStub(object):
                 request_serializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.ExportBundleRequest.SerializeToString,
                 response_deserializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.ExportBundleResponse.FromString,
                 _registered_method=True)
+        self.ListAccessRecords = channel.unary_unary(
+                '/modelog.archive.v1.ArchiveService/ListAccessRecords',
+                request_serializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.ListAccessRecordsRequest.SerializeToString,
+                response_deserializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.ListAccessRecordsResponse.FromString,
+                _registered_method=True)
 
 
 class ArchiveServiceServicer(object):
@@ -241,6 +246,14 @@ class ArchiveServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAccessRecords(self, request, context):
+        """Who was refused, and who read history. Every call that was answered before this one began is among what is searched,
+        this one included. UNAVAILABLE RECORDS_BEHIND while they are still being taken over from the stream.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ArchiveServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -323,6 +336,11 @@ def add_ArchiveServiceServicer_to_server(servicer, server):
                     servicer.ExportBundle,
                     request_deserializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.ExportBundleRequest.FromString,
                     response_serializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.ExportBundleResponse.SerializeToString,
+            ),
+            'ListAccessRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccessRecords,
+                    request_deserializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.ListAccessRecordsRequest.FromString,
+                    response_serializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.ListAccessRecordsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -758,6 +776,33 @@ class ArchiveService(object):
             '/modelog.archive.v1.ArchiveService/ExportBundle',
             modelog_dot_archive_dot_v1_dot_archive__service__pb2.ExportBundleRequest.SerializeToString,
             modelog_dot_archive_dot_v1_dot_archive__service__pb2.ExportBundleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccessRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.archive.v1.ArchiveService/ListAccessRecords',
+            modelog_dot_archive_dot_v1_dot_archive__service__pb2.ListAccessRecordsRequest.SerializeToString,
+            modelog_dot_archive_dot_v1_dot_archive__service__pb2.ListAccessRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -77,6 +77,10 @@ class ArchiveServiceStub:
     """A tar that `modelog audit verify` checks offline, in chunks. FAILED_PRECONDITION NOT_SIGNED_YET while no checkpoint
     covers the range.
     """
+    ListAccessRecords: _grpc.UnaryUnaryMultiCallable[_archive_service_pb2.ListAccessRecordsRequest, _archive_service_pb2.ListAccessRecordsResponse]
+    """Who was refused, and who read history. Every call that was answered before this one began is among what is searched,
+    this one included. UNAVAILABLE RECORDS_BEHIND while they are still being taken over from the stream.
+    """
 
 @_typing.type_check_only
 class ArchiveServiceAsyncStub(ArchiveServiceStub):
@@ -124,6 +128,10 @@ class ArchiveServiceAsyncStub(ArchiveServiceStub):
     ExportBundle: _aio.UnaryStreamMultiCallable[_archive_service_pb2.ExportBundleRequest, _archive_service_pb2.ExportBundleResponse]  # type: ignore[assignment]
     """A tar that `modelog audit verify` checks offline, in chunks. FAILED_PRECONDITION NOT_SIGNED_YET while no checkpoint
     covers the range.
+    """
+    ListAccessRecords: _aio.UnaryUnaryMultiCallable[_archive_service_pb2.ListAccessRecordsRequest, _archive_service_pb2.ListAccessRecordsResponse]  # type: ignore[assignment]
+    """Who was refused, and who read history. Every call that was answered before this one began is among what is searched,
+    this one included. UNAVAILABLE RECORDS_BEHIND while they are still being taken over from the stream.
     """
 
 class ArchiveServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -265,6 +273,16 @@ class ArchiveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_archive_service_pb2.ExportBundleResponse], _abc.AsyncIterator[_archive_service_pb2.ExportBundleResponse]]:
         """A tar that `modelog audit verify` checks offline, in chunks. FAILED_PRECONDITION NOT_SIGNED_YET while no checkpoint
         covers the range.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAccessRecords(
+        self,
+        request: _archive_service_pb2.ListAccessRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_archive_service_pb2.ListAccessRecordsResponse, _abc.Awaitable[_archive_service_pb2.ListAccessRecordsResponse]]:
+        """Who was refused, and who read history. Every call that was answered before this one began is among what is searched,
+        this one included. UNAVAILABLE RECORDS_BEHIND while they are still being taken over from the stream.
         """
 
 def add_ArchiveServiceServicer_to_server(servicer: ArchiveServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
