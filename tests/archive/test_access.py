@@ -10,12 +10,8 @@ from typing import Any
 
 import pytest
 
-from access.authority import RoleAuthority
-from kernel.identity import Development
-from kernel.rooms import Rooms
-from modelog.access.v1.types_pb2 import VERDICT_ALLOWED, VERDICT_REFUSED, AccessRecord, KnownProject
+from modelog.access.v1.types_pb2 import VERDICT_ALLOWED, VERDICT_REFUSED, AccessRecord
 from modelog.archive.v1 import archive_service_pb2 as rpc
-from modelog.registry.v1.types_pb2 import RoleBinding
 from services.archive import __main__ as house
 from services.archive.access import queries
 from services.archive.access.keeper import Keeper
@@ -23,33 +19,22 @@ from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
 from testkit import recorded
 from testkit.live import actor
+from tests.access import grounds
 from tests.archive.calls import Archive, archive, refused
 from tests.archive.stories import MODEL, PROJECT, VERSION, life_of_version
 
 PATH = "modelog.archive.v1.ArchiveService"
-ROLES = {
-    "projects/risk": [RoleBinding(principal="users/rita", role="auditor")],
-    "projects/all": [RoleBinding(principal="users/alma", role="auditor")],
-}
 RITA, ALMA, EVE = actor("users/rita"), actor("users/alma"), actor("users/eve")
-
-
-class Asserted(Development):
-    async def caller(self, metadata: Any, peer: Any) -> Any:
-        return await self.identify(metadata, peer)
-
-
-def authority(rooms: Rooms) -> RoleAuthority:
-    async def load(name: str) -> KnownProject:
-        return KnownProject(name=name, revision=1, roles=ROLES.get(name, ()))
-
-    return RoleAuthority(Asserted(), load, rooms.position.wait, rooms.clock)
 
 
 @asynccontextmanager
 async def guarded(nats: NatsServer, postgres: PostgresServer, folder: Path, schema: str) -> AsyncIterator[Archive]:
     """An archive where rita audits one project and alma all of them."""
-    blueprint = replace(house.BLUEPRINT, authority=authority)
+    risk, everything = (
+        grounds.project(name, grounds.bound("auditor", principal=auditor))
+        for name, auditor in (("projects/risk", "users/rita"), ("projects/all", "users/alma"))
+    )
+    blueprint = replace(house.BLUEPRINT, authority=lambda _rooms: grounds.authority(risk, everything))
     async with archive(nats, postgres, folder, schema, blueprint=blueprint, identity="roles") as up:
         yield up
 

@@ -21,7 +21,6 @@ from kernel.errors import Denied, Unavailable
 from kernel.identity import Caller, Development, Method, Peer, Permit
 from kernel.rooms import Rooms
 from modelog.access.v1.types_pb2 import VERDICT_ALLOWED, VERDICT_REFUSED, AccessRecord
-from modelog.log.v1.fact_pb2 import Read
 from modelog.type.v1.principal_pb2 import Principal
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
@@ -42,7 +41,7 @@ class NotEve(Development):
     async def authorize(self, caller: Caller, method: Method, request: Message, metadata: Mapping[str, str]) -> Permit:
         if caller.principal.id == "users/eve":
             raise Denied("NOT_GRANTED", "users/eve holds no role\r\n\x1b[2Jhere")
-        return Permit((Read(resource="projects/p", revision=7),), "GRANTED")
+        return Permit((("projects/p", 7),), "GRANTED")
 
 
 def forbidding(_toy: Any, **_asked: Any) -> Message:
@@ -299,7 +298,7 @@ def test_what_others_wrote_stands_on_one_line_of_limited_length(text: str) -> No
 async def test_the_largest_record_fits_into_a_message() -> None:
     long, kept = "\U0001f600" * 5000, Kept()
     principals = tuple(Principal(id=long, auth_method=long) for _ in range(100))
-    reads = tuple(Read(resource=f"{n}{long}", revision=1 << 60) for n in range(100))
+    reads = tuple((f"{n}{long}", 1 << 60) for n in range(100))
     method = Method("m" * 200, "p" * 100, SERVICE.methods[0])
     await Journal(kept, "registry", lambda: NOW).write(
         method,
