@@ -54,8 +54,11 @@ def quoted(identifier: str) -> str:
     return f'"{identifier}"'
 
 
+_FOLD = "fold"  # Kept among the migrations, as if it were one: the digest of what folds the views.
+
+
 class ChangedMigration(Exception):
-    """A file was changed after it was applied."""
+    """A file was changed after it was applied, or views were folded by another fold than this build's."""
 
 
 async def migrate(
@@ -64,12 +67,14 @@ async def migrate(
     schema: str,
     folder: Path | None = None,
     first: Callable[[Any], Awaitable[None]] | None = None,
+    fold: str = "",
     anew: bool = False,
 ) -> None:
     """Creates the schema and applies the numbered *.sql of `folder` once each, under one lock for all processes.
 
     `first` runs before the files, for tables the kernel makes. anew: drops the schema before, for views, which the log
-    gives back. Raises ChangedMigration when a file's text is not what was applied.
+    gives back. fold: digest of what folds the views, empty where nothing is folded. Raises ChangedMigration when a
+    file's text is not what was applied, or the fold is not what the views were made by.
     """
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
@@ -80,6 +85,10 @@ async def migrate(
         if first is not None:
             await first(connection)
         applied = {row["file"]: row["sha256"] for row in await connection.fetch("select file, sha256 from migration")}
+        if fold and applied.get(_FOLD) != fold:
+            if applied:
+                raise ChangedMigration(f"the views in {schema} were folded by another build's fold")
+            await connection.execute("insert into migration values ($1, $2)", _FOLD, fold)
         for path in sorted(folder.glob("*.sql")) if folder else ():
             text = path.read_text()
             digest = hashlib.sha256(text.encode()).hexdigest()

@@ -14,7 +14,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from kernel import reactor, tables, telemetry
+from kernel import reactor, telemetry
 from kernel.access_log import AccessLog, Journal
 from kernel.active import Role, stay_active
 from kernel.admin import Admin
@@ -25,7 +25,7 @@ from kernel.known import KnownIds
 from kernel.logs import structlog
 from kernel.pin import drift
 from kernel.position import Position
-from kernel.postgres import ChangedMigration, create_pool, migrate
+from kernel.postgres import create_pool, migrate
 from kernel.projector import Projector
 from kernel.requests import Requests
 from kernel.resources import Resources
@@ -36,6 +36,7 @@ from kernel.states import States
 from kernel.status_servicer import StatusServicer
 from kernel.tasks import end
 from kernel.transact import Transact
+from kernel.views import open_views
 from modelog.status.v1 import status_service_pb2
 
 _log = structlog.get_logger()
@@ -118,12 +119,7 @@ async def _open(
         settings.postgres_url, schema=f"{schema}_kept", name=f"modelog-{blueprint.name}-kept", size=4
     )
     stack.callback(kept.terminate)
-    first = functools.partial(tables.create, kinds=blueprint.kinds)
-    try:
-        await migrate(pool, schema=schema, folder=blueprint.migrations, first=first)
-    except ChangedMigration as changed:  # Views are disposable: the log gives them back in their new shape.
-        _log.warning("views_dropped", reason=str(changed))
-        await migrate(pool, schema=schema, folder=blueprint.migrations, first=first, anew=True)
+    await open_views(log, pool, blueprint, schema)
     await migrate(kept, schema=f"{schema}_kept", folder=reactor.MIGRATIONS)
     position = Position()
     states, known = States(log, pool), KnownIds()

@@ -12,19 +12,19 @@ ROLES = (
     (RUI, "validator"),
     (MINA, "approver"),
     (MINA, "archivist"),
-    (OTTO, "deployer"),
-    (OTTO, "operator"),
 )
+ROLES_EVERYWHERE = ((EVA, "auditor"), (OTTO, "deployer"), (OTTO, "operator"))
 
 
 async def open_house(client: Client, by: People) -> None:
-    """Eva audits the whole installation, from before its first project."""
+    """Eva audits and Otto runs the whole installation, from before its first project."""
     request = rpc.CreateProjectRequest(project_id="all", title="All projects")
     try:
         await client.registry.GetProject(rpc.GetProjectRequest(name=_EVERYWHERE), metadata=by(PETRA))
     except NotFound:
         await client.registry.CreateProject(request, metadata=by(PETRA))
-    await _grant(client, by, _EVERYWHERE, EVA, "auditor")
+    for person, role in ROLES_EVERYWHERE:
+        await _grant(client, by, _EVERYWHERE, person, role)
 
 
 async def play(stage: Stage) -> None:
@@ -32,8 +32,11 @@ async def play(stage: Stage) -> None:
     stage.report.check("before she has a role Ada is refused", "NOT_GRANTED", await _refused(stage, project))
     for person, role in ROLES:
         await _grant(stage.client, stage.by, project, person, role)
-    state = await stage.client.registry.GetProject(rpc.GetProjectRequest(name=project))
-    alone = [f"{one.principal} {one.role}" for one in state.roles if one.role in _PRODUCTION and not one.confirmed_by]
+    alone = []
+    for name in (project, _EVERYWHERE):
+        state = await stage.client.registry.GetProject(rpc.GetProjectRequest(name=name))
+        granted = [one for one in state.roles if one.role in _PRODUCTION]
+        alone += [f"{one.principal} {one.role}" for one in granted if not one.confirmed_by]
     stage.report.check("roles that lead into production and one administrator granted alone", [], alone)
 
 

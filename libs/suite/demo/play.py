@@ -16,7 +16,6 @@ from suite.demo.report import Report
 from suite.demo.screen import Screen
 from suite.demo.stage import ADMINISTRATORS, EVA, Names, People, Stage
 from suite.demo.tidying import end_earlier_plays
-from suite.issuer import Issuer
 from suite.suite import SERVICES, Member, Suite
 
 STEPS: tuple[tuple[str, Callable[[Stage], Awaitable[str]]], ...] = (
@@ -37,27 +36,29 @@ async def play(folder: Path, report: Report, screen: Screen) -> None:
     """Fills the report. Raises what kept it from being played to the end."""
     services = dict(SERVICES)
     services["deployment"] = Member("services.deployment", {"lease_seconds": str(_LEASE_SECONDS)})
-    issuer = Issuer(folder / "issuer").open()
-    settings = {"identity": "roles", "administrators": ",".join(ADMINISTRATORS), **issuer.settings()}
-    suite = Suite(folder, services=services, settings=settings, say=lambda name, what: screen.note(f"{name} {what}"))
+    suite = Suite(
+        folder,
+        services=services,
+        identity="roles",
+        administrators=ADMINISTRATORS,
+        say=lambda name, what: screen.note(f"{name} {what}"),
+    )
     running = AsyncExitStack()
     try:
         with screen.doing("starting NATS, Postgres, the four services and Envoy"):
             # Loading scikit-learn takes as long as starting the suite does.
             parts = asyncio.create_task(asyncio.to_thread(train.parts))
             await running.enter_async_context(suite)
-        stage = await _stage(running, suite, People(issuer), report, screen, await parts)
+        stage = await _stage(running, suite, report, screen, await parts)
         await _steps(stage, screen)
     finally:
         with screen.doing("stopping everything"):
             await running.aclose()
 
 
-async def _stage(
-    running: AsyncExitStack, suite: Suite, by: People, report: Report, screen: Screen, parts: train.Parts
-) -> Stage:
+async def _stage(running: AsyncExitStack, suite: Suite, report: Report, screen: Screen, parts: train.Parts) -> Stage:
     """A client, a project of its own, and the log's ear at the keyhole; all closed with `running`."""
-    addresses = suite.addresses
+    addresses, by = suite.addresses, People(suite.issuer)
     client = await running.enter_async_context(
         connect(
             registry=addresses["registry"],

@@ -1,0 +1,45 @@
+"""Brings a service's views into the shape this build gives them, folding them again where it has to."""
+
+import functools
+
+from kernel import tables
+from kernel.fingerprint import fingerprint
+from kernel.fold import apply
+from kernel.jetstream import JetStreamLog
+from kernel.logs import structlog
+from kernel.postgres import ChangedMigration, Pool, migrate
+from kernel.rooms import Blueprint
+
+_log = structlog.get_logger()
+
+
+async def open_views(log: JetStreamLog, pool: Pool, blueprint: Blueprint, schema: str) -> None:
+    """Applies the migrations; drops views that were made by another fold, or other migrations: the log gives them back.
+
+    SystemExit when it would have to and the log is not whole: then the views may hold the only copy of what is lost.
+    """
+    projections = [one for one in (blueprint.project, blueprint.raw) if one is not None]
+    opened = functools.partial(
+        migrate,
+        pool,
+        schema=schema,
+        folder=blueprint.migrations,
+        first=functools.partial(tables.create, kinds=blueprint.kinds),
+        fold=fingerprint([apply, *(kind.evolve for kind in blueprint.kinds), *projections]),
+    )
+    try:
+        await opened()
+    except ChangedMigration as changed:
+        await _check_whole(log, pool, str(changed))
+        _log.warning("views_dropped", reason=str(changed))
+        await opened(anew=True)
+
+
+async def _check_whole(log: JetStreamLog, pool: Pool, reason: str) -> None:
+    state = await log.state()
+    reached = await pool.fetchval("select revision from position")
+    if state["messages"] != state["last_seq"] or state["last_seq"] < (reached or 0):
+        raise SystemExit(
+            f"the views have to be folded again ({reason}), but the log is not whole: it has {state['messages']} facts "
+            f"up to {state['last_seq']}, and the views have seen {reached}; nothing was dropped, restore the log first"
+        )
