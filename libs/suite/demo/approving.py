@@ -7,6 +7,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from modelog.registry.v1.types_pb2 import (
     GATE_RESULT_PASSED,
+    GRANT_STATE_PROPOSED,
     REVIEW_DECISION_APPROVE,
     REVIEW_KIND_COMPLIANCE,
     REVIEW_KIND_FAIRNESS,
@@ -21,7 +22,7 @@ from modelog.registry.v1.types_pb2 import (
 )
 from modelog.sdk import Denied, NotAllowedNow
 from suite.demo.registering import measure
-from suite.demo.stage import ADA, MINA, RUI, Stage, by
+from suite.demo.stage import ADA, EVA, MINA, OTTO, RUI, Stage, by
 
 _TOO_STRICT = 0.99
 POLICY = Policy(
@@ -34,14 +35,14 @@ POLICY = Policy(
                 Gate(name="finds-the-ill", expression="evaluations['holdout'].metrics.recall >= 0.9"),
                 Gate(name="tells-them-apart", expression="evaluations['holdout'].metrics.auc >= 0.95"),
             ],
-            required_reviews=[RequiredReview(kind=REVIEW_KIND_PERFORMANCE, count=1, role="reviewer")],
+            required_reviews=[RequiredReview(kind=REVIEW_KIND_PERFORMANCE, count=1, role="validator")],
         ),
         TransitionRule(
             to_stage="production",
             required_documentation=["ethical_considerations"],
             gates=[Gate(name="treats-alike", expression="fairness.demographic_parity_difference <= 0.15")],
             required_reviews=[
-                RequiredReview(kind=REVIEW_KIND_FAIRNESS, count=1, role="reviewer"),
+                RequiredReview(kind=REVIEW_KIND_FAIRNESS, count=1, role="validator"),
                 RequiredReview(kind=REVIEW_KIND_COMPLIANCE, count=1, role="approver"),
             ],
         ),
@@ -70,10 +71,8 @@ REVIEWS: dict[str, tuple[Answer, ...]] = {
 async def play(stage: Stage) -> str:
     registry, names = stage.client.registry, stage.names
     await registry.SetPolicy(rpc.SetPolicyRequest(name=names.project, policy=POLICY), metadata=by(MINA))
-    for person, role in ((RUI, "reviewer"), (MINA, "approver")):
-        await registry.GrantRole(
-            rpc.GrantRoleRequest(name=names.project, principal=person, role=role), metadata=by(MINA)
-        )
+    await grant(stage, RUI, "validator")
+    await grant(stage, MINA, "approver")
     await describe(stage, 1, "summary", "intended_use", "architecture", "ethical_considerations")
     await measure(stage, 1, "holdout", stage.parts.holdout, threshold=_TOO_STRICT)
     await move(stage, 1, "testing")
@@ -82,6 +81,15 @@ async def play(stage: Stage) -> str:
     version = await registry.GetVersion(rpc.GetVersionRequest(name=names.version(1)))
     _check_approved(stage, version)
     return "version 1 failed two gates, was mended, reviewed by others than its author, and is in production"
+
+
+async def grant(stage: Stage, person: str, role: str) -> None:
+    """Otto grants the role; where that does not do, because the role leads into production, Eva confirms it."""
+    request = rpc.GrantRoleRequest(name=stage.names.project, principal=person, role=role)
+    reply = await stage.client.registry.GrantRole(request, metadata=by(OTTO))
+    stage.report.check(f"{role} takes two people to grant", role == "approver", reply.state == GRANT_STATE_PROPOSED)
+    if reply.state == GRANT_STATE_PROPOSED:
+        await stage.client.registry.GrantRole(request, metadata=by(EVA))
 
 
 async def _refused_then_mended(stage: Stage) -> None:
