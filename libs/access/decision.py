@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from access.grants import NEVER, Grant, Grants
 from access.matrix import ANYBODY
-from modelog.access.v1.types_pb2 import Decision
+from modelog.registry.v1.access_pb2 import Decision
 
 _ACCOUNTS = "serviceaccounts/"
 

@@ -24,7 +24,7 @@ HEARD = (
     facts.EmergencyDeclared,
     facts.EmergencyReviewed,
 )
-_MOST_EMERGENCIES = 50
+MOST_EMERGENCIES = 50
 
 
 def same(one: Any, principal: str, role: str, model: str) -> bool:
@@ -54,6 +54,7 @@ def _fold_roles(project: Any, event: Message, envelope: Fact) -> bool:
             proposal = RoleProposal(principal=event.principal, role=event.role, model=event.model)
             proposal.proposed_by = envelope.actor.id
             proposal.propose_time.CopyFrom(envelope.recorded_at)
+            proposal.proposers.extend(event.proposers or [envelope.actor.id])
             if event.HasField("expire_time"):
                 proposal.expire_time.CopyFrom(event.expire_time)
             project.role_proposals.append(proposal)
@@ -63,6 +64,7 @@ def _fold_roles(project: Any, event: Message, envelope: Fact) -> bool:
             _fold_granted(project, event, envelope)
         case facts.RoleRevoked():
             _drop(project.roles, event)
+            _drop(project.role_proposals, event)
         case _:
             return False
     return True
@@ -75,14 +77,20 @@ def _fold_definitions(project: Any, event: Message, envelope: Fact) -> bool:
         case facts.RoleRemoved():
             del project.role_definitions[event.role]
         case facts.ServiceAccountRegistered():
-            account = ServiceAccount(owner=event.owner, description=event.description)
-            account.register_time.CopyFrom(envelope.recorded_at)
-            project.service_accounts[event.account].CopyFrom(account)
+            _fold_account(project.service_accounts[event.account], event, envelope)
         case facts.ServiceAccountRemoved():
-            del project.service_accounts[event.account]
+            project.service_accounts[event.account].remove_time.CopyFrom(envelope.recorded_at)
+            _drop_all(project.roles, event.account)
+            _drop_all(project.role_proposals, event.account)
         case _:
             return False
     return True
+
+
+def _fold_account(account: ServiceAccount, event: facts.ServiceAccountRegistered, envelope: Fact) -> None:
+    account.owner, account.description = event.owner, event.description
+    if not account.HasField("register_time"):
+        account.register_time.CopyFrom(envelope.recorded_at)
 
 
 def _fold_granted(project: Any, event: facts.RoleGranted, envelope: Fact) -> None:
@@ -110,6 +118,12 @@ def _drop(among: Any, wanted: Any) -> None:
             return
 
 
+def _drop_all(among: Any, principal: str) -> None:
+    for index in reversed(range(len(among))):
+        if among[index].principal == principal:
+            del among[index]
+
+
 def _fold_emergencies(project: Any, event: Message, envelope: Fact) -> bool:
     match event:
         case facts.EmergencyDeclared():
@@ -118,7 +132,7 @@ def _fold_emergencies(project: Any, event: Message, envelope: Fact) -> bool:
             emergency.start_time.CopyFrom(envelope.recorded_at)
             emergency.expire_time.CopyFrom(event.expire_time)
             project.emergencies.append(emergency)
-            del project.emergencies[:-_MOST_EMERGENCIES]
+            _forget(project.emergencies)
             binding = RoleBinding(principal=envelope.actor.id, role=event.role, granted_by=envelope.actor.id)
             binding.emergency = event.number
             binding.grant_time.CopyFrom(envelope.recorded_at)
@@ -129,6 +143,14 @@ def _fold_emergencies(project: Any, event: Message, envelope: Fact) -> bool:
         case _:
             return False
     return True
+
+
+def _forget(emergencies: Any) -> None:
+    """Forgets the oldest that was reviewed; one that nobody has reviewed is not pushed out by later ones."""
+    if len(emergencies) > MOST_EMERGENCIES:
+        oldest = next((index for index, one in enumerate(emergencies) if one.reviewed_by), None)
+        if oldest is not None:
+            del emergencies[oldest]
 
 
 def _fold_review(project: Any, event: facts.EmergencyReviewed, envelope: Fact) -> None:

@@ -20,7 +20,10 @@ class Grant(NamedTuple):
 
 
 class Grants(NamedTuple):
-    """All of one project. name: `projects/risk`; revision: of the state it was made from. owners: by account."""
+    """All of one project. name: `projects/risk`; revision: of the state it was made from.
+
+    owners: by account, without those that were removed.
+    """
 
     name: str
     revision: int
@@ -34,7 +37,8 @@ def grants_of(name: str, state: Any) -> Grants:
     found: dict[str, tuple[Grant, ...]] = {}
     for binding in state.roles:
         found[binding.principal] = (*found.get(binding.principal, ()), _grant(binding, own_roles))
-    owners = {account: one.owner for account, one in state.service_accounts.items()}
+    accounts = state.service_accounts.items()
+    owners = {account: one.owner for account, one in accounts if not one.HasField("remove_time")}
     return Grants(name, state.revision, found, owners)
 
 

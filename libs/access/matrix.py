@@ -99,13 +99,23 @@ OWN: frozenset[tuple[str, str]] = frozenset(
 PRODUCTION_ROLES = frozenset({APPROVER, DEPLOYER, ADMIN})
 # So can whoever holds one of these permissions by a role of the project's own.
 PRODUCTION_PERMISSIONS = frozenset(
-    "registry.reviews.submit registry.projects.set_policy registry.projects.set_lifecycle registry.roles.grant"
-    " registry.roles.define registry.service_accounts.register deployment.rollouts.request"
-    " deployment.environments.define".split()
+    "registry.reviews.submit registry.versions.change_stage registry.projects.set_policy"
+    " registry.projects.set_lifecycle registry.roles.grant registry.roles.define registry.service_accounts.register"
+    " deployment.rollouts.request deployment.environments.define".split()
 )
 # Nobody takes these in an emergency.
 NOT_IN_EMERGENCIES = frozenset({APPROVER, AUDITOR, ADMIN})
 PERMISSIONS = frozenset().union(*ROLES.values()) | ANYBODY
+# Who may do what is said by administrators alone: else a role of a project's own could make further administrators.
+ADMINISTERING = frozenset(
+    "registry.projects.create registry.roles.grant registry.roles.revoke registry.roles.define registry.roles.remove"
+    " registry.service_accounts.register registry.service_accounts.remove registry.emergencies.review".split()
+)
+# What a role of a project's own may consist of.
+DEFINABLE = PERMISSIONS - ADMINISTERING - ANYBODY
+# What comes only with a role that nobody takes in an emergency.
+_ELSEWHERE = frozenset().union(*(ROLES[role] for role in ROLES.keys() - NOT_IN_EMERGENCIES))
+NEVER_IN_EMERGENCIES = frozenset().union(*(ROLES[role] for role in NOT_IN_EMERGENCIES)) - _ELSEWHERE
 # What a caller must be allowed on something it only names: to read it.
 READING: Mapping[str, str] = {
     "projects": "registry.projects.get",

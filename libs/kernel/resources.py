@@ -17,7 +17,7 @@ from kernel.postgres import Pool
 from kernel.wire import listing
 from modelog.type.v1.read_pb2 import ReadOptions
 
-_PAGE_SIZE = 50
+PAGE_SIZE = 50
 _MOST_ROWS = 500
 
 
@@ -54,7 +54,7 @@ class Resources:
         """The stored messages of one page and the token of the next; the token belongs to this very query."""
         low = prefix.partition("-/")[0] if "/-/" in prefix else prefix
         read: ReadOptions = request.read
-        size = min(request.page_size or _PAGE_SIZE, _MOST_ROWS)
+        size = min(request.page_size or PAGE_SIZE, _MOST_ROWS)
         query = f"{kind.table} {prefix} {read.as_of_revision} {read.as_of_time.ToMicroseconds()}"
         after = _opened(request.page_token, query) if request.page_token else low
         await self.wait(max(read.at_least, read.as_of_revision))

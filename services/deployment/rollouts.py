@@ -5,10 +5,11 @@ from functools import partial
 
 from google.protobuf.message import Message
 
+from access.fold import EVERYWHERE, KNOWN_PROJECT
 from kernel.cause import Cause
 from kernel.errors import Conflict, NotAllowedNow
 from kernel.fold import Kind
-from kernel.names import child
+from kernel.names import child, project_of
 from kernel.rooms import Rooms
 from kernel.transact import Decided
 from modelog.deployment.v1.types_pb2 import Rollout, Strategy
@@ -21,6 +22,11 @@ _ATTEMPTS = 16
 Reads = tuple[tuple[Kind, str], ...]
 
 
+def actors(cause: Cause) -> list[str]:
+    """Who acts, then for whom."""
+    return [cause.actor.id, *(one.id for one in cause.on_behalf_of)]
+
+
 class Rollouts:
     """What the door and the reactions do with rollouts."""
 
@@ -31,7 +37,7 @@ class Rollouts:
 
     async def request(self, parent: str, version: str, strategy: Strategy, cause: Cause) -> Decided:
         """A new rollout of `version` on the endpoint `parent`."""
-        verb = partial(rollout.request, strategy=strategy, by=cause.actor.id)
+        verb = partial(rollout.request, strategy=strategy, by=actors(cause))
         return await self._create(parent, version, cause, verb)
 
     async def roll_back(self, parent: str, cause: Cause) -> Decided:
@@ -46,7 +52,7 @@ class Rollouts:
                     verb = partial(rollout.roll_back, cause=cause.reason)
                     return await self._transact(ROLLOUT, newest.name, cause, verb)
                 rollout.check_undoable(newest)
-                undo = partial(rollout.undo, by=cause.actor.id)
+                undo = partial(rollout.undo, by=actors(cause))
                 return await self._create(parent, newest.previous_version, cause, undo)
             except NotAllowedNow as refusal:
                 if refusal.reason != "ROLLOUT_SUCCEEDED":  # It has finished just now: the other way then.
@@ -82,7 +88,13 @@ class Rollouts:
         environment = state.environment or child(parent.rpartition("/endpoints/")[0], "environments", "none")
         number = await queries.newest_rollout(self._pool, parent)
         for _ in range(_ATTEMPTS):
-            reads: Reads = ((ENDPOINT, parent), (ENVIRONMENT, environment), (KNOWN_VERSION, version))
+            reads: Reads = (
+                (ENDPOINT, parent),
+                (ENVIRONMENT, environment),
+                (KNOWN_VERSION, version),
+                (KNOWN_PROJECT, project_of(parent)),
+                (KNOWN_PROJECT, EVERYWHERE),
+            )
             decide = verb
             if number:
                 reads = (*reads, (ROLLOUT, child(parent, "rollouts", number)))

@@ -16,6 +16,7 @@ from modelog.registry.v1 import registry_service_pb2 as rpc
 from modelog.registry.v1 import types_pb2 as types
 from modelog.type.v1.principal_pb2 import Principal
 from services.registry.domain import MODEL, PROJECT, VERSION, project, transition, version
+from services.registry.domain.access import NOWHERE
 
 PROJECT_NAME = "projects/bench"
 FACTS_IN_A_LIFE = 10
@@ -72,7 +73,7 @@ def lives(parent: str, count: int) -> Iterator[Stored]:
 
 
 def _project() -> Message:
-    return project.create_project(types.Project(), title="Bench", description="")
+    return project.create_project(types.Project(), title="Bench", description="", actors=["users/ada"])
 
 
 def _model() -> Message:
@@ -127,14 +128,14 @@ def _verbs(ground: types.Project, parent: types.Model) -> list[Any]:
     scores = {"auc": types.Metric(value=0.93, higher_is_better=True), "brier": types.Metric(value=0.04)}
     measured = types.Evaluation(metrics=scores, method="holdout of March")
     return [
-        lambda state: version.register_version(state, parent, ground, given=given),
+        lambda state: version.register_version(state, parent, ground, NOWHERE, given=given, actors=[_PIPELINE]),
         lambda state: version.describe_version(state, documentation=said, mask=mask),
         lambda state: version.record_evaluation(state, evaluation_id="holdout", evaluation=measured),
         lambda state: version.record_evaluation(state, evaluation_id="recent", evaluation=measured),
         lambda state: version.set_version_tag(state, key="team", value="risk"),
-        lambda state: transition.request_transition(state, ground, to_stage="testing"),
-        lambda state: transition.change_stage(state, ground, to_stage="testing"),
-        lambda state: transition.change_stage(state, ground, to_stage="staging"),
-        lambda state: transition.change_stage(state, ground, to_stage="production"),
+        lambda state: transition.request_transition(state, ground, now=_NOW, to_stage="testing"),
+        lambda state: transition.change_stage(state, ground, now=_NOW, to_stage="testing"),
+        lambda state: transition.change_stage(state, ground, now=_NOW, to_stage="staging"),
+        lambda state: transition.change_stage(state, ground, now=_NOW, to_stage="production"),
         lambda state: version.deprecate_version(state, named="", message="too old", sunset=Timestamp(seconds=1)),
     ]

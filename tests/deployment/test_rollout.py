@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
+from access.fold import KNOWN_PROJECT
+from access.own import check_own
+from kernel.errors import Denied
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.deployment.v1 import types_pb2 as types
 from modelog.registry.v1 import events_pb2 as registry
-from modelog.registry.v1.types_pb2 import PHASE_STAGING
+from modelog.registry.v1.types_pb2 import PHASE_PRODUCTION, PHASE_STAGING
 from services.deployment.domain import KNOWN_VERSION, ROLLOUT
 from services.deployment.domain import rollout as verbs
 from testkit.scenario import Life, Outcome, life
@@ -36,6 +39,7 @@ from tests.deployment.build import (
 
 FIRST = progressing(None, facts.RolloutPromoted(), succeeded(), before=False)
 FIRST.state.name = rollout_name(1)
+NOBODY = life(KNOWN_PROJECT, "projects/all")
 
 
 def ask(
@@ -45,7 +49,9 @@ def ask(
     of: Life | None = None,
     before: types.Rollout | None = None,
     strategy: types.Strategy | None = None,
-    by: str = "users/dora",
+    by: str | list[str] = "users/dora",
+    within: Life | None = None,
+    everywhere: Life | None = None,
     state: Life | None = None,
 ) -> Outcome:
     return (state or life(ROLLOUT, rollout_name(2))).when(
@@ -53,9 +59,11 @@ def ask(
         (on or endpoint(shifted(share(1)))).state,
         (at or environment()).state,
         (of or version()).state,
+        (within or NOBODY).state,
+        (everywhere or NOBODY).state,
         before or FIRST.state,
         strategy=strategy or canary(10, 50),
-        by=by,
+        by=[by] if isinstance(by, str) else by,
     )
 
 
@@ -63,6 +71,23 @@ def test_a_rollout_remembers_what_was_there_before_and_who_approved() -> None:
     ask().then(requested(canary(10, 50)))
     asked = rollout(requested()).state
     assert (asked.requested_by, list(asked.approved_by)) == ("users/dora", ["users/rita"])
+
+
+BOT = "serviceaccounts/bot"
+
+
+def owned_by(owner: str) -> Life:
+    """A project in which the account belongs to somebody."""
+    registered = registry.ServiceAccountRegistered(account=BOT, owner=owner)
+    return life(KNOWN_PROJECT, "projects/risk").given(registered)
+
+
+def by_account(owner: str) -> Life:
+    """A version that the account approved, when it belonged to `owner`."""
+    moved = registry.StageChanged(to_stage="production", to_phase=PHASE_PRODUCTION, artifact_sha256=SHA)
+    moved.approvers.append(BOT)
+    moved.approving_people.extend([BOT, owner] if owner else [BOT])
+    return version(2, moved)
 
 
 REFUSALS: list[tuple[str, dict[str, Any]]] = [
@@ -74,6 +99,14 @@ REFUSALS: list[tuple[str, dict[str, Any]]] = [
     ("ARTIFACT_NOT_APPROVED", {"of": version(2, sha256="cd" * 32)}),
     ("APPROVALS_MISSING", {"at": environment(approvals_needed=2)}),
     ("APPROVER_MAY_NOT_DEPLOY", {"at": environment(protected=True), "by": "users/rita"}),
+    ("APPROVER_MAY_NOT_DEPLOY", {"at": environment(protected=True), "by": ["users/dora", "users/rita"]}),
+    ("APPROVER_MAY_NOT_DEPLOY", {"at": environment(protected=True), "by": BOT, "within": owned_by("users/rita")}),
+    ("APPROVER_MAY_NOT_DEPLOY", {"at": environment(protected=True), "by": BOT, "everywhere": owned_by("users/rita")}),
+    ("APPROVER_MAY_NOT_DEPLOY", {"at": environment(protected=True), "of": by_account("users/dora")}),
+    (
+        "APPROVER_MAY_NOT_DEPLOY",
+        {"at": environment(protected=True), "of": by_account(""), "within": owned_by("users/dora")},
+    ),
     ("ENVIRONMENT_REMOVED", {"at": environment().given(facts.EnvironmentRemoved())}),
     ("ENDPOINT_REMOVED", {"on": endpoint(facts.EndpointRemovalStarted())}),
     ("ROLLOUT_UNFINISHED", {"before": progressing().state}),
@@ -93,6 +126,37 @@ def test_what_may_not_be_rolled_out(reason: str, given: dict[str, Any]) -> None:
 def test_protection_concerns_approvers_only() -> None:
     assert ask(at=environment(protected=True)).event is not None
     assert ask(at=environment(approvals_needed=1)).event is not None
+    assert ask(at=environment(), by="users/rita").event is not None
+    assert ask(at=environment(protected=True), by=BOT, within=owned_by("users/otto")).event is not None
+
+
+@pytest.mark.parametrize(
+    ("owner", "expected"),
+    [
+        ("users/ada", {"users/ada", BOT, "users/eve"}),
+        ("", {BOT, "users/eve"}),
+    ],
+)
+def test_makers_are_known_with_who_owned_their_accounts(owner: str, expected: set[str]) -> None:
+    registered = registry.VersionRegistered(author="users/eve", owners=[owner] if owner else [])
+    known = life(KNOWN_VERSION, version_name(3), actor=BOT).given(registered).state
+    assert set(known.makers) == expected
+
+
+def test_an_author_rolls_out_what_they_made_and_only_where_it_is_not_protected() -> None:
+    made = life(KNOWN_VERSION, version_name(2), actor="users/ada").given(registry.VersionRegistered()).state
+    others = life(KNOWN_VERSION, version_name(2), actor="users/eve").given(registry.VersionRegistered()).state
+    state, on = types.Rollout(), endpoint().state
+    check_own(["users/ada"], state, (on, environment().state, made))
+    for principals, at, of, reason in (
+        (["users/ada"], environment(protected=True), made, "PROTECTED_ENVIRONMENT"),
+        (["users/ada"], environment(), others, "NOT_YOUR_OWN"),
+        (["users/ada", "users/bob"], environment(), made, "NOT_YOUR_OWN"),
+        (["users/ada"], environment(), types.KnownVersion(), "NOT_YOUR_OWN"),
+    ):
+        with pytest.raises(Denied) as refused:
+            check_own(principals, state, (on, at.state, of))
+        assert refused.value.reason == reason
 
 
 def test_pausing_and_resuming() -> None:
@@ -122,7 +186,7 @@ def undo(before: types.Rollout, **given: Any) -> Outcome:
     of = given.get("of", version(1))
     on = given.get("on", endpoint(shifted(share(2), rollout=2)))
     return life(ROLLOUT, rollout_name(3)).when(
-        verbs.undo, on.state, environment().state, of.state, before, by="users/dora"
+        verbs.undo, on.state, environment().state, of.state, NOBODY.state, NOBODY.state, before, by=["users/dora"]
     )
 
 

@@ -11,7 +11,7 @@ from tests.house.tree import Module, imports, modules
 Rule = Callable[[Module], Iterator[str]]
 
 SERVICES = ("registry", "deployment", "monitoring", "archive")
-PURE_ACCESS = ("matrix", "grants", "decision", "fold", "references", "own")
+PURE_ACCESS = ("matrix", "grants", "decision", "fold", "references", "own", "people", "review")
 PURE_KERNEL = ("errors", "names", "fold", "log", "cause", "wire", "pin")
 
 # A pure module gets time, ids and everything from outside as arguments.

@@ -1,18 +1,22 @@
 """Facts and messages that most tests of the registry begin with."""
 
+from datetime import timedelta
 from typing import Any
 
 from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1 import types_pb2 as types
 from services.registry.domain import MODEL, PROJECT, VERSION
+from services.registry.domain.access import NOWHERE, Access
 from services.registry.domain.lifecycle import BUILT_IN
-from testkit.scenario import Life, life
+from testkit.scenario import START, Life, life
 
 PROJECT_NAME = "projects/risk"
 MODEL_NAME = f"{PROJECT_NAME}/models/fraud"
 VERSION_NAME = f"{MODEL_NAME}/versions/1"
 DIGEST = "ab" * 32
 
+# After whatever a test has let happen.
+NOW = START + timedelta(days=300)
 ADA, BEN, CAT = "users/ada", "users/ben", "users/cat"
 
 project_created = facts.ProjectCreated(title="Risk", lifecycle=BUILT_IN)
@@ -57,6 +61,11 @@ def project(*rules: types.TransitionRule, lifecycle: types.Lifecycle | None = No
         one.given(facts.PolicySet(policy=policy(*rules)))
     state: types.Project = one.state
     return state
+
+
+def at(state: types.Project, everywhere: types.Project = NOWHERE, now: Any = NOW) -> Access:
+    """Who holds what in a project now."""
+    return Access(state, everywhere, now)
 
 
 def model(*events: Any) -> types.Model:

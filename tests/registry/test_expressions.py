@@ -11,7 +11,7 @@ from modelog.registry.v1 import types_pb2 as types
 from services.registry.domain.expressions import evaluate, fault
 from services.registry.domain.gates import judge
 from services.registry.domain.seen import NAMES, values_of, worst_fairness
-from tests.registry.build import ADA, DIGEST, evaluated, project, registered, rule
+from tests.registry.build import ADA, DIGEST, at, evaluated, project, registered, rule
 
 
 def fairness(attribute: str, difference: float, ratio: float) -> types.Fairness:
@@ -169,7 +169,7 @@ def test_an_expensive_expression_ends_soon_one_way_or_the_other(number: int) -> 
 def test_the_gates_of_one_transition_share_one_budget() -> None:
     slow = "hyperparameters.all(a, " + " && ".join(["hyperparameters == hyperparameters"] * 8) + ")"
     version = registered(hyperparameters={f"h{n}": "x" * 1024 for n in range(256)}).state
-    outcomes = judge(version, project(rule(gates=(slow,) * 8)), "testing").gates
+    outcomes = judge(version, "testing", at(project(rule(gates=(slow,) * 8)))).gates
     results = [one.result for one in outcomes if one.kind == types.GATE_KIND_EXPRESSION]
     assert results[0] == types.GATE_RESULT_PASSED
     assert results[-1] == types.GATE_RESULT_FAILED

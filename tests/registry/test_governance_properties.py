@@ -16,7 +16,7 @@ from services.registry.domain.transition import (
 )
 from services.registry.domain.version import record_evaluation
 from testkit.scenario import Life
-from tests.registry.build import ADA, evaluated, evaluation, project, registered, rule
+from tests.registry.build import ADA, NOW, evaluated, evaluation, project, registered, rule
 
 PEOPLE = [ADA, "users/ben", "users/cat", "users/dan"]
 POLICY = project(rule("testing", reviews=2, gates=("evaluations.holdout.metrics.auc >= 0.8",)))
@@ -48,7 +48,7 @@ def take(version: Life, step: Any) -> Any:
         case ("measure", auc):
             outcome = version.when(record_evaluation, evaluation_id="holdout", evaluation=evaluation(auc))
         case ("request",):
-            outcome = version.when(request_transition, POLICY, to_stage="testing")
+            outcome = version.when(request_transition, POLICY, now=NOW, to_stage="testing")
         case ("withdraw",):
             outcome = version.when(withdraw_transition, POLICY, transition=version.state.transition.number)
         case ("review", who, yes, late):
@@ -61,9 +61,10 @@ def take(version: Life, step: Any) -> Any:
                 decision=types.REVIEW_DECISION_APPROVE if yes else types.REVIEW_DECISION_REJECT,
                 comment="",
                 evidence=[],
+                now=NOW,
             )
         case ("move", stage):
-            outcome = version.when(change_stage, POLICY, to_stage=stage)
+            outcome = version.when(change_stage, POLICY, now=NOW, to_stage=stage)
         case _:
             raise AssertionError(step)
     assert outcome.refusal is None or isinstance(outcome.refusal, Refusal)

@@ -9,7 +9,7 @@ from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1 import types_pb2 as types
 from services.registry.domain import PROJECT
 from services.registry.domain.lifecycle import BUILT_IN
-from services.registry.domain.project import create_project, grant_role, revoke_role, set_lifecycle, set_policy
+from services.registry.domain.project import create_project, set_lifecycle, set_policy
 from testkit.scenario import Life, life
 from tests.registry.build import ADA, PROJECT_NAME, policy, project_created, rule
 
@@ -31,14 +31,14 @@ SHORT = stages(
 
 
 def test_a_project_starts_with_the_built_in_lifecycle_written_into_its_first_fact() -> None:
-    life(PROJECT, PROJECT_NAME).when(create_project, title="Risk", description="d").then(
-        facts.ProjectCreated(title="Risk", description="d", lifecycle=BUILT_IN)
+    life(PROJECT, PROJECT_NAME).when(create_project, title="Risk", description="d", actors=[ADA]).then(
+        facts.ProjectCreated(title="Risk", description="d", lifecycle=BUILT_IN, administrators=[ADA])
     )
     assert risk().state.lifecycle == BUILT_IN
 
 
 def test_a_project_is_created_once() -> None:
-    risk().when(create_project, title="Risk", description="").then_refused("PROJECT_EXISTS")
+    risk().when(create_project, title="Risk", description="", actors=[ADA]).then_refused("PROJECT_EXISTS")
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,6 @@ def test_a_project_is_created_once() -> None:
     [
         (set_lifecycle, {"lifecycle": SHORT}),
         (set_policy, {"policy": policy()}),
-        (grant_role, {"principal": ADA, "role": "approver"}),
-        (revoke_role, {"principal": ADA, "role": "approver"}),
     ],
 )
 def test_nothing_happens_to_a_project_that_does_not_exist(verb: Any, arguments: Any) -> None:
@@ -135,18 +133,3 @@ def test_a_policy_that_could_not_be_judged_is_refused_by_its_field(wrong: types.
     outcome = risk().when(set_policy, policy=policy(sound, wrong))
     assert isinstance(outcome.refusal, Invalid)
     assert [violation.field for violation in outcome.refusal.violations] == [field]
-
-
-def test_roles_are_granted_once_and_revoked() -> None:
-    granted = facts.RoleGranted(principal=ADA, role="approver")
-    risk().when(grant_role, principal=ADA, role="approver").then(granted)
-    risk(granted).when(grant_role, principal=ADA, role="approver").then_nothing()
-    risk(granted).when(grant_role, principal=ADA, role="admin").then(facts.RoleGranted(principal=ADA, role="admin"))
-    revoked = facts.RoleRevoked(principal=ADA, role="approver")
-    risk(granted).when(revoke_role, principal=ADA, role="approver").then(revoked)
-    risk(granted, revoked).when(revoke_role, principal=ADA, role="approver").then_refused("ROLE_NOT_GRANTED")
-
-
-def test_a_project_holds_a_bounded_number_of_roles() -> None:
-    full = risk(*(facts.RoleGranted(principal=f"users/u{n}", role="author") for n in range(500)))
-    full.when(grant_role, principal=ADA, role="author").then_refused("TOO_MANY_ROLES")

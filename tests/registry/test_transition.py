@@ -16,7 +16,7 @@ from services.registry.domain.transition import (
     withdraw_transition,
 )
 from testkit.scenario import Life, Outcome, life
-from tests.registry.build import ADA, BEN, CAT, DIGEST, VERSION_NAME, evaluated, project, registered, rule
+from tests.registry.build import ADA, BEN, CAT, DIGEST, NOW, VERSION_NAME, at, evaluated, project, registered, rule
 
 REVIEWED = project(rule(reviews=2))
 GATED = project(rule(gates=("evaluations.holdout.metrics.auc >= 0.8",), reviews=1))
@@ -26,7 +26,7 @@ retired = facts.VersionRetired(to_stage="retired")
 
 def requested(version: Life, within: types.Project = REVIEWED, to_stage: str = "testing") -> Life:
     """The version after somebody has requested the move."""
-    event = version.when(request_transition, within, to_stage=to_stage).event
+    event = version.when(request_transition, within, now=NOW, to_stage=to_stage).event
     assert event is not None
     return version.given(event)
 
@@ -39,6 +39,7 @@ def reviewed(version: Life, who: str, within: types.Project = REVIEWED, **words:
         "decision": types.REVIEW_DECISION_APPROVE,
         "comment": "",
         "evidence": [],
+        "now": NOW,
         **words,
     }
     return version.when(submit_review, within, **given)
@@ -53,7 +54,7 @@ def approved(version: Life, *people: str, within: types.Project = REVIEWED, **wo
 
 
 def moved(version: Life, within: types.Project, to_stage: str) -> Life:
-    event = version.when(change_stage, within, to_stage=to_stage).event
+    event = version.when(change_stage, within, now=NOW, to_stage=to_stage).event
     assert event is not None
     return version.given(event)
 
@@ -81,20 +82,20 @@ def test_without_a_policy_a_version_walks_its_lifecycle_step_by_step() -> None:
 @pytest.mark.parametrize("verb", [change_stage, request_transition])
 @pytest.mark.parametrize("stage", ["staging", "production"])
 def test_no_stage_is_skipped(verb: Any, stage: str) -> None:
-    registered().when(verb, project(), to_stage=stage).then_refused("TRANSITION_NOT_IN_LIFECYCLE")
+    registered().when(verb, project(), now=NOW, to_stage=stage).then_refused("TRANSITION_NOT_IN_LIFECYCLE")
 
 
 @pytest.mark.parametrize("verb", [change_stage, request_transition])
 def test_the_end_of_life_is_not_reached_by_moving(verb: Any) -> None:
-    registered().when(verb, project(), to_stage="retired").then_refused("RETIRE_INSTEAD")
-    registered().when(verb, project(), to_stage="archived").then_refused("RETIRE_INSTEAD")
-    registered().when(verb, project(), to_stage="nowhere").then_refused("INVALID_REQUEST")
-    registered(retired).when(verb, project(), to_stage="production").then_refused("VERSION_RETIRED")
-    life(VERSION, VERSION_NAME).when(verb, project(), to_stage="testing").then_refused("VERSION_NOT_FOUND")
+    registered().when(verb, project(), now=NOW, to_stage="retired").then_refused("RETIRE_INSTEAD")
+    registered().when(verb, project(), now=NOW, to_stage="archived").then_refused("RETIRE_INSTEAD")
+    registered().when(verb, project(), now=NOW, to_stage="nowhere").then_refused("INVALID_REQUEST")
+    registered(retired).when(verb, project(), now=NOW, to_stage="production").then_refused("VERSION_RETIRED")
+    life(VERSION, VERSION_NAME).when(verb, project(), now=NOW, to_stage="testing").then_refused("VERSION_NOT_FOUND")
 
 
 def test_a_version_that_is_there_already_does_not_move() -> None:
-    registered().when(change_stage, project(), to_stage="development").then_nothing()
+    registered().when(change_stage, project(), now=NOW, to_stage="development").then_nothing()
 
 
 def test_a_stage_that_a_new_lifecycle_lacks_leads_nowhere() -> None:
@@ -102,12 +103,12 @@ def test_a_stage_that_a_new_lifecycle_lacks_leads_nowhere() -> None:
         stages=[{"id": "a", "phase": 1, "next": ["b"]}, {"id": "b", "phase": 4}, {"id": "c", "phase": 5}]
     )
     changed = project(lifecycle=other)
-    registered().when(change_stage, changed, to_stage="b").then_refused("TRANSITION_NOT_IN_LIFECYCLE")
+    registered().when(change_stage, changed, now=NOW, to_stage="b").then_refused("TRANSITION_NOT_IN_LIFECYCLE")
 
 
 def test_the_move_records_why_it_was_allowed() -> None:
     version = approved(requested(registered(evaluated(0.9)), GATED), BEN, within=GATED)
-    event = version.when(change_stage, GATED, to_stage="testing").event
+    event = version.when(change_stage, GATED, now=NOW, to_stage="testing").event
     assert isinstance(event, facts.StageChanged)
     verdict = event.verdict
     assert (event.artifact_sha256, list(event.approvers)) == (DIGEST, [BEN])
@@ -126,12 +127,12 @@ def test_the_move_records_why_it_was_allowed() -> None:
 def test_a_failing_gate_hinders_the_move_until_it_is_mended_and_reviewed_anew() -> None:
     version = approved(requested(registered(evaluated(0.7)), GATED), BEN, within=GATED)
     assert version.state.transition.gates[1].result == types.GATE_RESULT_FAILED
-    outcome = version.when(change_stage, GATED, to_stage="testing")
+    outcome = version.when(change_stage, GATED, now=NOW, to_stage="testing")
     outcome.then_refused("GATES_FAILED")
     assert outcome.refusal is not None
     assert outcome.refusal.metadata == {"g0": "does not hold"}
     version.given(evaluated(0.9))
-    version.when(change_stage, GATED, to_stage="testing").then_refused("TRANSITION_VOID")
+    version.when(change_stage, GATED, now=NOW, to_stage="testing").then_refused("TRANSITION_VOID")
     approved(requested(version, GATED), BEN, within=GATED)
     assert version.state.transition.number == 2
     moved(version, GATED, "testing")
@@ -145,7 +146,7 @@ def test_a_change_of_content_voids_an_open_and_an_approved_request(change: Any) 
     approved_one = approved(requested(registered()), BEN, CAT).given(change)
     assert approved_one.state.transition.state == types.TRANSITION_STATE_VOID
     assert approved_one.state.transition.void_reason
-    approved_one.when(change_stage, REVIEWED, to_stage="testing").then_refused("TRANSITION_VOID")
+    approved_one.when(change_stage, REVIEWED, now=NOW, to_stage="testing").then_refused("TRANSITION_VOID")
     requested(approved_one)
 
 
@@ -162,10 +163,10 @@ def test_retiring_and_moving_elsewhere_void_a_request() -> None:
 
 
 def test_a_move_that_needs_reviews_waits_for_enough_of_them() -> None:
-    registered().when(change_stage, REVIEWED, to_stage="testing").then_refused("APPROVAL_REQUIRED")
+    registered().when(change_stage, REVIEWED, now=NOW, to_stage="testing").then_refused("APPROVAL_REQUIRED")
     version = approved(requested(registered()), BEN)
     assert version.state.transition.state == types.TRANSITION_STATE_OPEN
-    version.when(change_stage, REVIEWED, to_stage="testing").then_refused("APPROVAL_REQUIRED")
+    version.when(change_stage, REVIEWED, now=NOW, to_stage="testing").then_refused("APPROVAL_REQUIRED")
     approved(version, CAT)
     assert version.state.transition.state == types.TRANSITION_STATE_APPROVED
     assert list(moved(version, REVIEWED, "testing").state.verdicts[0].approvers) == [BEN, CAT]
@@ -201,14 +202,14 @@ def test_separation_of_duties_is_waived_only_by_every_matching_rule() -> None:
 def test_a_rule_tightened_after_the_approval_counts_at_the_move() -> None:
     one = project(rule(reviews=1))
     version = approved(requested(registered(), one), BEN, within=one)
-    version.when(change_stage, REVIEWED, to_stage="testing").then_refused("APPROVAL_REQUIRED")
+    version.when(change_stage, REVIEWED, now=NOW, to_stage="testing").then_refused("APPROVAL_REQUIRED")
 
 
 def test_a_review_counts_for_its_kind_only() -> None:
     fairness = types.RequiredReview(kind=types.REVIEW_KIND_FAIRNESS, count=1)
     both = project(rule(reviews=1), types.TransitionRule(to_stage="testing", required_reviews=[fairness]))
     version = approved(requested(registered(), both), BEN, within=both)
-    version.when(change_stage, both, to_stage="testing").then_refused("APPROVAL_REQUIRED")
+    version.when(change_stage, both, now=NOW, to_stage="testing").then_refused("APPROVAL_REQUIRED")
     approved(version, BEN, within=both, kind=types.REVIEW_KIND_FAIRNESS)
     assert list(moved(version, both, "testing").state.verdicts[0].approvers) == [BEN]
 
@@ -217,24 +218,24 @@ def test_a_review_that_needs_a_role_counts_while_its_reviewer_holds_it() -> None
     required = types.RequiredReview(kind=types.REVIEW_KIND_GENERAL, count=1, role="validator")
     within = project(types.TransitionRule(to_stage="testing", required_reviews=[required]))
     version = approved(requested(registered(), within), BEN, within=within)
-    version.when(change_stage, within, to_stage="testing").then_refused("APPROVAL_REQUIRED")
+    version.when(change_stage, within, now=NOW, to_stage="testing").then_refused("APPROVAL_REQUIRED")
     within.roles.add(principal=BEN, role="validator")
-    assert version.when(change_stage, within, to_stage="testing").event is not None
+    assert version.when(change_stage, within, now=NOW, to_stage="testing").event is not None
 
 
 def test_one_rejection_ends_the_request_and_bars_the_move() -> None:
     version = approved(requested(registered()), BEN, CAT)
     approved(version, "users/dan", decision=types.REVIEW_DECISION_REJECT)
     assert version.state.transition.state == types.TRANSITION_STATE_REJECTED
-    version.when(change_stage, REVIEWED, to_stage="testing").then_refused("APPROVAL_REQUIRED")
-    version.when(change_stage, project(), to_stage="testing").then_refused("APPROVAL_REQUIRED")
+    version.when(change_stage, REVIEWED, now=NOW, to_stage="testing").then_refused("APPROVAL_REQUIRED")
+    version.when(change_stage, project(), now=NOW, to_stage="testing").then_refused("APPROVAL_REQUIRED")
     reviewed(version, "users/eve").then_refused("TRANSITION_NOT_OPEN")
     assert requested(version).state.transition.number == 2
 
 
 def test_there_is_one_open_request_at_a_time_and_it_can_be_withdrawn() -> None:
     version = requested(registered())
-    version.when(request_transition, REVIEWED, to_stage="testing").then_refused("TRANSITION_OPEN")
+    version.when(request_transition, REVIEWED, now=NOW, to_stage="testing").then_refused("TRANSITION_OPEN")
     withdrawn = facts.TransitionDecided(transition=1, state=types.TRANSITION_STATE_WITHDRAWN)
     version.when(withdraw_transition, REVIEWED, transition=1).then(withdrawn)
     version.given(withdrawn)
@@ -265,7 +266,7 @@ def test_a_request_that_needs_no_review_is_approved_at_once_and_committed_with_t
 def test_required_documentation_is_filled_in() -> None:
     within = project(rule(required_documentation=["summary", "limitations"]))
     version = registered(documentation={"limitations": "  "})
-    outcome = version.when(change_stage, within, to_stage="testing")
+    outcome = version.when(change_stage, within, now=NOW, to_stage="testing")
     outcome.then_refused("GATES_FAILED")
     assert outcome.refusal is not None
     assert set(outcome.refusal.metadata) == {"summary", "limitations"}
@@ -280,7 +281,7 @@ def test_required_documentation_is_filled_in() -> None:
 def test_rules_apply_to_the_moves_they_name() -> None:
     within = project(rule("development", reviews=1, from_stage="staging"))
     version = moved(moved(moved(registered(), within, "testing"), within, "development"), within, "testing")
-    moved(version, within, "staging").when(change_stage, within, to_stage="development").then_refused(
+    moved(version, within, "staging").when(change_stage, within, now=NOW, to_stage="development").then_refused(
         "APPROVAL_REQUIRED"
     )
 
@@ -290,7 +291,7 @@ def test_the_dry_run_lists_every_gate_with_its_evidence() -> None:
         rule(gates=("evaluations.holdout.metrics.auc >= 0.8",), reviews=1, required_documentation=["summary"])
     )
     version = registered(evaluated(0.7))
-    judgement = judge(version.state, within, "testing")
+    judgement = judge(version.state, "testing", at(within))
     assert [(one.name, one.result, one.reason) for one in judgement.gates] == [
         ("lifecycle", types.GATE_RESULT_PASSED, ""),
         ("summary", types.GATE_RESULT_FAILED, "it is empty"),
@@ -299,6 +300,6 @@ def test_the_dry_run_lists_every_gate_with_its_evidence() -> None:
     ]
     assert judgement.gates[2].evidence == {"evaluations.holdout.metrics.auc": "0.7"}
     reasons = {
-        stage: judge(version.state, within, stage).gates[0].reason for stage in ("nowhere", "retired", "staging")
+        stage: judge(version.state, stage, at(within)).gates[0].reason for stage in ("nowhere", "retired", "staging")
     }
     assert all(reasons.values())

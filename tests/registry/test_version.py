@@ -1,5 +1,6 @@
 """Versions: registering, describing, measuring, deprecating, retiring, archiving."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1 import types_pb2 as types
 from modelog.type.v1.principal_pb2 import Principal
 from services.registry.domain import VERSION
+from services.registry.domain.access import NOWHERE
 from services.registry.domain.version import (
     archive_version,
     deprecate_version,
@@ -44,6 +46,10 @@ retired = facts.VersionRetired(
 )
 archived = facts.VersionArchived(record=RECORD, to_stage="archived")
 SUMMARY = FieldMask(paths=["summary"])
+REGISTER = partial(register_version, actors=[ADA])
+
+
+REGISTER = partial(register_version, actors=[ADA])
 
 
 def nobody() -> Any:
@@ -52,29 +58,31 @@ def nobody() -> Any:
 
 def test_a_version_starts_in_the_first_stage_of_the_projects_lifecycle() -> None:
     given = facts.VersionRegistered(artifact=artifact(), framework="f")
-    nobody().when(register_version, model(), project(), given=given).then(version_registered(framework="f"))
+    nobody().when(REGISTER, model(), project(), NOWHERE, given=given).then(version_registered(framework="f"))
     own = types.Lifecycle(stages=[{"id": "draft", "phase": types.PHASE_TESTING}])
     began = facts.VersionRegistered(artifact=artifact(), stage="draft", phase=types.PHASE_TESTING)
     started = facts.VersionRegistered(artifact=artifact())
-    nobody().when(register_version, model(), project(lifecycle=own), given=started).then(began)
+    nobody().when(REGISTER, model(), project(lifecycle=own), NOWHERE, given=started).then(began)
 
 
 def test_registering_needs_its_model_its_project_and_its_parent() -> None:
     given = facts.VersionRegistered(artifact=artifact(), parent_version=f"{MODEL_NAME}/versions/7")
-    nobody().when(register_version, types.Model(), project(), given=given).then_refused("MODEL_NOT_FOUND")
-    nobody().when(register_version, model(), types.Project(), given=given).then_refused("PROJECT_NOT_FOUND")
-    nobody().when(register_version, model(), project(), types.Version(), given=given).then_refused("VERSION_NOT_FOUND")
+    nobody().when(REGISTER, types.Model(), project(), NOWHERE, given=given).then_refused("MODEL_NOT_FOUND")
+    nobody().when(REGISTER, model(), types.Project(), NOWHERE, given=given).then_refused("PROJECT_NOT_FOUND")
+    nobody().when(
+        register_version, model(), project(), NOWHERE, types.Version(), given=given, actors=[ADA]
+    ).then_refused("VERSION_NOT_FOUND")
     closed = model(facts.ModelRetired())
-    nobody().when(register_version, closed, project(), given=given).then_refused("MODEL_RETIRED")
-    registered().when(register_version, model(), project(), given=given).then_refused("VERSION_EXISTS")
+    nobody().when(REGISTER, closed, project(), NOWHERE, given=given).then_refused("MODEL_RETIRED")
+    registered().when(REGISTER, model(), project(), NOWHERE, given=given).then_refused("VERSION_EXISTS")
 
 
 def test_columns_of_a_signature_have_names_of_their_own() -> None:
     column = types.Column(name="age", type=types.DATA_TYPE_INT64)
     given = facts.VersionRegistered(artifact=artifact(), signature={"inputs": [column], "outputs": [column]})
-    assert nobody().when(register_version, model(), project(), given=given).event is not None
+    assert nobody().when(REGISTER, model(), project(), NOWHERE, given=given).event is not None
     given.signature.outputs.append(column)
-    outcome = nobody().when(register_version, model(), project(), given=given)
+    outcome = nobody().when(REGISTER, model(), project(), NOWHERE, given=given)
     assert isinstance(outcome.refusal, Invalid)
     assert outcome.refusal.violations[0].field == "signature.outputs[1].name"
 
@@ -92,7 +100,7 @@ def test_everything_registered_is_kept() -> None:
     )
     state = life(VERSION, VERSION_NAME).given(event).state
     for field in facts.VersionRegistered.DESCRIPTOR.fields:
-        if field.name != "author":
+        if field.name not in ("author", "owners"):
             assert getattr(state, field.name) == getattr(event, field.name), field.name
     assert (state.generation, state.content_revision, state.author, list(state.makers)) == (1, 1, ADA, [ADA])
 

@@ -1,8 +1,11 @@
 """Rollouts as people ask for them: request, pause, resume, roll back."""
 
+from collections.abc import Sequence
+
 from google.protobuf.message import Message
 
 from kernel.errors import Conflict, NotAllowedNow, NotFound
+from modelog.access.v1.types_pb2 import KnownProject
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.deployment.v1.types_pb2 import (
     TRIGGER_ALERT,
@@ -26,7 +29,7 @@ from services.deployment.domain.states import (
     words,
 )
 from services.deployment.domain.strategy import analysis_of, check_strategy
-from services.deployment.domain.version import check_deployable
+from services.deployment.domain.version import Deployers, check_deployable
 
 _ALL = 100
 
@@ -40,19 +43,21 @@ def request(
     endpoint: Endpoint,
     environment: Environment,
     version: KnownVersion,
+    project: KnownProject,
+    everywhere: KnownProject,
     before: Rollout,
     *,
     strategy: Strategy,
-    by: str,
+    by: Sequence[str],
 ) -> facts.RolloutRequested:
-    """A new rollout. `before`: the one numbered just below it, empty for the first.
+    """A new rollout. `before`: the one numbered just below it, empty for the first. `by`: who asks, then for whom.
 
     One unfinished rollout an endpoint, in spite of races: a number is taken once (the append is guarded), it is taken
     only after the rollout before it has finished, and what has finished stays so.
     """
     check_strategy(strategy)
     _check_free(rollout, endpoint, before)
-    check_deployable(version, environment, by=by)
+    check_deployable(version, environment, Deployers(by, (project, everywhere)))
     if [(share.version, share.percent) for share in endpoint.traffic] == [(version.name, _ALL)]:
         raise NotAllowedNow("ALREADY_SERVING", f"{version.name} serves all of {endpoint.name} already")
     return _requested(endpoint, version, strategy)
@@ -63,9 +68,11 @@ def undo(
     endpoint: Endpoint,
     environment: Environment,
     version: KnownVersion,
+    project: KnownProject,
+    everywhere: KnownProject,
     before: Rollout,
     *,
-    by: str,
+    by: Sequence[str],
 ) -> facts.RolloutRequested:
     """A new rollout that brings back what served before `before`, the newest one, which has succeeded.
 
@@ -73,7 +80,7 @@ def undo(
     """
     check_undoable(before)
     _check_free(rollout, endpoint, before)
-    check_deployable(version, environment, by=by, restoring=True)
+    check_deployable(version, environment, Deployers(by, (project, everywhere)), restoring=True)
     strategy = Strategy(blue_green=BlueGreen())
     if before.strategy.HasField("ready_deadline"):
         strategy.ready_deadline.CopyFrom(before.strategy.ready_deadline)

@@ -1,14 +1,20 @@
 """What deployment knows of registered versions, and whether one may be deployed."""
 
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
 from google.protobuf.message import Message
 
+from access.people import makers_of, people
 from kernel.errors import NotAllowedNow, NotFound
+from modelog.access.v1.types_pb2 import KnownProject
 from modelog.deployment.v1.types_pb2 import Environment, KnownVersion
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import events_pb2 as registry
 from modelog.registry.v1.types_pb2 import PHASE_ARCHIVED, PHASE_RETIRED, Phase
 
 SERVED_FORMATS = ("onnx",)
+
 HEARD = (
     registry.VersionRegistered,
     registry.StageChanged,
@@ -18,16 +24,28 @@ HEARD = (
 )
 
 
-def evolve_known_version(version: KnownVersion, event: Message, _envelope: Fact) -> None:
+class Deployers(NamedTuple):
+    """Who deploys, then for whom, and the projects that know who owns their accounts."""
+
+    actors: Sequence[str]
+    projects: Sequence[KnownProject] = ()
+
+    def people(self, principals: Iterable[str]) -> frozenset[str]:
+        return people(principals, *self.projects)
+
+
+def evolve_known_version(version: KnownVersion, event: Message, envelope: Fact) -> None:
     match event:
         case registry.VersionRegistered():
             version.stage, version.phase = event.stage, event.phase
             version.artifact.CopyFrom(event.artifact)
             version.signature.CopyFrom(event.signature)
+            version.makers.extend(makers_of(event, envelope))
         case registry.StageChanged():
             version.stage, version.phase = event.to_stage, event.to_phase
             version.approved_sha256 = event.artifact_sha256
             version.approvers[:] = event.approvers
+            version.approving_people[:] = event.approving_people
             version.retired = event.to_phase in (PHASE_RETIRED, PHASE_ARCHIVED)
         case registry.VersionDeprecated():
             version.deprecated, version.successor = True, event.successor
@@ -38,7 +56,9 @@ def evolve_known_version(version: KnownVersion, event: Message, _envelope: Fact)
             version.phase, version.stage = PHASE_ARCHIVED, event.to_stage
 
 
-def check_deployable(version: KnownVersion, environment: Environment, *, by: str, restoring: bool = False) -> None:
+def check_deployable(
+    version: KnownVersion, environment: Environment, who: Deployers, *, restoring: bool = False
+) -> None:
     """Refuses a version that may not be deployed in an environment now. restoring: it served there before."""
     _check_alive(version, restoring=restoring)
     if not environment.name:
@@ -56,7 +76,9 @@ def check_deployable(version: KnownVersion, environment: Environment, *, by: str
             "FORMAT_NOT_SERVED",
             f"the artifact is {version.artifact.format!r}; only {', '.join(SERVED_FORMATS)} is served: export it",
         )
-    _check_approved(version, environment, by=by)
+    _check_approved(version, environment)
+    if environment.protected:
+        _check_not_approver(version, environment, who)
 
 
 def _check_alive(version: KnownVersion, *, restoring: bool) -> None:
@@ -69,7 +91,7 @@ def _check_alive(version: KnownVersion, *, restoring: bool) -> None:
         raise NotAllowedNow("VERSION_DEPRECATED", f"{version.name} is deprecated{instead}")
 
 
-def _check_approved(version: KnownVersion, environment: Environment, *, by: str) -> None:
+def _check_approved(version: KnownVersion, environment: Environment) -> None:
     if version.approved_sha256 and version.approved_sha256 != version.artifact.sha256:
         raise NotAllowedNow(
             "ARTIFACT_NOT_APPROVED",
@@ -81,8 +103,15 @@ def _check_approved(version: KnownVersion, environment: Environment, *, by: str)
             f"{environment.name} needs {environment.approvals_needed} approvals of the version's stage, "
             f"but it has {len(version.approvers)}",
         )
-    if environment.protected and by in version.approvers:
+
+
+def _check_not_approver(version: KnownVersion, environment: Environment, who: Deployers) -> None:
+    """People are compared, as the move recorded them and as accounts are owned now."""
+    approving = {*version.approving_people, *who.people(version.approvers)}
+    both = next((one for one in who.actors if not approving.isdisjoint(who.people([one]))), "")
+    if both:
         raise NotAllowedNow(
             "APPROVER_MAY_NOT_DEPLOY",
-            f"{by} approved {version.name}; somebody else has to deploy it in {environment.name}",
+            f"{both}, or who owns it, approved {version.name}; somebody else has to deploy it in {environment.name}",
+            metadata={"principal": both},
         )

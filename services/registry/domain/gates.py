@@ -1,15 +1,17 @@
 """Judging a transition: every condition it has to meet, with its outcome and what it was judged on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from modelog.registry.v1.types_pb2 import (
     GATE_KIND_DOCUMENTATION,
+    GATE_KIND_EMERGENCY,
     GATE_KIND_EXPRESSION,
     GATE_KIND_LIFECYCLE,
     GATE_KIND_REVIEW,
     GATE_RESULT_FAILED,
     GATE_RESULT_PASSED,
+    PHASE_PRODUCTION,
     REVIEW_DECISION_APPROVE,
     TRANSITION_STATE_REJECTED,
     TRANSITION_STATE_UNSPECIFIED,
@@ -24,30 +26,32 @@ from modelog.registry.v1.types_pb2 import (
     TransitionState,
     Version,
 )
+from services.registry.domain.access import Access
+from services.registry.domain.emergencies import why_frozen
 from services.registry.domain.expressions import BUDGET_STEPS, evaluate
 from services.registry.domain.lifecycle import LAST_PHASES, leads, stage_in
 from services.registry.domain.policy import rules_for
-from services.registry.domain.project import holds
 from services.registry.domain.requests import LIVE
 from services.registry.domain.seen import values_of
 
 
 class Judgement(NamedTuple):
-    """What a transition has to meet. approvers: principals whose approving reviews count."""
+    """What a transition has to meet. approvals: the approving reviews that count, one a person."""
 
     gates: list[GateOutcome]
-    approvers: list[str]
+    approvals: list[Review]
 
     def failed(self, *kinds: GateKind) -> list[GateOutcome]:
         return [one for one in self.gates if one.result != GATE_RESULT_PASSED and (not kinds or one.kind in kinds)]
 
 
-def judge(version: Version, project: Project, to_stage: str) -> Judgement:
+def judge(version: Version, to_stage: str, access: Access) -> Judgement:
     """Every gate between the version's present stage and `to_stage`, under the project's lifecycle and policy."""
+    project = access.project
     rules = rules_for(project.policy, version.stage, to_stage)
-    reviews, approvers = _reviews(version, project, to_stage, rules)
+    reviews, approvals = _reviews(version, to_stage, rules, access)
     gates = [_lifecycle(version, project, to_stage), *_documentation(version, rules), *_expressions(version, rules)]
-    return Judgement([*gates, *reviews], approvers)
+    return Judgement([*gates, *reviews, *_emergencies(to_stage, access)], approvals)
 
 
 def required_reviews(rules: Sequence[TransitionRule]) -> list[RequiredReview]:
@@ -62,23 +66,41 @@ def required_reviews(rules: Sequence[TransitionRule]) -> list[RequiredReview]:
 
 
 def reviewers_of(
-    transition: TransitionRequest, required: RequiredReview, project: Project, barred: Sequence[str]
+    transition: TransitionRequest, required: RequiredReview, model: str, barred: Collection[str], access: Access
 ) -> list[str]:
-    """Who approves in a way that counts, in the order of their reviews."""
-    return [
-        review.reviewer
-        for review in transition.reviews
-        if review.kind == required.kind
-        and review.decision == REVIEW_DECISION_APPROVE
-        and review.reviewer not in barred
-        and (not required.role or holds(project, review.reviewer, required.role))
-    ]
+    """Who approves in a way that counts, in the order of their reviews. Who answers for others: all need the role."""
+
+    def wanted(review: Review) -> bool:
+        answering = (review.reviewer, *review.on_behalf_of)
+        return review.kind == required.kind and (
+            not required.role or all(access.holds(one, required.role, model) for one in answering)
+        )
+
+    return [review.reviewer for review in _counting(transition, barred, access, wanted)]
 
 
-def barred_from(version: Version, rules: Sequence[TransitionRule]) -> Sequence[str]:
+def _counting(
+    transition: TransitionRequest, barred: Collection[str], access: Access, wanted: Callable[[Review], bool]
+) -> list[Review]:
+    """Approvals that are wanted, of nobody who is barred, and one only of whatever accounts the same person uses."""
+    counting: list[Review] = []
+    seen = set(barred)
+    for review in transition.reviews:
+        behind = people_behind(review, access)
+        if review.decision == REVIEW_DECISION_APPROVE and seen.isdisjoint(behind) and wanted(review):
+            counting.append(review)
+            seen |= behind
+    return counting
+
+
+def people_behind(review: Review, access: Access) -> frozenset[str]:
+    return access.people((review.reviewer, *review.on_behalf_of))
+
+
+def barred_from(version: Version, rules: Sequence[TransitionRule], access: Access) -> Collection[str]:
     """Who may not review this version under these rules. Without any rule separation of duties holds as well."""
     waived = bool(rules) and all(rule.author_may_review for rule in rules)
-    return () if waived else version.makers
+    return () if waived else access.people(version.makers)
 
 
 def bound(transition: TransitionRequest, version: Version, to_stage: str) -> bool:
@@ -130,9 +152,17 @@ def _expressions(version: Version, rules: Sequence[TransitionRule]) -> list[Gate
     return outcomes
 
 
+def _emergencies(to_stage: str, access: Access) -> list[GateOutcome]:
+    """A gate only while it is closed, so that verdicts do not speak of what never was."""
+    target = stage_in(access.project.lifecycle, to_stage)
+    frozen = why_frozen(access) if target is not None and target.phase == PHASE_PRODUCTION else ""
+    condition = "every emergency was reviewed within a day"
+    return [_outcome("emergencies", GATE_KIND_EMERGENCY, condition, frozen, {})] if frozen else []
+
+
 def _reviews(
-    version: Version, project: Project, to_stage: str, rules: Sequence[TransitionRule]
-) -> tuple[list[GateOutcome], list[str]]:
+    version: Version, to_stage: str, rules: Sequence[TransitionRule], access: Access
+) -> tuple[list[GateOutcome], list[Review]]:
     transition = version.transition
     about = bound(transition, version, to_stage)
     if about and transition.state == TRANSITION_STATE_REJECTED:
@@ -140,10 +170,10 @@ def _reviews(
         reason = f"rejected by {who}; request the transition again once that is answered"
         return [_outcome("rejection", GATE_KIND_REVIEW, "no review rejects", reason, {"reviewers": who})], []
     live = transition if about and transition.state in LIVE else TransitionRequest()
-    barred = barred_from(version, rules)
-    outcomes, approvers = [], dict.fromkeys(reviewers_of_any(live, project, barred))
+    barred = barred_from(version, rules, access)
+    outcomes, model = [], model_of(version)
     for required in required_reviews(rules):
-        who_approves = reviewers_of(live, required, project, barred)
+        who_approves = reviewers_of(live, required, model, barred, access)
         missing = required.count - len(who_approves)
         outcomes.append(
             _outcome(
@@ -154,13 +184,12 @@ def _reviews(
                 {"reviewers": ", ".join(who_approves), "transition": str(live.number)},
             )
         )
-    return outcomes, list(approvers)
+    return outcomes, _counting(live, barred, access, lambda _: True)
 
 
-def reviewers_of_any(transition: TransitionRequest, project: Project, barred: Sequence[str]) -> list[str]:
-    """Everybody who approves, whatever the kind, except whoever is barred."""
-    kinds = dict.fromkeys(review.kind for review in transition.reviews)
-    return [who for kind in kinds for who in reviewers_of(transition, RequiredReview(kind=kind), project, barred)]
+def model_of(version: Version) -> str:
+    """`projects/risk/models/fraud` of a version of it."""
+    return version.name.partition("/versions/")[0]
 
 
 def _rejecting(reviews: Sequence[Review]) -> list[str]:

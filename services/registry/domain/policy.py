@@ -1,5 +1,8 @@
 """Policies: which rules a transition must meet, and what makes a policy a sound one."""
 
+from collections.abc import Container
+
+from access.matrix import ROLES
 from kernel.errors import invalid_field
 from modelog.registry.v1.types_pb2 import Documentation, Lifecycle, Policy, TransitionRule
 from services.registry.domain.expressions import fault
@@ -32,6 +35,19 @@ def check_policy(policy: Policy, lifecycle: Lifecycle) -> None:
             names.add(gate.name)
             if wrong := fault(gate.expression, NAMES):
                 raise invalid_field(f"{path}.expression", wrong, "GATE_EXPRESSION")
+
+
+def check_roles(policy: Policy, defined: Container[str]) -> None:
+    """Invalid, naming the review, unless the reviewers' roles are built in or defined in the project.
+
+    `check_policy` does not ask this: a policy of former times may name others, and a lifecycle can be set all the same.
+    """
+    for index, rule in enumerate(policy.rules):
+        for position, review in enumerate(rule.required_reviews):
+            if review.role and review.role not in ROLES and review.role not in defined:
+                path = f"policy.rules[{index}].required_reviews[{position}].role"
+                known = ", ".join(ROLES)
+                raise invalid_field(path, f"there is no role {review.role!r}; define it or take {known}", "NO_ROLE")
 
 
 def _check_stages(rule: TransitionRule, lifecycle: Lifecycle, field: str) -> None:

@@ -1,16 +1,18 @@
 """Projects: the boundary of access and of policy."""
 
+from collections.abc import Sequence
+
 from google.protobuf.message import Message
 
-from access.fold import evolve_access, same
+from access.fold import evolve_access
+from access.people import owners_of, persons
 from kernel.errors import AlreadyExists, Invalid, NotAllowedNow, NotFound, UnknownFact
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1.types_pb2 import Lifecycle, Policy, Project
+from services.registry.domain.access import NOWHERE
 from services.registry.domain.lifecycle import BUILT_IN, check_lifecycle
-from services.registry.domain.policy import check_policy
-
-_MOST_ROLES = 500
+from services.registry.domain.policy import check_policy, check_roles
 
 
 def present(project: Project) -> None:
@@ -19,10 +21,24 @@ def present(project: Project) -> None:
         raise NotFound("PROJECT_NOT_FOUND", "there is no such project; create it first")
 
 
-def create_project(project: Project, *, title: str, description: str) -> facts.ProjectCreated:
+def create_project(
+    project: Project, everywhere: Project = NOWHERE, *, title: str, description: str, actors: Sequence[str]
+) -> facts.ProjectCreated:
+    """The person behind it administers it from the beginning, so that no project is nobody's.
+
+    `actors`: who creates it, then for whom. Of an account for jobs that acts for nobody it is the owner, as registered
+    in `projects/all`: this project cannot know of it yet.
+    """
     if project.name:
         raise AlreadyExists("PROJECT_EXISTS", f"{project.name} exists already")
-    return facts.ProjectCreated(title=title, description=description, lifecycle=BUILT_IN)
+    behind = persons([*actors, *owners_of(actors, everywhere)])
+    if not behind:
+        raise NotAllowedNow(
+            "CREATOR_UNKNOWN",
+            f"no person is known to stand behind {actors[0]}; create it as a person or on behalf of one, "
+            "or register the account in projects/all",
+        )
+    return facts.ProjectCreated(title=title, description=description, lifecycle=BUILT_IN, administrators=behind[:1])
 
 
 def set_lifecycle(project: Project, *, lifecycle: Lifecycle) -> facts.LifecycleSet | None:
@@ -43,27 +59,8 @@ def set_lifecycle(project: Project, *, lifecycle: Lifecycle) -> facts.LifecycleS
 def set_policy(project: Project, *, policy: Policy) -> facts.PolicySet | None:
     present(project)
     check_policy(policy, project.lifecycle)
+    check_roles(policy, project.role_definitions)
     return None if policy == project.policy else facts.PolicySet(policy=policy)
-
-
-def grant_role(project: Project, *, principal: str, role: str) -> facts.RoleGranted | None:
-    present(project)
-    if holds(project, principal, role):
-        return None
-    if len(project.roles) >= _MOST_ROLES:
-        raise NotAllowedNow("TOO_MANY_ROLES", f"{project.name} has {_MOST_ROLES} role bindings; revoke one first")
-    return facts.RoleGranted(principal=principal, role=role)
-
-
-def revoke_role(project: Project, *, principal: str, role: str) -> facts.RoleRevoked:
-    present(project)
-    if not holds(project, principal, role):
-        raise NotFound("ROLE_NOT_GRANTED", f"{principal} does not hold {role} in {project.name}")
-    return facts.RoleRevoked(principal=principal, role=role)
-
-
-def holds(project: Project, principal: str, role: str) -> bool:
-    return any(same(binding, principal, role, "") for binding in project.roles)
 
 
 def evolve_project(project: Project, event: Message, envelope: Fact) -> None:

@@ -88,6 +88,7 @@ def evolve_transition(version: Version, event: Message, envelope: Fact) -> bool:
             review = Review(kind=event.kind, decision=event.decision, reviewer=envelope.actor.id)
             review.comment = event.comment
             review.evidence.extend(event.evidence)
+            review.on_behalf_of.extend(one.id for one in envelope.on_behalf_of)
             review.review_time.CopyFrom(envelope.recorded_at)
             place_review(version.transition, review)
             version.transition.state = event.state

@@ -1,6 +1,7 @@
 """Moving a version through its stages: a request, the reviews that answer it, and the verdict."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from kernel.errors import Denied, NotAllowedNow
 from modelog.registry.v1 import events_pb2 as facts
@@ -8,6 +9,8 @@ from modelog.registry.v1.types_pb2 import (
     GATE_KIND_DOCUMENTATION,
     GATE_KIND_EXPRESSION,
     GATE_KIND_REVIEW,
+    PHASE_PRODUCTION,
+    REVIEW_DECISION_APPROVE,
     REVIEW_DECISION_REJECT,
     TRANSITION_STATE_APPROVED,
     TRANSITION_STATE_OPEN,
@@ -24,11 +27,15 @@ from modelog.registry.v1.types_pb2 import (
     Verdict,
     Version,
 )
+from services.registry.domain.access import NOWHERE, Access
+from services.registry.domain.emergencies import check_reviewed
 from services.registry.domain.gates import (
     Judgement,
     barred_from,
     bound,
     judge,
+    model_of,
+    people_behind,
     required_reviews,
     reviewers_of,
 )
@@ -39,7 +46,9 @@ from services.registry.domain.requests import LIVE, live_transition, movable, pl
 _MOST_REVIEWS = 64
 
 
-def request_transition(version: Version, project: Project, *, to_stage: str) -> facts.TransitionRequested:
+def request_transition(
+    version: Version, project: Project, everywhere: Project = NOWHERE, *, to_stage: str, now: datetime
+) -> facts.TransitionRequested:
     """Opens a request for reviews. Gates that fail do not hinder it: reviewers see them, and the move needs them."""
     movable(version, project)
     step(project.lifecycle, version.stage, to_stage)
@@ -51,7 +60,7 @@ def request_transition(version: Version, project: Project, *, to_stage: str) -> 
             metadata={"transition": str(current.number)},
         )
     rules = rules_for(project.policy, version.stage, to_stage)
-    judgement = judge(version, project, to_stage)
+    judgement = judge(version, to_stage, Access(project, everywhere, now))
     return facts.TransitionRequested(
         number=current.number + 1,
         from_stage=version.stage,
@@ -67,6 +76,7 @@ def request_transition(version: Version, project: Project, *, to_stage: str) -> 
 def submit_review(
     version: Version,
     project: Project,
+    everywhere: Project = NOWHERE,
     *,
     transition: int,
     reviewers: Sequence[str],
@@ -74,17 +84,18 @@ def submit_review(
     decision: ReviewDecision,
     comment: str,
     evidence: Sequence[str],
+    now: datetime,
 ) -> facts.ReviewSubmitted | None:
-    """`reviewers`: who reviews, then for whom. None of them may have made the version."""
+    """`reviewers`: who reviews, then for whom. Nobody behind them may have made the version."""
     current = live_transition(version, project, transition)
+    access = Access(project, everywhere, now)
     rules = rules_for(project.policy, version.stage, current.to_stage)
-    if barred := [one for one in reviewers if one in barred_from(version, rules)]:
-        raise Denied(
-            "SEPARATION_OF_DUTIES",
-            f"{barred[0]} made {version.name}; somebody else has to review it",
-            metadata={"principal": barred[0]},
-        )
+    barred = barred_from(version, rules, access)
+    _check_other_people(version, reviewers, barred, access)
+    if decision == REVIEW_DECISION_APPROVE:
+        check_reviewed(access)
     given = Review(kind=kind, decision=decision, reviewer=reviewers[0], comment=comment, evidence=evidence)
+    given.on_behalf_of.extend(reviewers[1:])
     if any(_same_review(known, given) for known in current.reviews):
         return None
     if len(current.reviews) >= _MOST_REVIEWS:
@@ -93,8 +104,7 @@ def submit_review(
     after.CopyFrom(current)
     place_review(after, given)
     satisfied = all(
-        len(reviewers_of(after, one, project, barred_from(version, rules))) >= one.count
-        for one in required_reviews(rules)
+        len(reviewers_of(after, one, model_of(version), barred, access)) >= one.count for one in required_reviews(rules)
     )
     return facts.ReviewSubmitted(
         transition=transition,
@@ -107,6 +117,16 @@ def submit_review(
         state=_state_after(decision, satisfied=satisfied),
         policy_revision=project.revision,
     )
+
+
+def _check_other_people(version: Version, reviewers: Sequence[str], barred: Collection[str], access: Access) -> None:
+    involved = next((one for one in reviewers if not access.people([one]).isdisjoint(barred)), "")
+    if involved:
+        raise Denied(
+            "SEPARATION_OF_DUTIES",
+            f"{involved}, or who owns it, made {version.name}; somebody else has to review it",
+            metadata={"principal": involved},
+        )
 
 
 def _state_after(decision: ReviewDecision, *, satisfied: bool) -> TransitionState:
@@ -124,15 +144,21 @@ def withdraw_transition(version: Version, project: Project, *, transition: int) 
     return facts.TransitionDecided(transition=transition, state=TRANSITION_STATE_WITHDRAWN)
 
 
-def change_stage(version: Version, project: Project, *, to_stage: str) -> facts.StageChanged | None:
+def change_stage(
+    version: Version, project: Project, everywhere: Project = NOWHERE, *, to_stage: str, now: datetime
+) -> facts.StageChanged | None:
     """Moves the version if every gate passes; a live request for this very move is committed with it."""
     movable(version, project)
     if version.stage == to_stage:
         return None
     target = step(project.lifecycle, version.stage, to_stage)
-    judgement = judge(version, project, to_stage)
+    access = Access(project, everywhere, now)
+    if target.phase == PHASE_PRODUCTION:
+        check_reviewed(access)
+    judgement = judge(version, to_stage, access)
     _refuse_failed(version, judgement, to_stage)
     current = version.transition
+    approvers = [one.reviewer for one in judgement.approvals]
     committed = current.state in LIVE and bound(current, version, to_stage)
     verdict = Verdict(
         from_stage=version.stage,
@@ -140,7 +166,7 @@ def change_stage(version: Version, project: Project, *, to_stage: str) -> facts.
         transition=current.number if committed else 0,
         policy_revision=project.revision,
         gates=judgement.gates,
-        approvers=judgement.approvers,
+        approvers=approvers,
         artifact_sha256=version.artifact.sha256,
         content_revision=version.content_revision,
     )
@@ -150,8 +176,9 @@ def change_stage(version: Version, project: Project, *, to_stage: str) -> facts.
         from_phase=version.phase,
         to_phase=target.phase,
         artifact_sha256=version.artifact.sha256,
-        approvers=judgement.approvers,
+        approvers=approvers,
         verdict=verdict,
+        approving_people=sorted(frozenset().union(*(people_behind(one, access) for one in judgement.approvals))),
     )
 
 
@@ -179,4 +206,5 @@ def _same_review(known: Review, given: Review) -> bool:
         (known.kind, known.decision, known.reviewer) == (given.kind, given.decision, given.reviewer)
         and known.comment == given.comment
         and list(known.evidence) == list(given.evidence)
+        and list(known.on_behalf_of) == list(given.on_behalf_of)
     )

@@ -6,6 +6,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from access.people import makers_of, owners_of
 from kernel.errors import AlreadyExists, NotAllowedNow, NotFound, UnknownFact, invalid_field
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import events_pb2 as facts
@@ -43,9 +44,19 @@ def living(version: Version) -> None:
 
 
 def register_version(
-    version: Version, model: Model, project: Project, parent: Version | None = None, *, given: facts.VersionRegistered
+    version: Version,
+    model: Model,
+    project: Project,
+    everywhere: Project,
+    parent: Version | None = None,
+    *,
+    given: facts.VersionRegistered,
+    actors: Sequence[str],
 ) -> facts.VersionRegistered:
-    """`given` says everything but where the version starts. `parent` is the state of given.parent_version, if named."""
+    """`given` says everything but where the version starts and who owns the accounts that had a part in it.
+
+    `parent` is the state of given.parent_version, if named. `actors`: who registers it, then for whom.
+    """
     model_present(model)
     project_present(project)
     if version.name:
@@ -59,6 +70,7 @@ def register_version(
     event = facts.VersionRegistered()
     event.CopyFrom(given)
     event.stage, event.phase = project.lifecycle.stages[0].id, project.lifecycle.stages[0].phase
+    event.owners.extend(owners_of([given.author, *actors], project, everywhere))
     return event
 
 
@@ -212,8 +224,7 @@ def _fold_registered(version: Version, event: facts.VersionRegistered, envelope:
     version.framework, version.parent_version = event.framework, event.parent_version
     version.stage, version.phase, version.answers = event.stage, event.phase, event.answers
     version.author = event.author or envelope.actor.id
-    involved = [version.author, envelope.actor.id, *(one.id for one in envelope.on_behalf_of)]
-    version.makers.extend(dict.fromkeys(involved))
+    version.makers.extend(makers_of(event, envelope))
     version.content_revision = envelope.generation
 
 

@@ -1,10 +1,12 @@
 """The door of the registry: request, verb, reply. One file for each resource, as in the domain."""
 
+from services.registry.servicer.access import Access
 from services.registry.servicer.models import Models
 from services.registry.servicer.projects import Projects
+from services.registry.servicer.roles import Roles
 from services.registry.servicer.transitions import Transitions
 from services.registry.servicer.versions import Versions
 
 
-class RegistryServicer(Projects, Models, Versions, Transitions):
+class RegistryServicer(Projects, Roles, Access, Models, Versions, Transitions):
     """modelog.registry.v1.RegistryService."""

@@ -1,11 +1,32 @@
 """What the doors of all resources share."""
 
+from datetime import UTC, datetime
 from typing import Any
 
+from access.fold import EVERYWHERE
+from kernel.cause import Cause
 from kernel.fold import Kind
+from kernel.names import project_of
 from kernel.rooms import Rooms
 from kernel.transact import Decided
+from modelog.log.v1.fact_pb2 import Fact
 from modelog.type.v1.read_pb2 import ReadOptions
+from services.registry.domain import PROJECT
+
+
+def actors(cause: Cause) -> list[str]:
+    """Who acts, then for whom."""
+    return [cause.actor.id, *(one.id for one in cause.on_behalf_of)]
+
+
+def access_reads(name: str) -> tuple[tuple[Kind, str], ...]:
+    """What a decision on something in a project reads of access: the project's roles and those of all projects."""
+    return (PROJECT, project_of(name)), (PROJECT, EVERYWHERE)
+
+
+def everywhere_read(project: str) -> tuple[tuple[Kind, str], ...]:
+    """What a decision on a project itself reads besides: who owns the accounts of all projects."""
+    return () if project == EVERYWHERE else ((PROJECT, EVERYWHERE),)
 
 
 class Room:
@@ -13,6 +34,7 @@ class Room:
         self._transact = rooms.transact
         self._resources = rooms.resources
         self._pool = rooms.pool
+        self._log = rooms.log
 
     async def _after(self, kind: Kind, decided: Decided) -> Any:
         """The resource as the write left it, also when the answer is that of an earlier, equal request.
@@ -24,3 +46,13 @@ class Room:
         if decided.state is not None:
             return decided.state
         return await self._resources.load(kind, decided.name, ReadOptions(as_of_revision=decided.revision))
+
+    async def _moment(self, read: ReadOptions, now: datetime) -> datetime:
+        """The moment a read is about, at which roles are judged: they may have run out since, or not yet."""
+        match read.WhichOneof("as_of"):
+            case "as_of_time":
+                return read.as_of_time.ToDatetime(UTC)
+            case "as_of_revision":
+                entry = await self._log.next("lifecycle.>", read.as_of_revision - 1)
+                return now if entry is None else Fact.FromString(entry.payload).recorded_at.ToDatetime(UTC)
+        return now

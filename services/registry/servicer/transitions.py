@@ -2,13 +2,15 @@
 
 from functools import partial
 
+from access.fold import EVERYWHERE
 from kernel.errors import NotFound
 from kernel.names import project_of
 from kernel.rpc import Context
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from services.registry.domain import PROJECT, VERSION, transition
+from services.registry.domain.access import Access
 from services.registry.domain.gates import judge
-from services.registry.servicer.room import Room
+from services.registry.servicer.room import Room, access_reads, actors
 
 
 class Transitions(Room):
@@ -19,8 +21,8 @@ class Transitions(Room):
             VERSION,
             request.name,
             context.cause(),
-            partial(transition.request_transition, to_stage=request.to_stage),
-            reads=((PROJECT, project_of(request.name)),),
+            partial(transition.request_transition, to_stage=request.to_stage, now=context.now),
+            reads=access_reads(request.name),
         )
         opened = (await self._after(VERSION, decided)).transition
         return rpc.RequestTransitionResponse(
@@ -36,13 +38,14 @@ class Transitions(Room):
         verb = partial(
             transition.submit_review,
             transition=request.transition,
-            reviewers=[cause.actor.id, *(one.id for one in cause.on_behalf_of)],
+            reviewers=actors(cause),
             kind=request.kind,
             decision=request.decision,
             comment=request.comment,
             evidence=request.evidence,
+            now=cause.now,
         )
-        decided = await self._transact(VERSION, request.name, cause, verb, reads=((PROJECT, project_of(request.name)),))
+        decided = await self._transact(VERSION, request.name, cause, verb, reads=access_reads(request.name))
         after = await self._after(VERSION, decided)
         return rpc.SubmitReviewResponse(name=decided.name, revision=decided.revision, state=after.transition.state)
 
@@ -63,8 +66,8 @@ class Transitions(Room):
             VERSION,
             request.name,
             context.cause(),
-            partial(transition.change_stage, to_stage=request.to_stage),
-            reads=((PROJECT, project_of(request.name)),),
+            partial(transition.change_stage, to_stage=request.to_stage, now=context.now),
+            reads=access_reads(request.name),
         )
         after = await self._after(VERSION, decided)
         gates = [gate for verdict in after.verdicts if verdict.to_stage == request.to_stage for gate in verdict.gates]
@@ -75,9 +78,11 @@ class Transitions(Room):
     ) -> rpc.CheckTransitionResponse:
         version = await self._resources.load(VERSION, request.name, request.read)
         project = await self._resources.load(PROJECT, project_of(request.name), request.read)
+        everywhere = await self._resources.load(PROJECT, EVERYWHERE, request.read)
         if not version.name:
             raise NotFound(VERSION.not_found_reason, f"there is no {request.name}", metadata={"resource": request.name})
-        judgement = judge(version, project, request.to_stage)
+        now = await self._moment(request.read, context.now)
+        judgement = judge(version, request.to_stage, Access(project, everywhere, now))
         return rpc.CheckTransitionResponse(
             name=version.name,
             revision=version.revision,

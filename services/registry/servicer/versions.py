@@ -10,7 +10,7 @@ from modelog.registry.v1 import registry_service_pb2 as rpc
 from services.registry import queries
 from services.registry.domain import MODEL, PROJECT, VERSION, version
 from services.registry.domain.compare import compare
-from services.registry.servicer.room import Room
+from services.registry.servicer.room import Room, access_reads, actors
 
 _RETRAINING = Pattern("projects/*/monitors/*/retrainings/#")
 
@@ -20,14 +20,15 @@ class Versions(Room):
         self, request: rpc.RegisterVersionRequest, context: Context
     ) -> rpc.RegisterVersionResponse:
         MODEL.pattern.ids(request.parent, "parent")
-        reads = [(MODEL, request.parent), (PROJECT, project_of(request.parent))]
+        cause = context.cause()
+        reads = [(MODEL, request.parent), *access_reads(request.parent)]
         if request.parent_version:
             _same_project(request.parent_version, request.parent, "parent_version")
             reads.append((VERSION, request.parent_version))
         if request.answers:
             _RETRAINING.ids(request.answers, "answers")
-        verb = partial(version.register_version, given=_given(request))
-        decided = await self._transact.create_numbered(VERSION, request.parent, context.cause(), verb, reads=reads)
+        verb = partial(version.register_version, given=_given(request), actors=actors(cause))
+        decided = await self._transact.create_numbered(VERSION, request.parent, cause, verb, reads=reads)
         return rpc.RegisterVersionResponse(name=decided.name, revision=decided.revision)
 
     async def GetVersion(self, request: rpc.GetVersionRequest, context: Context) -> bytes:

@@ -29,7 +29,7 @@ from modelog.type.v1 import principal_pb2 as modelog_dot_type_dot_v1_dot_princip
 from modelog.type.v1 import quarantine_pb2 as modelog_dot_type_dot_v1_dot_quarantine__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dmodelog/access/v1/types.proto\x12\x11modelog.access.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmodelog/registry/v1/types.proto\x1a\x1fmodelog/type/v1/principal.proto\x1a modelog/type/v1/quarantine.proto\"\xd6\x05\n\x0cKnownProject\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nquarantine\x18\x06 \x01(\x0b\x32\x1b.modelog.type.v1.Quarantine\x12/\n\x05roles\x18\n \x03(\x0b\x32 .modelog.registry.v1.RoleBinding\x12\x39\n\x0erole_proposals\x18\x0b \x03(\x0b\x32!.modelog.registry.v1.RoleProposal\x12N\n\x10role_definitions\x18\x0c \x03(\x0b\x32\x34.modelog.access.v1.KnownProject.RoleDefinitionsEntry\x12N\n\x10service_accounts\x18\r \x03(\x0b\x32\x34.modelog.access.v1.KnownProject.ServiceAccountsEntry\x12\x33\n\x0b\x65mergencies\x18\x0e \x03(\x0b\x32\x1e.modelog.registry.v1.Emergency\x1a[\n\x14RoleDefinitionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.modelog.registry.v1.RoleDefinition:\x02\x38\x01\x1a[\n\x14ServiceAccountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.modelog.registry.v1.ServiceAccount:\x02\x38\x01J\x04\x08\x07\x10\n\"\xad\x02\n\x08\x44\x65\x63ision\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x03 \x01(\t\x12\x12\n\npermission\x18\x04 \x01(\t\x12\x10\n\x08resource\x18\x05 \x01(\t\x12\x31\n\x07\x62inding\x18\x06 \x01(\x0b\x32 .modelog.registry.v1.RoleBinding\x12\x0f\n\x07project\x18\x07 \x01(\t\x12\x10\n\x08own_only\x18\x08 \x01(\x08\x12=\n\trevisions\x18\t \x03(\x0b\x32*.modelog.access.v1.Decision.RevisionsEntry\x1a\x30\n\x0eRevisionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x81\x04\n\x0c\x41\x63\x63\x65ssRecord\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0brecorded_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x12\n\npermission\x18\x05 \x01(\t\x12-\n\tprincipal\x18\x06 \x01(\x0b\x32\x1a.modelog.type.v1.Principal\x12\x30\n\x0con_behalf_of\x18\x07 \x03(\x0b\x32\x1a.modelog.type.v1.Principal\x12\x11\n\tresources\x18\x08 \x03(\t\x12+\n\x07verdict\x18\t \x01(\x0e\x32\x1a.modelog.access.v1.Verdict\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x0b \x01(\t\x12\x16\n\x0e\x63lient_address\x18\x0c \x01(\t\x12\x14\n\x0c\x63lient_agent\x18\r \x01(\t\x12\x41\n\trevisions\x18\x0e \x03(\x0b\x32..modelog.access.v1.AccessRecord.RevisionsEntry\x12\x16\n\x0e\x63orrelation_id\x18\x0f \x01(\t\x1a\x30\n\x0eRevisionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x98\x01\n\x0b\x41\x63\x63\x65ssEntry\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0f\n\x07service\x18\x02 \x01(\t\x12/\n\x06record\x18\x03 \x01(\x0b\x32\x1f.modelog.access.v1.AccessRecord\x12\x12\n\nunreadable\x18\x04 \x01(\x0c\x12\x0f\n\x07missing\x18\x05 \x01(\x03\x12\x10\n\x08\x61\x62ridged\x18\x06 \x01(\x08*L\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x13\n\x0fVERDICT_ALLOWED\x10\x01\x12\x13\n\x0fVERDICT_REFUSED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dmodelog/access/v1/types.proto\x12\x11modelog.access.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmodelog/registry/v1/types.proto\x1a\x1fmodelog/type/v1/principal.proto\x1a modelog/type/v1/quarantine.proto\"\xd6\x05\n\x0cKnownProject\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nquarantine\x18\x06 \x01(\x0b\x32\x1b.modelog.type.v1.Quarantine\x12/\n\x05roles\x18\n \x03(\x0b\x32 .modelog.registry.v1.RoleBinding\x12\x39\n\x0erole_proposals\x18\x0b \x03(\x0b\x32!.modelog.registry.v1.RoleProposal\x12N\n\x10role_definitions\x18\x0c \x03(\x0b\x32\x34.modelog.access.v1.KnownProject.RoleDefinitionsEntry\x12N\n\x10service_accounts\x18\r \x03(\x0b\x32\x34.modelog.access.v1.KnownProject.ServiceAccountsEntry\x12\x33\n\x0b\x65mergencies\x18\x0e \x03(\x0b\x32\x1e.modelog.registry.v1.Emergency\x1a[\n\x14RoleDefinitionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.modelog.registry.v1.RoleDefinition:\x02\x38\x01\x1a[\n\x14ServiceAccountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.modelog.registry.v1.ServiceAccount:\x02\x38\x01J\x04\x08\x07\x10\n\"\x81\x04\n\x0c\x41\x63\x63\x65ssRecord\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0brecorded_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x12\n\npermission\x18\x05 \x01(\t\x12-\n\tprincipal\x18\x06 \x01(\x0b\x32\x1a.modelog.type.v1.Principal\x12\x30\n\x0con_behalf_of\x18\x07 \x03(\x0b\x32\x1a.modelog.type.v1.Principal\x12\x11\n\tresources\x18\x08 \x03(\t\x12+\n\x07verdict\x18\t \x01(\x0e\x32\x1a.modelog.access.v1.Verdict\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x0b \x01(\t\x12\x16\n\x0e\x63lient_address\x18\x0c \x01(\t\x12\x14\n\x0c\x63lient_agent\x18\r \x01(\t\x12\x41\n\trevisions\x18\x0e \x03(\x0b\x32..modelog.access.v1.AccessRecord.RevisionsEntry\x12\x16\n\x0e\x63orrelation_id\x18\x0f \x01(\t\x1a\x30\n\x0eRevisionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x98\x01\n\x0b\x41\x63\x63\x65ssEntry\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0f\n\x07service\x18\x02 \x01(\t\x12/\n\x06record\x18\x03 \x01(\x0b\x32\x1f.modelog.access.v1.AccessRecord\x12\x12\n\nunreadable\x18\x04 \x01(\x0c\x12\x0f\n\x07missing\x18\x05 \x01(\x03\x12\x10\n\x08\x61\x62ridged\x18\x06 \x01(\x08*L\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x13\n\x0fVERDICT_ALLOWED\x10\x01\x12\x13\n\x0fVERDICT_REFUSED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,26 +40,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KNOWNPROJECT_ROLEDEFINITIONSENTRY']._serialized_options = b'8\001'
   _globals['_KNOWNPROJECT_SERVICEACCOUNTSENTRY']._loaded_options = None
   _globals['_KNOWNPROJECT_SERVICEACCOUNTSENTRY']._serialized_options = b'8\001'
-  _globals['_DECISION_REVISIONSENTRY']._loaded_options = None
-  _globals['_DECISION_REVISIONSENTRY']._serialized_options = b'8\001'
   _globals['_ACCESSRECORD_REVISIONSENTRY']._loaded_options = None
   _globals['_ACCESSRECORD_REVISIONSENTRY']._serialized_options = b'8\001'
-  _globals['_VERDICT']._serialized_start=1889
-  _globals['_VERDICT']._serialized_end=1965
+  _globals['_VERDICT']._serialized_start=1585
+  _globals['_VERDICT']._serialized_end=1661
   _globals['_KNOWNPROJECT']._serialized_start=186
   _globals['_KNOWNPROJECT']._serialized_end=912
   _globals['_KNOWNPROJECT_ROLEDEFINITIONSENTRY']._serialized_start=722
   _globals['_KNOWNPROJECT_ROLEDEFINITIONSENTRY']._serialized_end=813
   _globals['_KNOWNPROJECT_SERVICEACCOUNTSENTRY']._serialized_start=815
   _globals['_KNOWNPROJECT_SERVICEACCOUNTSENTRY']._serialized_end=906
-  _globals['_DECISION']._serialized_start=915
-  _globals['_DECISION']._serialized_end=1216
-  _globals['_DECISION_REVISIONSENTRY']._serialized_start=1168
-  _globals['_DECISION_REVISIONSENTRY']._serialized_end=1216
-  _globals['_ACCESSRECORD']._serialized_start=1219
-  _globals['_ACCESSRECORD']._serialized_end=1732
-  _globals['_ACCESSRECORD_REVISIONSENTRY']._serialized_start=1168
-  _globals['_ACCESSRECORD_REVISIONSENTRY']._serialized_end=1216
-  _globals['_ACCESSENTRY']._serialized_start=1735
-  _globals['_ACCESSENTRY']._serialized_end=1887
+  _globals['_ACCESSRECORD']._serialized_start=915
+  _globals['_ACCESSRECORD']._serialized_end=1428
+  _globals['_ACCESSRECORD_REVISIONSENTRY']._serialized_start=1380
+  _globals['_ACCESSRECORD_REVISIONSENTRY']._serialized_end=1428
+  _globals['_ACCESSENTRY']._serialized_start=1431
+  _globals['_ACCESSENTRY']._serialized_end=1583
 # @@protoc_insertion_point(module_scope)

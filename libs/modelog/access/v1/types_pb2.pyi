@@ -63,35 +63,6 @@ class KnownProject(_message.Message):
     emergencies: _containers.RepeatedCompositeFieldContainer[_types_pb2.Emergency]
     def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., roles: _Optional[_Iterable[_Union[_types_pb2.RoleBinding, _Mapping]]] = ..., role_proposals: _Optional[_Iterable[_Union[_types_pb2.RoleProposal, _Mapping]]] = ..., role_definitions: _Optional[_Mapping[str, _types_pb2.RoleDefinition]] = ..., service_accounts: _Optional[_Mapping[str, _types_pb2.ServiceAccount]] = ..., emergencies: _Optional[_Iterable[_Union[_types_pb2.Emergency, _Mapping]]] = ...) -> None: ...
 
-class Decision(_message.Message):
-    __slots__ = ("allowed", "reason", "explanation", "permission", "resource", "binding", "project", "own_only", "revisions")
-    class RevisionsEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: int
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
-    ALLOWED_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
-    PERMISSION_FIELD_NUMBER: _ClassVar[int]
-    RESOURCE_FIELD_NUMBER: _ClassVar[int]
-    BINDING_FIELD_NUMBER: _ClassVar[int]
-    PROJECT_FIELD_NUMBER: _ClassVar[int]
-    OWN_ONLY_FIELD_NUMBER: _ClassVar[int]
-    REVISIONS_FIELD_NUMBER: _ClassVar[int]
-    allowed: bool
-    reason: str
-    explanation: str
-    permission: str
-    resource: str
-    binding: _types_pb2.RoleBinding
-    project: str
-    own_only: bool
-    revisions: _containers.ScalarMap[str, int]
-    def __init__(self, allowed: bool = ..., reason: _Optional[str] = ..., explanation: _Optional[str] = ..., permission: _Optional[str] = ..., resource: _Optional[str] = ..., binding: _Optional[_Union[_types_pb2.RoleBinding, _Mapping]] = ..., project: _Optional[str] = ..., own_only: bool = ..., revisions: _Optional[_Mapping[str, int]] = ...) -> None: ...
-
 class AccessRecord(_message.Message):
     __slots__ = ("id", "recorded_at", "service", "method", "permission", "principal", "on_behalf_of", "resources", "verdict", "reason", "explanation", "client_address", "client_agent", "revisions", "correlation_id")
     class RevisionsEntry(_message.Message):

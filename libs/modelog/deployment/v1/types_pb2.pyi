@@ -343,7 +343,7 @@ class ServingInterval(_message.Message):
     def __init__(self, version: _Optional[str] = ..., endpoint: _Optional[str] = ..., environment: _Optional[str] = ..., percent: _Optional[int] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., from_revision: _Optional[int] = ..., to_revision: _Optional[int] = ..., rollout: _Optional[str] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class KnownVersion(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "stage", "phase", "artifact", "signature", "approved_sha256", "approvers", "deprecated", "successor", "retired")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "stage", "phase", "artifact", "signature", "approved_sha256", "approvers", "deprecated", "successor", "retired", "makers", "approving_people")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -359,6 +359,8 @@ class KnownVersion(_message.Message):
     DEPRECATED_FIELD_NUMBER: _ClassVar[int]
     SUCCESSOR_FIELD_NUMBER: _ClassVar[int]
     RETIRED_FIELD_NUMBER: _ClassVar[int]
+    MAKERS_FIELD_NUMBER: _ClassVar[int]
+    APPROVING_PEOPLE_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -374,4 +376,6 @@ class KnownVersion(_message.Message):
     deprecated: bool
     successor: str
     retired: bool
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., artifact: _Optional[_Union[_types_pb2.Artifact, _Mapping]] = ..., signature: _Optional[_Union[_types_pb2.Signature, _Mapping]] = ..., approved_sha256: _Optional[str] = ..., approvers: _Optional[_Iterable[str]] = ..., deprecated: bool = ..., successor: _Optional[str] = ..., retired: bool = ...) -> None: ...
+    makers: _containers.RepeatedScalarFieldContainer[str]
+    approving_people: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., artifact: _Optional[_Union[_types_pb2.Artifact, _Mapping]] = ..., signature: _Optional[_Union[_types_pb2.Signature, _Mapping]] = ..., approved_sha256: _Optional[str] = ..., approvers: _Optional[_Iterable[str]] = ..., deprecated: bool = ..., successor: _Optional[str] = ..., retired: bool = ..., makers: _Optional[_Iterable[str]] = ..., approving_people: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -39,16 +39,18 @@ class RoleGranted(_message.Message):
     def __init__(self, principal: _Optional[str] = ..., role: _Optional[str] = ..., model: _Optional[str] = ..., proposed_by: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class RoleProposed(_message.Message):
-    __slots__ = ("principal", "role", "model", "expire_time")
+    __slots__ = ("principal", "role", "model", "expire_time", "proposers")
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    PROPOSERS_FIELD_NUMBER: _ClassVar[int]
     principal: str
     role: str
     model: str
     expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, principal: _Optional[str] = ..., role: _Optional[str] = ..., model: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    proposers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, principal: _Optional[str] = ..., role: _Optional[str] = ..., model: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., proposers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RoleProposalWithdrawn(_message.Message):
     __slots__ = ("principal", "role", "model")
@@ -183,7 +185,7 @@ class ModelRetired(_message.Message):
     def __init__(self) -> None: ...
 
 class VersionRegistered(_message.Message):
-    __slots__ = ("artifact", "signature", "source", "training_data", "hyperparameters", "parent_version", "framework", "stage", "phase", "answers", "author", "documentation")
+    __slots__ = ("artifact", "signature", "source", "training_data", "hyperparameters", "parent_version", "framework", "stage", "phase", "answers", "author", "documentation", "owners")
     class HyperparametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -203,6 +205,7 @@ class VersionRegistered(_message.Message):
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
     DOCUMENTATION_FIELD_NUMBER: _ClassVar[int]
+    OWNERS_FIELD_NUMBER: _ClassVar[int]
     artifact: _types_pb2.Artifact
     signature: _types_pb2.Signature
     source: _types_pb2.GitSource
@@ -215,7 +218,8 @@ class VersionRegistered(_message.Message):
     answers: str
     author: str
     documentation: _types_pb2.Documentation
-    def __init__(self, artifact: _Optional[_Union[_types_pb2.Artifact, _Mapping]] = ..., signature: _Optional[_Union[_types_pb2.Signature, _Mapping]] = ..., source: _Optional[_Union[_types_pb2.GitSource, _Mapping]] = ..., training_data: _Optional[_Iterable[_Union[_types_pb2.DataSet, _Mapping]]] = ..., hyperparameters: _Optional[_Mapping[str, str]] = ..., parent_version: _Optional[str] = ..., framework: _Optional[str] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., answers: _Optional[str] = ..., author: _Optional[str] = ..., documentation: _Optional[_Union[_types_pb2.Documentation, _Mapping]] = ...) -> None: ...
+    owners: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, artifact: _Optional[_Union[_types_pb2.Artifact, _Mapping]] = ..., signature: _Optional[_Union[_types_pb2.Signature, _Mapping]] = ..., source: _Optional[_Union[_types_pb2.GitSource, _Mapping]] = ..., training_data: _Optional[_Iterable[_Union[_types_pb2.DataSet, _Mapping]]] = ..., hyperparameters: _Optional[_Mapping[str, str]] = ..., parent_version: _Optional[str] = ..., framework: _Optional[str] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., answers: _Optional[str] = ..., author: _Optional[str] = ..., documentation: _Optional[_Union[_types_pb2.Documentation, _Mapping]] = ..., owners: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class VersionDescribed(_message.Message):
     __slots__ = ("documentation", "update_mask")
@@ -284,7 +288,7 @@ class TransitionDecided(_message.Message):
     def __init__(self, transition: _Optional[int] = ..., state: _Optional[_Union[_types_pb2.TransitionState, str]] = ...) -> None: ...
 
 class StageChanged(_message.Message):
-    __slots__ = ("from_stage", "to_stage", "from_phase", "to_phase", "artifact_sha256", "approvers", "verdict")
+    __slots__ = ("from_stage", "to_stage", "from_phase", "to_phase", "artifact_sha256", "approvers", "verdict", "approving_people")
     FROM_STAGE_FIELD_NUMBER: _ClassVar[int]
     TO_STAGE_FIELD_NUMBER: _ClassVar[int]
     FROM_PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -292,6 +296,7 @@ class StageChanged(_message.Message):
     ARTIFACT_SHA256_FIELD_NUMBER: _ClassVar[int]
     APPROVERS_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
+    APPROVING_PEOPLE_FIELD_NUMBER: _ClassVar[int]
     from_stage: str
     to_stage: str
     from_phase: _types_pb2.Phase
@@ -299,7 +304,8 @@ class StageChanged(_message.Message):
     artifact_sha256: str
     approvers: _containers.RepeatedScalarFieldContainer[str]
     verdict: _types_pb2.Verdict
-    def __init__(self, from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., from_phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., to_phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., artifact_sha256: _Optional[str] = ..., approvers: _Optional[_Iterable[str]] = ..., verdict: _Optional[_Union[_types_pb2.Verdict, _Mapping]] = ...) -> None: ...
+    approving_people: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., from_phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., to_phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., artifact_sha256: _Optional[str] = ..., approvers: _Optional[_Iterable[str]] = ..., verdict: _Optional[_Union[_types_pb2.Verdict, _Mapping]] = ..., approving_people: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class VersionDeprecated(_message.Message):
     __slots__ = ("successor", "message", "sunset_time")

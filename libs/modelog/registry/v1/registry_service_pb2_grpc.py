@@ -4,6 +4,7 @@
 import grpc
 import warnings
 
+from modelog.registry.v1 import access_pb2 as modelog_dot_registry_dot_v1_dot_access__pb2
 from modelog.registry.v1 import registry_service_pb2 as modelog_dot_registry_dot_v1_dot_registry__service__pb2
 from modelog.registry.v1 import types_pb2 as modelog_dot_registry_dot_v1_dot_types__pb2
 
@@ -74,6 +75,46 @@ class RegistryServiceStub(object):
                 '/modelog.registry.v1.RegistryService/RevokeRole',
                 request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RevokeRoleRequest.SerializeToString,
                 response_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RevokeRoleResponse.FromString,
+                _registered_method=True)
+        self.DefineRole = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/DefineRole',
+                request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.DefineRoleRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.DefineRoleResponse.FromString,
+                _registered_method=True)
+        self.RemoveRole = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/RemoveRole',
+                request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveRoleRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveRoleResponse.FromString,
+                _registered_method=True)
+        self.RegisterServiceAccount = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/RegisterServiceAccount',
+                request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RegisterServiceAccountRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RegisterServiceAccountResponse.FromString,
+                _registered_method=True)
+        self.RemoveServiceAccount = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/RemoveServiceAccount',
+                request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveServiceAccountRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveServiceAccountResponse.FromString,
+                _registered_method=True)
+        self.DeclareEmergency = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/DeclareEmergency',
+                request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.DeclareEmergencyRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.DeclareEmergencyResponse.FromString,
+                _registered_method=True)
+        self.ReviewEmergency = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/ReviewEmergency',
+                request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ReviewEmergencyRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ReviewEmergencyResponse.FromString,
+                _registered_method=True)
+        self.CheckAccess = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/CheckAccess',
+                request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.CheckAccessRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_access__pb2.Decision.FromString,
+                _registered_method=True)
+        self.ReviewAccess = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/ReviewAccess',
+                request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ReviewAccessRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_access__pb2.AccessReview.FromString,
                 _registered_method=True)
         self.CreateModel = channel.unary_unary(
                 '/modelog.registry.v1.RegistryService/CreateModel',
@@ -195,7 +236,8 @@ class RegistryServiceServicer(object):
     """
 
     def CreateProject(self, request, context):
-        """Creates a project with the built-in lifecycle and no policy. ALREADY_EXISTS with PROJECT_EXISTS.
+        """Creates a project with the built-in lifecycle and no policy; its creator administers it. ALREADY_EXISTS with
+        PROJECT_EXISTS; FAILED_PRECONDITION with CREATOR_UNKNOWN when no person is known to stand behind the caller.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -209,7 +251,7 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListProjects(self, request, context):
-        """All projects.
+        """The projects the caller may see. A page may be short, or empty, before the last.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -232,14 +274,85 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GrantRole(self, request, context):
-        """Gives a role to a principal in this project.
+        """Gives a role to a principal in this project, or in one model of it. What leads into production needs two different
+        people: the first call proposes it, an equal call of a second administrator grants it. NOT_FOUND with
+        ROLE_NOT_FOUND or ACCOUNT_NOT_REGISTERED; PERMISSION_DENIED with SELF_GRANT, SEPARATION_OF_DUTIES when one person
+        stands behind both, or PERSON_UNKNOWN when nobody does; FAILED_PRECONDITION with TOO_MANY_ROLES (500).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RevokeRole(self, request, context):
-        """Takes a role away. NOT_FOUND with ROLE_NOT_GRANTED.
+        """Takes a role away, or withdraws the proposal to grant it. NOT_FOUND with ROLE_NOT_GRANTED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DefineRole(self, request, context):
+        """Defines a role of the project's own, or replaces what it consists of. INVALID_ARGUMENT naming the permission that
+        does not exist or is the administrators' alone; FAILED_PRECONDITION with BUILT_IN_ROLE, ROLE_IN_USE when a role
+        that somebody holds would gain a permission, or TOO_MANY_ROLES (50).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveRole(self, request, context):
+        """Removes a role of the project's own. NOT_FOUND with ROLE_NOT_FOUND; FAILED_PRECONDITION with BUILT_IN_ROLE, or
+        ROLE_IN_USE while somebody holds it, it is proposed to somebody or the policy names it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RegisterServiceAccount(self, request, context):
+        """Registers an account for jobs under the person who owns it, or gives it another description or owner.
+        FAILED_PRECONDITION with ACCOUNT_REMOVED (ids are not used again), ACCOUNT_HOLDS_ROLES when its owner would change
+        while it holds roles or in `projects/all`, or TOO_MANY_ACCOUNTS (1000, removed ones included).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveServiceAccount(self, request, context):
+        """Removes an account with all its roles, for good. NOT_FOUND with ACCOUNT_NOT_REGISTERED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeclareEmergency(self, request, context):
+        """Takes a role for at most an hour without being granted it, in person. Somebody else has to review it within a day.
+        NOT_FOUND with ROLE_NOT_FOUND; PERMISSION_DENIED with NOT_IN_EMERGENCIES for roles that are never taken, or
+        EMERGENCY_IN_PERSON for accounts and on behalf of others; FAILED_PRECONDITION with EMERGENCY_RUNNING or
+        TOO_MANY_EMERGENCIES (50 that nobody has reviewed).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReviewEmergency(self, request, context):
+        """Says afterwards whether it was right to take a role; one that still runs ends with it. NOT_FOUND with
+        EMERGENCY_NOT_FOUND; PERMISSION_DENIED with SEPARATION_OF_DUTIES for whoever took it; FAILED_PRECONDITION with
+        EMERGENCY_REVIEWED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckAccess(self, request, context):
+        """Whether somebody may do something, and why: now, or as of a past moment. About oneself anybody may ask; about
+        others, PERMISSION_DENIED with NOT_GRANTED without `registry.access.review`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReviewAccess(self, request, context):
+        """Who may do what in a project, since when and by whose grant, and what a reviewer should look at. NOT_FOUND with
+        PROJECT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -359,7 +472,8 @@ class RegistryServiceServicer(object):
 
     def SubmitReview(self, request, context):
         """Answers the open transition request. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's makers;
-        FAILED_PRECONDITION with TRANSITION_NOT_OPEN, TRANSITION_VOID or TOO_MANY_REVIEWS (64).
+        FAILED_PRECONDITION with TRANSITION_NOT_OPEN, TRANSITION_VOID, TOO_MANY_REVIEWS (64), or for an approval
+        EMERGENCY_NOT_REVIEWED while an emergency has waited more than a day for its review.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -375,7 +489,7 @@ class RegistryServiceServicer(object):
     def ChangeStage(self, request, context):
         """Moves a version to another stage, committing its approved transition request where the policy requires reviews.
         FAILED_PRECONDITION with TRANSITION_NOT_IN_LIFECYCLE, RETIRE_INSTEAD, GATES_FAILED (metadata: one entry a failed
-        gate), APPROVAL_REQUIRED or TRANSITION_VOID.
+        gate), APPROVAL_REQUIRED, TRANSITION_VOID, or for a stage of phase PRODUCTION EMERGENCY_NOT_REVIEWED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -449,6 +563,46 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.RevokeRole,
                     request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RevokeRoleRequest.FromString,
                     response_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RevokeRoleResponse.SerializeToString,
+            ),
+            'DefineRole': grpc.unary_unary_rpc_method_handler(
+                    servicer.DefineRole,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.DefineRoleRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.DefineRoleResponse.SerializeToString,
+            ),
+            'RemoveRole': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveRole,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveRoleRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveRoleResponse.SerializeToString,
+            ),
+            'RegisterServiceAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegisterServiceAccount,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RegisterServiceAccountRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RegisterServiceAccountResponse.SerializeToString,
+            ),
+            'RemoveServiceAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveServiceAccount,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveServiceAccountRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveServiceAccountResponse.SerializeToString,
+            ),
+            'DeclareEmergency': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeclareEmergency,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.DeclareEmergencyRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.DeclareEmergencyResponse.SerializeToString,
+            ),
+            'ReviewEmergency': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReviewEmergency,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ReviewEmergencyRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ReviewEmergencyResponse.SerializeToString,
+            ),
+            'CheckAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckAccess,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.CheckAccessRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_access__pb2.Decision.SerializeToString,
+            ),
+            'ReviewAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReviewAccess,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ReviewAccessRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_access__pb2.AccessReview.SerializeToString,
             ),
             'CreateModel': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateModel,
@@ -754,6 +908,222 @@ class RegistryService(object):
             '/modelog.registry.v1.RegistryService/RevokeRole',
             modelog_dot_registry_dot_v1_dot_registry__service__pb2.RevokeRoleRequest.SerializeToString,
             modelog_dot_registry_dot_v1_dot_registry__service__pb2.RevokeRoleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DefineRole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/DefineRole',
+            modelog_dot_registry_dot_v1_dot_registry__service__pb2.DefineRoleRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_registry__service__pb2.DefineRoleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveRole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/RemoveRole',
+            modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveRoleRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveRoleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegisterServiceAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/RegisterServiceAccount',
+            modelog_dot_registry_dot_v1_dot_registry__service__pb2.RegisterServiceAccountRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_registry__service__pb2.RegisterServiceAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveServiceAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/RemoveServiceAccount',
+            modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveServiceAccountRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveServiceAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeclareEmergency(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/DeclareEmergency',
+            modelog_dot_registry_dot_v1_dot_registry__service__pb2.DeclareEmergencyRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_registry__service__pb2.DeclareEmergencyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReviewEmergency(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/ReviewEmergency',
+            modelog_dot_registry_dot_v1_dot_registry__service__pb2.ReviewEmergencyRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_registry__service__pb2.ReviewEmergencyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/CheckAccess',
+            modelog_dot_registry_dot_v1_dot_registry__service__pb2.CheckAccessRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_access__pb2.Decision.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReviewAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/ReviewAccess',
+            modelog_dot_registry_dot_v1_dot_registry__service__pb2.ReviewAccessRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_access__pb2.AccessReview.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from modelog.registry.v1 import access_pb2 as _access_pb2
 from modelog.registry.v1 import registry_service_pb2 as _registry_service_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2
 import abc as _abc_1
@@ -40,11 +41,13 @@ class RegistryServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RegistryServiceAsyncStub: ...
     CreateProject: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.CreateProjectRequest, _registry_service_pb2.CreateProjectResponse]
-    """Creates a project with the built-in lifecycle and no policy. ALREADY_EXISTS with PROJECT_EXISTS."""
+    """Creates a project with the built-in lifecycle and no policy; its creator administers it. ALREADY_EXISTS with
+    PROJECT_EXISTS; FAILED_PRECONDITION with CREATOR_UNKNOWN when no person is known to stand behind the caller.
+    """
     GetProject: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetProjectRequest, _types_pb2.Project]
     """The project. NOT_FOUND with PROJECT_NOT_FOUND."""
     ListProjects: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListProjectsRequest, _registry_service_pb2.ListProjectsResponse]
-    """All projects."""
+    """The projects the caller may see. A page may be short, or empty, before the last."""
     SetLifecycle: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.SetLifecycleRequest, _registry_service_pb2.SetLifecycleResponse]
     """Replaces the stages of the project's versions. INVALID_ARGUMENT naming the stage that is wrong;
     FAILED_PRECONDITION with POLICY_NAMES_STAGE when the policy speaks of a stage that would be gone.
@@ -54,9 +57,48 @@ class RegistryServiceStub:
     wrong.
     """
     GrantRole: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GrantRoleRequest, _registry_service_pb2.GrantRoleResponse]
-    """Gives a role to a principal in this project."""
+    """Gives a role to a principal in this project, or in one model of it. What leads into production needs two different
+    people: the first call proposes it, an equal call of a second administrator grants it. NOT_FOUND with
+    ROLE_NOT_FOUND or ACCOUNT_NOT_REGISTERED; PERMISSION_DENIED with SELF_GRANT, SEPARATION_OF_DUTIES when one person
+    stands behind both, or PERSON_UNKNOWN when nobody does; FAILED_PRECONDITION with TOO_MANY_ROLES (500).
+    """
     RevokeRole: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RevokeRoleRequest, _registry_service_pb2.RevokeRoleResponse]
-    """Takes a role away. NOT_FOUND with ROLE_NOT_GRANTED."""
+    """Takes a role away, or withdraws the proposal to grant it. NOT_FOUND with ROLE_NOT_GRANTED."""
+    DefineRole: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.DefineRoleRequest, _registry_service_pb2.DefineRoleResponse]
+    """Defines a role of the project's own, or replaces what it consists of. INVALID_ARGUMENT naming the permission that
+    does not exist or is the administrators' alone; FAILED_PRECONDITION with BUILT_IN_ROLE, ROLE_IN_USE when a role
+    that somebody holds would gain a permission, or TOO_MANY_ROLES (50).
+    """
+    RemoveRole: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RemoveRoleRequest, _registry_service_pb2.RemoveRoleResponse]
+    """Removes a role of the project's own. NOT_FOUND with ROLE_NOT_FOUND; FAILED_PRECONDITION with BUILT_IN_ROLE, or
+    ROLE_IN_USE while somebody holds it, it is proposed to somebody or the policy names it.
+    """
+    RegisterServiceAccount: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RegisterServiceAccountRequest, _registry_service_pb2.RegisterServiceAccountResponse]
+    """Registers an account for jobs under the person who owns it, or gives it another description or owner.
+    FAILED_PRECONDITION with ACCOUNT_REMOVED (ids are not used again), ACCOUNT_HOLDS_ROLES when its owner would change
+    while it holds roles or in `projects/all`, or TOO_MANY_ACCOUNTS (1000, removed ones included).
+    """
+    RemoveServiceAccount: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RemoveServiceAccountRequest, _registry_service_pb2.RemoveServiceAccountResponse]
+    """Removes an account with all its roles, for good. NOT_FOUND with ACCOUNT_NOT_REGISTERED."""
+    DeclareEmergency: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.DeclareEmergencyRequest, _registry_service_pb2.DeclareEmergencyResponse]
+    """Takes a role for at most an hour without being granted it, in person. Somebody else has to review it within a day.
+    NOT_FOUND with ROLE_NOT_FOUND; PERMISSION_DENIED with NOT_IN_EMERGENCIES for roles that are never taken, or
+    EMERGENCY_IN_PERSON for accounts and on behalf of others; FAILED_PRECONDITION with EMERGENCY_RUNNING or
+    TOO_MANY_EMERGENCIES (50 that nobody has reviewed).
+    """
+    ReviewEmergency: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ReviewEmergencyRequest, _registry_service_pb2.ReviewEmergencyResponse]
+    """Says afterwards whether it was right to take a role; one that still runs ends with it. NOT_FOUND with
+    EMERGENCY_NOT_FOUND; PERMISSION_DENIED with SEPARATION_OF_DUTIES for whoever took it; FAILED_PRECONDITION with
+    EMERGENCY_REVIEWED.
+    """
+    CheckAccess: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.CheckAccessRequest, _access_pb2.Decision]
+    """Whether somebody may do something, and why: now, or as of a past moment. About oneself anybody may ask; about
+    others, PERMISSION_DENIED with NOT_GRANTED without `registry.access.review`.
+    """
+    ReviewAccess: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ReviewAccessRequest, _access_pb2.AccessReview]
+    """Who may do what in a project, since when and by whose grant, and what a reviewer should look at. NOT_FOUND with
+    PROJECT_NOT_FOUND.
+    """
     CreateModel: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.CreateModelRequest, _registry_service_pb2.CreateModelResponse]
     """Creates a model. NOT_FOUND with PROJECT_NOT_FOUND; ALREADY_EXISTS with MODEL_EXISTS."""
     GetModel: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetModelRequest, _types_pb2.Model]
@@ -101,14 +143,15 @@ class RegistryServiceStub:
     """
     SubmitReview: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.SubmitReviewRequest, _registry_service_pb2.SubmitReviewResponse]
     """Answers the open transition request. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's makers;
-    FAILED_PRECONDITION with TRANSITION_NOT_OPEN, TRANSITION_VOID or TOO_MANY_REVIEWS (64).
+    FAILED_PRECONDITION with TRANSITION_NOT_OPEN, TRANSITION_VOID, TOO_MANY_REVIEWS (64), or for an approval
+    EMERGENCY_NOT_REVIEWED while an emergency has waited more than a day for its review.
     """
     WithdrawTransition: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.WithdrawTransitionRequest, _registry_service_pb2.WithdrawTransitionResponse]
     """Takes an open or approved transition request back. FAILED_PRECONDITION with TRANSITION_NOT_OPEN."""
     ChangeStage: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ChangeStageRequest, _registry_service_pb2.ChangeStageResponse]
     """Moves a version to another stage, committing its approved transition request where the policy requires reviews.
     FAILED_PRECONDITION with TRANSITION_NOT_IN_LIFECYCLE, RETIRE_INSTEAD, GATES_FAILED (metadata: one entry a failed
-    gate), APPROVAL_REQUIRED or TRANSITION_VOID.
+    gate), APPROVAL_REQUIRED, TRANSITION_VOID, or for a stage of phase PRODUCTION EMERGENCY_NOT_REVIEWED.
     """
     CheckTransition: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.CheckTransitionRequest, _registry_service_pb2.CheckTransitionResponse]
     """Whether the version could move now, and every gate with its outcome and evidence; nothing is recorded. Errors as
@@ -135,11 +178,13 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateProject: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.CreateProjectRequest, _registry_service_pb2.CreateProjectResponse]  # type: ignore[assignment]
-    """Creates a project with the built-in lifecycle and no policy. ALREADY_EXISTS with PROJECT_EXISTS."""
+    """Creates a project with the built-in lifecycle and no policy; its creator administers it. ALREADY_EXISTS with
+    PROJECT_EXISTS; FAILED_PRECONDITION with CREATOR_UNKNOWN when no person is known to stand behind the caller.
+    """
     GetProject: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetProjectRequest, _types_pb2.Project]  # type: ignore[assignment]
     """The project. NOT_FOUND with PROJECT_NOT_FOUND."""
     ListProjects: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListProjectsRequest, _registry_service_pb2.ListProjectsResponse]  # type: ignore[assignment]
-    """All projects."""
+    """The projects the caller may see. A page may be short, or empty, before the last."""
     SetLifecycle: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.SetLifecycleRequest, _registry_service_pb2.SetLifecycleResponse]  # type: ignore[assignment]
     """Replaces the stages of the project's versions. INVALID_ARGUMENT naming the stage that is wrong;
     FAILED_PRECONDITION with POLICY_NAMES_STAGE when the policy speaks of a stage that would be gone.
@@ -149,9 +194,48 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     wrong.
     """
     GrantRole: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GrantRoleRequest, _registry_service_pb2.GrantRoleResponse]  # type: ignore[assignment]
-    """Gives a role to a principal in this project."""
+    """Gives a role to a principal in this project, or in one model of it. What leads into production needs two different
+    people: the first call proposes it, an equal call of a second administrator grants it. NOT_FOUND with
+    ROLE_NOT_FOUND or ACCOUNT_NOT_REGISTERED; PERMISSION_DENIED with SELF_GRANT, SEPARATION_OF_DUTIES when one person
+    stands behind both, or PERSON_UNKNOWN when nobody does; FAILED_PRECONDITION with TOO_MANY_ROLES (500).
+    """
     RevokeRole: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RevokeRoleRequest, _registry_service_pb2.RevokeRoleResponse]  # type: ignore[assignment]
-    """Takes a role away. NOT_FOUND with ROLE_NOT_GRANTED."""
+    """Takes a role away, or withdraws the proposal to grant it. NOT_FOUND with ROLE_NOT_GRANTED."""
+    DefineRole: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.DefineRoleRequest, _registry_service_pb2.DefineRoleResponse]  # type: ignore[assignment]
+    """Defines a role of the project's own, or replaces what it consists of. INVALID_ARGUMENT naming the permission that
+    does not exist or is the administrators' alone; FAILED_PRECONDITION with BUILT_IN_ROLE, ROLE_IN_USE when a role
+    that somebody holds would gain a permission, or TOO_MANY_ROLES (50).
+    """
+    RemoveRole: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RemoveRoleRequest, _registry_service_pb2.RemoveRoleResponse]  # type: ignore[assignment]
+    """Removes a role of the project's own. NOT_FOUND with ROLE_NOT_FOUND; FAILED_PRECONDITION with BUILT_IN_ROLE, or
+    ROLE_IN_USE while somebody holds it, it is proposed to somebody or the policy names it.
+    """
+    RegisterServiceAccount: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RegisterServiceAccountRequest, _registry_service_pb2.RegisterServiceAccountResponse]  # type: ignore[assignment]
+    """Registers an account for jobs under the person who owns it, or gives it another description or owner.
+    FAILED_PRECONDITION with ACCOUNT_REMOVED (ids are not used again), ACCOUNT_HOLDS_ROLES when its owner would change
+    while it holds roles or in `projects/all`, or TOO_MANY_ACCOUNTS (1000, removed ones included).
+    """
+    RemoveServiceAccount: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RemoveServiceAccountRequest, _registry_service_pb2.RemoveServiceAccountResponse]  # type: ignore[assignment]
+    """Removes an account with all its roles, for good. NOT_FOUND with ACCOUNT_NOT_REGISTERED."""
+    DeclareEmergency: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.DeclareEmergencyRequest, _registry_service_pb2.DeclareEmergencyResponse]  # type: ignore[assignment]
+    """Takes a role for at most an hour without being granted it, in person. Somebody else has to review it within a day.
+    NOT_FOUND with ROLE_NOT_FOUND; PERMISSION_DENIED with NOT_IN_EMERGENCIES for roles that are never taken, or
+    EMERGENCY_IN_PERSON for accounts and on behalf of others; FAILED_PRECONDITION with EMERGENCY_RUNNING or
+    TOO_MANY_EMERGENCIES (50 that nobody has reviewed).
+    """
+    ReviewEmergency: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ReviewEmergencyRequest, _registry_service_pb2.ReviewEmergencyResponse]  # type: ignore[assignment]
+    """Says afterwards whether it was right to take a role; one that still runs ends with it. NOT_FOUND with
+    EMERGENCY_NOT_FOUND; PERMISSION_DENIED with SEPARATION_OF_DUTIES for whoever took it; FAILED_PRECONDITION with
+    EMERGENCY_REVIEWED.
+    """
+    CheckAccess: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.CheckAccessRequest, _access_pb2.Decision]  # type: ignore[assignment]
+    """Whether somebody may do something, and why: now, or as of a past moment. About oneself anybody may ask; about
+    others, PERMISSION_DENIED with NOT_GRANTED without `registry.access.review`.
+    """
+    ReviewAccess: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ReviewAccessRequest, _access_pb2.AccessReview]  # type: ignore[assignment]
+    """Who may do what in a project, since when and by whose grant, and what a reviewer should look at. NOT_FOUND with
+    PROJECT_NOT_FOUND.
+    """
     CreateModel: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.CreateModelRequest, _registry_service_pb2.CreateModelResponse]  # type: ignore[assignment]
     """Creates a model. NOT_FOUND with PROJECT_NOT_FOUND; ALREADY_EXISTS with MODEL_EXISTS."""
     GetModel: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetModelRequest, _types_pb2.Model]  # type: ignore[assignment]
@@ -196,14 +280,15 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """
     SubmitReview: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.SubmitReviewRequest, _registry_service_pb2.SubmitReviewResponse]  # type: ignore[assignment]
     """Answers the open transition request. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's makers;
-    FAILED_PRECONDITION with TRANSITION_NOT_OPEN, TRANSITION_VOID or TOO_MANY_REVIEWS (64).
+    FAILED_PRECONDITION with TRANSITION_NOT_OPEN, TRANSITION_VOID, TOO_MANY_REVIEWS (64), or for an approval
+    EMERGENCY_NOT_REVIEWED while an emergency has waited more than a day for its review.
     """
     WithdrawTransition: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.WithdrawTransitionRequest, _registry_service_pb2.WithdrawTransitionResponse]  # type: ignore[assignment]
     """Takes an open or approved transition request back. FAILED_PRECONDITION with TRANSITION_NOT_OPEN."""
     ChangeStage: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ChangeStageRequest, _registry_service_pb2.ChangeStageResponse]  # type: ignore[assignment]
     """Moves a version to another stage, committing its approved transition request where the policy requires reviews.
     FAILED_PRECONDITION with TRANSITION_NOT_IN_LIFECYCLE, RETIRE_INSTEAD, GATES_FAILED (metadata: one entry a failed
-    gate), APPROVAL_REQUIRED or TRANSITION_VOID.
+    gate), APPROVAL_REQUIRED, TRANSITION_VOID, or for a stage of phase PRODUCTION EMERGENCY_NOT_REVIEWED.
     """
     CheckTransition: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.CheckTransitionRequest, _registry_service_pb2.CheckTransitionResponse]  # type: ignore[assignment]
     """Whether the version could move now, and every gate with its outcome and evidence; nothing is recorded. Errors as
@@ -233,7 +318,9 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_service_pb2.CreateProjectRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.CreateProjectResponse, _abc.Awaitable[_registry_service_pb2.CreateProjectResponse]]:
-        """Creates a project with the built-in lifecycle and no policy. ALREADY_EXISTS with PROJECT_EXISTS."""
+        """Creates a project with the built-in lifecycle and no policy; its creator administers it. ALREADY_EXISTS with
+        PROJECT_EXISTS; FAILED_PRECONDITION with CREATOR_UNKNOWN when no person is known to stand behind the caller.
+        """
 
     @_abc_1.abstractmethod
     def GetProject(
@@ -249,7 +336,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_service_pb2.ListProjectsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.ListProjectsResponse, _abc.Awaitable[_registry_service_pb2.ListProjectsResponse]]:
-        """All projects."""
+        """The projects the caller may see. A page may be short, or empty, before the last."""
 
     @_abc_1.abstractmethod
     def SetLifecycle(
@@ -277,7 +364,11 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_service_pb2.GrantRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.GrantRoleResponse, _abc.Awaitable[_registry_service_pb2.GrantRoleResponse]]:
-        """Gives a role to a principal in this project."""
+        """Gives a role to a principal in this project, or in one model of it. What leads into production needs two different
+        people: the first call proposes it, an equal call of a second administrator grants it. NOT_FOUND with
+        ROLE_NOT_FOUND or ACCOUNT_NOT_REGISTERED; PERMISSION_DENIED with SELF_GRANT, SEPARATION_OF_DUTIES when one person
+        stands behind both, or PERSON_UNKNOWN when nobody does; FAILED_PRECONDITION with TOO_MANY_ROLES (500).
+        """
 
     @_abc_1.abstractmethod
     def RevokeRole(
@@ -285,7 +376,90 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_service_pb2.RevokeRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.RevokeRoleResponse, _abc.Awaitable[_registry_service_pb2.RevokeRoleResponse]]:
-        """Takes a role away. NOT_FOUND with ROLE_NOT_GRANTED."""
+        """Takes a role away, or withdraws the proposal to grant it. NOT_FOUND with ROLE_NOT_GRANTED."""
+
+    @_abc_1.abstractmethod
+    def DefineRole(
+        self,
+        request: _registry_service_pb2.DefineRoleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.DefineRoleResponse, _abc.Awaitable[_registry_service_pb2.DefineRoleResponse]]:
+        """Defines a role of the project's own, or replaces what it consists of. INVALID_ARGUMENT naming the permission that
+        does not exist or is the administrators' alone; FAILED_PRECONDITION with BUILT_IN_ROLE, ROLE_IN_USE when a role
+        that somebody holds would gain a permission, or TOO_MANY_ROLES (50).
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveRole(
+        self,
+        request: _registry_service_pb2.RemoveRoleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.RemoveRoleResponse, _abc.Awaitable[_registry_service_pb2.RemoveRoleResponse]]:
+        """Removes a role of the project's own. NOT_FOUND with ROLE_NOT_FOUND; FAILED_PRECONDITION with BUILT_IN_ROLE, or
+        ROLE_IN_USE while somebody holds it, it is proposed to somebody or the policy names it.
+        """
+
+    @_abc_1.abstractmethod
+    def RegisterServiceAccount(
+        self,
+        request: _registry_service_pb2.RegisterServiceAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.RegisterServiceAccountResponse, _abc.Awaitable[_registry_service_pb2.RegisterServiceAccountResponse]]:
+        """Registers an account for jobs under the person who owns it, or gives it another description or owner.
+        FAILED_PRECONDITION with ACCOUNT_REMOVED (ids are not used again), ACCOUNT_HOLDS_ROLES when its owner would change
+        while it holds roles or in `projects/all`, or TOO_MANY_ACCOUNTS (1000, removed ones included).
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveServiceAccount(
+        self,
+        request: _registry_service_pb2.RemoveServiceAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.RemoveServiceAccountResponse, _abc.Awaitable[_registry_service_pb2.RemoveServiceAccountResponse]]:
+        """Removes an account with all its roles, for good. NOT_FOUND with ACCOUNT_NOT_REGISTERED."""
+
+    @_abc_1.abstractmethod
+    def DeclareEmergency(
+        self,
+        request: _registry_service_pb2.DeclareEmergencyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.DeclareEmergencyResponse, _abc.Awaitable[_registry_service_pb2.DeclareEmergencyResponse]]:
+        """Takes a role for at most an hour without being granted it, in person. Somebody else has to review it within a day.
+        NOT_FOUND with ROLE_NOT_FOUND; PERMISSION_DENIED with NOT_IN_EMERGENCIES for roles that are never taken, or
+        EMERGENCY_IN_PERSON for accounts and on behalf of others; FAILED_PRECONDITION with EMERGENCY_RUNNING or
+        TOO_MANY_EMERGENCIES (50 that nobody has reviewed).
+        """
+
+    @_abc_1.abstractmethod
+    def ReviewEmergency(
+        self,
+        request: _registry_service_pb2.ReviewEmergencyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.ReviewEmergencyResponse, _abc.Awaitable[_registry_service_pb2.ReviewEmergencyResponse]]:
+        """Says afterwards whether it was right to take a role; one that still runs ends with it. NOT_FOUND with
+        EMERGENCY_NOT_FOUND; PERMISSION_DENIED with SEPARATION_OF_DUTIES for whoever took it; FAILED_PRECONDITION with
+        EMERGENCY_REVIEWED.
+        """
+
+    @_abc_1.abstractmethod
+    def CheckAccess(
+        self,
+        request: _registry_service_pb2.CheckAccessRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_pb2.Decision, _abc.Awaitable[_access_pb2.Decision]]:
+        """Whether somebody may do something, and why: now, or as of a past moment. About oneself anybody may ask; about
+        others, PERMISSION_DENIED with NOT_GRANTED without `registry.access.review`.
+        """
+
+    @_abc_1.abstractmethod
+    def ReviewAccess(
+        self,
+        request: _registry_service_pb2.ReviewAccessRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_pb2.AccessReview, _abc.Awaitable[_access_pb2.AccessReview]]:
+        """Who may do what in a project, since when and by whose grant, and what a reviewer should look at. NOT_FOUND with
+        PROJECT_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def CreateModel(
@@ -426,7 +600,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.SubmitReviewResponse, _abc.Awaitable[_registry_service_pb2.SubmitReviewResponse]]:
         """Answers the open transition request. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's makers;
-        FAILED_PRECONDITION with TRANSITION_NOT_OPEN, TRANSITION_VOID or TOO_MANY_REVIEWS (64).
+        FAILED_PRECONDITION with TRANSITION_NOT_OPEN, TRANSITION_VOID, TOO_MANY_REVIEWS (64), or for an approval
+        EMERGENCY_NOT_REVIEWED while an emergency has waited more than a day for its review.
         """
 
     @_abc_1.abstractmethod
@@ -445,7 +620,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_registry_service_pb2.ChangeStageResponse, _abc.Awaitable[_registry_service_pb2.ChangeStageResponse]]:
         """Moves a version to another stage, committing its approved transition request where the policy requires reviews.
         FAILED_PRECONDITION with TRANSITION_NOT_IN_LIFECYCLE, RETIRE_INSTEAD, GATES_FAILED (metadata: one entry a failed
-        gate), APPROVAL_REQUIRED or TRANSITION_VOID.
+        gate), APPROVAL_REQUIRED, TRANSITION_VOID, or for a stage of phase PRODUCTION EMERGENCY_NOT_REVIEWED.
         """
 
     @_abc_1.abstractmethod

@@ -67,6 +67,13 @@ class GateKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     GATE_KIND_DOCUMENTATION: _ClassVar[GateKind]
     GATE_KIND_EXPRESSION: _ClassVar[GateKind]
     GATE_KIND_REVIEW: _ClassVar[GateKind]
+    GATE_KIND_EMERGENCY: _ClassVar[GateKind]
+
+class GrantState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    GRANT_STATE_UNSPECIFIED: _ClassVar[GrantState]
+    GRANT_STATE_GRANTED: _ClassVar[GrantState]
+    GRANT_STATE_PROPOSED: _ClassVar[GrantState]
 
 class GateResult(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -110,6 +117,10 @@ GATE_KIND_LIFECYCLE: GateKind
 GATE_KIND_DOCUMENTATION: GateKind
 GATE_KIND_EXPRESSION: GateKind
 GATE_KIND_REVIEW: GateKind
+GATE_KIND_EMERGENCY: GateKind
+GRANT_STATE_UNSPECIFIED: GrantState
+GRANT_STATE_GRANTED: GrantState
+GRANT_STATE_PROPOSED: GrantState
 GATE_RESULT_UNSPECIFIED: GateResult
 GATE_RESULT_PASSED: GateResult
 GATE_RESULT_FAILED: GateResult
@@ -549,20 +560,22 @@ class RoleBinding(_message.Message):
     def __init__(self, principal: _Optional[str] = ..., role: _Optional[str] = ..., model: _Optional[str] = ..., granted_by: _Optional[str] = ..., confirmed_by: _Optional[str] = ..., grant_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., emergency: _Optional[int] = ...) -> None: ...
 
 class RoleProposal(_message.Message):
-    __slots__ = ("principal", "role", "model", "proposed_by", "propose_time", "expire_time")
+    __slots__ = ("principal", "role", "model", "proposed_by", "propose_time", "expire_time", "proposers")
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PROPOSED_BY_FIELD_NUMBER: _ClassVar[int]
     PROPOSE_TIME_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    PROPOSERS_FIELD_NUMBER: _ClassVar[int]
     principal: str
     role: str
     model: str
     proposed_by: str
     propose_time: _timestamp_pb2.Timestamp
     expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, principal: _Optional[str] = ..., role: _Optional[str] = ..., model: _Optional[str] = ..., proposed_by: _Optional[str] = ..., propose_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    proposers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, principal: _Optional[str] = ..., role: _Optional[str] = ..., model: _Optional[str] = ..., proposed_by: _Optional[str] = ..., propose_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., proposers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RoleDefinition(_message.Message):
     __slots__ = ("permissions", "description")
@@ -573,14 +586,16 @@ class RoleDefinition(_message.Message):
     def __init__(self, permissions: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ...) -> None: ...
 
 class ServiceAccount(_message.Message):
-    __slots__ = ("owner", "description", "register_time")
+    __slots__ = ("owner", "description", "register_time", "remove_time")
     OWNER_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     REGISTER_TIME_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_TIME_FIELD_NUMBER: _ClassVar[int]
     owner: str
     description: str
     register_time: _timestamp_pb2.Timestamp
-    def __init__(self, owner: _Optional[str] = ..., description: _Optional[str] = ..., register_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    remove_time: _timestamp_pb2.Timestamp
+    def __init__(self, owner: _Optional[str] = ..., description: _Optional[str] = ..., register_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., remove_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Emergency(_message.Message):
     __slots__ = ("number", "principal", "role", "reason", "start_time", "expire_time", "reviewed_by", "review_time", "justified", "comment")
@@ -645,20 +660,22 @@ class TransitionRequest(_message.Message):
     def __init__(self, number: _Optional[int] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., state: _Optional[_Union[TransitionState, str]] = ..., artifact_sha256: _Optional[str] = ..., content_revision: _Optional[int] = ..., requested_by: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reviews: _Optional[_Iterable[_Union[Review, _Mapping]]] = ..., void_reason: _Optional[str] = ..., gates: _Optional[_Iterable[_Union[GateOutcome, _Mapping]]] = ...) -> None: ...
 
 class Review(_message.Message):
-    __slots__ = ("kind", "decision", "reviewer", "review_time", "comment", "evidence")
+    __slots__ = ("kind", "decision", "reviewer", "review_time", "comment", "evidence", "on_behalf_of")
     KIND_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
     REVIEWER_FIELD_NUMBER: _ClassVar[int]
     REVIEW_TIME_FIELD_NUMBER: _ClassVar[int]
     COMMENT_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
     kind: ReviewKind
     decision: ReviewDecision
     reviewer: str
     review_time: _timestamp_pb2.Timestamp
     comment: str
     evidence: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, kind: _Optional[_Union[ReviewKind, str]] = ..., decision: _Optional[_Union[ReviewDecision, str]] = ..., reviewer: _Optional[str] = ..., review_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., comment: _Optional[str] = ..., evidence: _Optional[_Iterable[str]] = ...) -> None: ...
+    on_behalf_of: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, kind: _Optional[_Union[ReviewKind, str]] = ..., decision: _Optional[_Union[ReviewDecision, str]] = ..., reviewer: _Optional[str] = ..., review_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., comment: _Optional[str] = ..., evidence: _Optional[_Iterable[str]] = ..., on_behalf_of: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GateOutcome(_message.Message):
     __slots__ = ("name", "kind", "result", "condition", "reason", "evidence")
