@@ -102,18 +102,19 @@ class Keys:
         self._soon_seconds = refresh_seconds / 2
         self._content: bytes | None = None
         self._known: Mapping[str, jwt.PyJWK] = {}
-        self._asked = float("-inf")
+        # When the source was last asked, and when for the answer, or the failure, that is known.
+        self._asked = self._answered = float("-inf")
         self._asking: asyncio.Task[None] | None = None
         self._waiting = 0
 
     def load(self) -> None:
         """Loads the set now, blocking; OSError or WrongKeys when there is none. For the start of a process."""
-        self._asked = time.monotonic()
+        self._asked = self._answered = time.monotonic()
         self._take(self._source())
 
     async def fresh(self) -> None:
         """Returns at once while the set is fresh; waits for the source only when nobody has asked it for long."""
-        age = time.monotonic() - self._asked
+        age = time.monotonic() - self._answered
         if age < self._soon_seconds:
             return
         asking = self._ask()
@@ -123,6 +124,9 @@ class Keys:
     async def find(self, key_id: str) -> jwt.PyJWK:
         """The key a token names; "" when it names none, which is enough where there is only one."""
         key = self._chosen(key_id)
+        if key is None and self._asking is not None and not self._asking.done():
+            await asyncio.shield(self._asking)
+            key = self._chosen(key_id)
         if key is None:
             await self._ask_once_more()
             key = self._chosen(key_id)
@@ -168,10 +172,13 @@ class Keys:
         return self._asking
 
     async def _reload(self) -> None:
+        asked = self._asked
         try:
             self._take(await asyncio.to_thread(self._source))
         except (OSError, ValueError, WrongKeys) as error:
             _log.critical("token_keys_not_refreshed", source=self._name, keys=len(self._known), error=str(error))
+        finally:
+            self._answered = asked
 
     def _take(self, content: bytes) -> None:
         if content == self._content:
