@@ -20,7 +20,9 @@ SQL = re.compile(
 SQL_FILES = ("projections.py", "queries.py")
 SQL_FOLDERS = ("projections", "queries", "migrations")
 # The tables that every service has are written, read and kept in order by these.
-SQL_KERNEL = frozenset("digest fence position postgres projector reactor resources status_servicer tables views".split())
+SQL_KERNEL = frozenset(
+    "digest fence position postgres projector reactor resources status_servicer tables views".split()
+)
 
 READS_ENVIRONMENT = frozenset("environ environb getenv getenvb putenv unsetenv".split())
 READS_CLOCK = frozenset("now utcnow today".split())
