@@ -52,7 +52,7 @@ places = st.sampled_from([VERSION, MODEL, RISK, f"{MODEL}-2/versions/1", f"{RISK
 
 
 def reason_to_allow(state: KnownProject, who: str, permission: str, where: str) -> bool:
-    """Said anew here, in the words of the documentation: a role of theirs that holds now, holds it and reaches there."""
+    """Said anew here, in the words of the documentation: a role of theirs that holds now and reaches there."""
     for one in state.roles:
         permissions = ROLES.get(one.role, frozenset(state.role_definitions[one.role].permissions))
         reaches = not one.model or where == one.model or where.startswith(f"{one.model}/")

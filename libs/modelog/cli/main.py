@@ -17,6 +17,13 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "reviews": ("stages", "Answers to a request to move a version on."),
         "aliases": ("registry", "Movable pointers to versions."),
     },
+    "Who may do what": {
+        "roles": ("roles", "Who holds which role; granting, revoking, defining."),
+        "accounts": ("roles", "Accounts for jobs, and who owns them."),
+        "emergencies": ("roles", "Roles taken without being granted, and their reviews."),
+        "can": ("access", "Whether somebody may do something, and why."),
+        "access": ("access", "Who may do what, for whoever reviews it."),
+    },
     "Serving": {
         "environments": ("deployment", "Where models run."),
         "endpoints": ("deployment", "Stable addresses, with their traffic."),
