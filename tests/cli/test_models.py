@@ -188,11 +188,7 @@ def test_retiring_ends_a_version(line: CommandLine, version: str) -> None:
     assert line.json("versions", "get", version)["phase"] in ("PHASE_RETIRED", "PHASE_ARCHIVED")
 
 
-def test_roles_and_lifecycles(line: CommandLine, project: str) -> None:
-    line("projects", "grant", project, "users/bob", "approver")
-    assert "users/bob approver" in line("projects", "list").out
-    line("projects", "revoke", project, "users/bob", "approver")
-    line("projects", "revoke", project, "users/bob", "approver", expect=NOT_FOUND)
+def test_lifecycles_are_set_from_files(line: CommandLine, project: str) -> None:
     lifecycle = line.json("projects", "get", project)["lifecycle"]
     line("projects", "set-lifecycle", project, line.file("lifecycle.json", lifecycle).read_text())
     assert "not a Lifecycle as JSON" in line("projects", "set-lifecycle", project, "{", expect=USAGE).err

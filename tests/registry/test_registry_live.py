@@ -225,7 +225,7 @@ async def test_lists_and_tags_and_roles(registry: Office) -> None:
     assert [one.name for one in every.versions] == [version]
     assert dict(every.versions[0].tags) == {"run": "7"}
     assert every.versions[0].deprecation.message == "old"
-    assert not (await registry.GetProject(name=PROJECT_NAME, read=at)).roles
+    assert [one.role for one in (await registry.GetProject(name=PROJECT_NAME, read=at)).roles] == ["admin"]
     assert dict((await registry.GetModel(name=MODEL_NAME, read=at)).tags) == {}
 
 

@@ -1,5 +1,6 @@
 """Moving through the stages: requests, reviews, verdicts, and what makes an approval void."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +17,20 @@ from services.registry.domain.transition import (
     withdraw_transition,
 )
 from testkit.scenario import Life, Outcome, life
-from tests.registry.build import ADA, BEN, CAT, DIGEST, NOW, VERSION_NAME, at, evaluated, project, registered, rule
+from tests.registry.build import (
+    ADA,
+    BEN,
+    CAT,
+    DIGEST,
+    MODEL_NAME,
+    NOW,
+    VERSION_NAME,
+    at,
+    evaluated,
+    project,
+    registered,
+    rule,
+)
 
 REVIEWED = project(rule(reviews=2))
 GATED = project(rule(gates=("evaluations.holdout.metrics.auc >= 0.8",), reviews=1))
@@ -185,6 +199,64 @@ def test_who_made_a_version_does_not_review_it_not_even_through_somebody(reviewe
     reviewed(requested(registered()), "", reviewers=reviewers).then_refused("SEPARATION_OF_DUTIES")
 
 
+BOT, CI = "serviceaccounts/bot", "serviceaccounts/ci"
+
+
+def owning(within: types.Project, **owners: str) -> types.Project:
+    """The project with accounts `bot` and `ci` as given: bot=ADA."""
+    copy = types.Project()
+    copy.CopyFrom(within)
+    for account, owner in owners.items():
+        copy.service_accounts[f"serviceaccounts/{account}"].owner = owner
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("maker", "reviewers"),
+    [(ADA, [BOT]), (ADA, [BEN, BOT]), (BOT, [ADA]), (BOT, [CI]), (CI, [BEN, BOT]), (BOT, [BOT])],
+)
+def test_nobody_reviews_what_they_made_by_whatever_account(maker: str, reviewers: list[str]) -> None:
+    within = owning(REVIEWED, bot=ADA, ci=ADA)
+    version = requested(registered(by=maker), within)
+    reviewed(version, "", within, reviewers=reviewers).then_refused("SEPARATION_OF_DUTIES")
+    assert reviewed(version, "", within, reviewers=[BEN]).event is not None
+
+
+def test_an_owner_of_former_times_and_one_of_all_projects_are_barred_too() -> None:
+    version = requested(registered(by=CI, owners=[BEN]))
+    reviewed(version, BEN).then_refused("SEPARATION_OF_DUTIES")
+    above = owning(types.Project(name="projects/all"), bot=ADA)
+    outcome = requested(registered(by=ADA)).when(
+        submit_review, REVIEWED, above, transition=1, reviewers=[BOT], kind=types.REVIEW_KIND_GENERAL,
+        decision=types.REVIEW_DECISION_APPROVE, comment="", evidence=[], now=NOW,
+    )  # fmt: skip
+    outcome.then_refused("SEPARATION_OF_DUTIES")
+
+
+@pytest.mark.parametrize("second", [[BOT], [CI], ["serviceaccounts/other", BEN]])
+def test_one_person_counts_once_by_whatever_account(second: list[str]) -> None:
+    within = owning(REVIEWED, bot=BEN, ci=BEN)
+    version = approved(requested(registered(), within), BEN, within=within)
+    event = reviewed(version, "", within, reviewers=second).event
+    assert event is not None
+    version.given(event, by=second[0])
+    version.state.transition.reviews[-1].on_behalf_of[:] = second[1:]
+    version.when(change_stage, within, now=NOW, to_stage="testing").then_refused("APPROVAL_REQUIRED")
+    approved(version, CAT, within=within)
+    event = version.when(change_stage, within, now=NOW, to_stage="testing").event
+    assert isinstance(event, facts.StageChanged)
+    assert list(event.approvers) == [BEN, CAT]
+
+
+def test_the_move_says_which_people_stand_behind_its_approvers() -> None:
+    within = owning(project(rule(reviews=1)), bot=BEN)
+    version = approved(requested(registered(), within), BOT, within=within)
+    version.state.transition.reviews[0].on_behalf_of.append(CAT)
+    event = version.when(change_stage, within, now=NOW, to_stage="testing").event
+    assert isinstance(event, facts.StageChanged)
+    assert (list(event.approvers), list(event.approving_people)) == ([BOT], sorted([BOT, BEN, CAT]))
+
+
 def test_author_and_uploader_are_both_barred() -> None:
     version = requested(registered(by="serviceaccounts/ci", author=ADA))
     reviewed(version, ADA).then_refused("SEPARATION_OF_DUTIES")
@@ -219,8 +291,23 @@ def test_a_review_that_needs_a_role_counts_while_its_reviewer_holds_it() -> None
     within = project(types.TransitionRule(to_stage="testing", required_reviews=[required]))
     version = approved(requested(registered(), within), BEN, within=within)
     version.when(change_stage, within, now=NOW, to_stage="testing").then_refused("APPROVAL_REQUIRED")
-    within.roles.add(principal=BEN, role="validator")
+    for binding in (
+        {"principal": CAT, "role": "validator"},
+        {"principal": BEN, "role": "viewer"},
+        {"principal": BEN, "role": "validator", "model": f"{MODEL_NAME}-2"},
+        {"principal": BEN, "role": "validator", "emergency": 1},
+        {"principal": BEN, "role": "validator", "expire_time": NOW},
+    ):
+        wrong = types.Project()
+        wrong.CopyFrom(within)
+        wrong.roles.append(types.RoleBinding(**binding))
+        version.when(change_stage, wrong, now=NOW, to_stage="testing").then_refused("APPROVAL_REQUIRED")
+    above = types.Project(roles=[types.RoleBinding(principal=BEN, role="validator")])
+    assert version.when(change_stage, within, above, now=NOW, to_stage="testing").event is not None
+    within.roles.add(principal=BEN, role="validator", model=MODEL_NAME, expire_time=NOW + timedelta(seconds=1))
     assert version.when(change_stage, within, now=NOW, to_stage="testing").event is not None
+    version.state.transition.reviews[0].on_behalf_of.append(CAT)
+    version.when(change_stage, within, now=NOW, to_stage="testing").then_refused("APPROVAL_REQUIRED")
 
 
 def test_one_rejection_ends_the_request_and_bars_the_move() -> None:

@@ -37,6 +37,13 @@ def _column(column: Any) -> str:
     return f"{column.name}: {kind.removeprefix('DATA_TYPE_').lower()}{shape}"
 
 
+def _limits(binding: Any) -> str:
+    """What a role is limited to; one that was taken in an emergency is not passed over."""
+    model = f" for {tail(binding.model)}" if binding.model else ""
+    until = f" until {time(binding.expire_time)}" if binding.HasField("expire_time") else ""
+    return f"{model}{until}{' (emergency)' if binding.emergency else ''}"
+
+
 # Small messages that say all in a line, by full name.
 _SHORT: Mapping[str, Callable[[Any], str]] = {
     "google.protobuf.Timestamp": lambda one: f"{one.ToDatetime():{_TIME}}",
@@ -50,7 +57,7 @@ _SHORT: Mapping[str, Callable[[Any], str]] = {
     "modelog.registry.v1.Metric": lambda one: (
         f"{one.value:g} ({'higher' if one.higher_is_better else 'lower'} is better)"
     ),
-    "modelog.registry.v1.RoleBinding": lambda one: f"{one.principal} {one.role}",
+    "modelog.registry.v1.RoleBinding": lambda one: f"{one.principal} {one.role}{_limits(one)}",
     "modelog.deployment.v1.TrafficShare": _traffic,
     "modelog.archive.v1.TreeHead": lambda one: f"size {one.size}, root {one.root_hash.hex()}",
 }

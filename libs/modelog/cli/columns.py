@@ -10,6 +10,10 @@ COLUMNS: Mapping[str, Sequence[str]] = {
         "create_time",
     ),
     "modelog.registry.v1.Review": ("kind", "decision", "reviewer", "review_time", "comment"),
+    "modelog.registry.v1.Emergency": (
+        "number", "principal", "role", "reason", "start_time", "expire_time", "reviewed_by", "justified", "comment",
+    ),
+    "modelog.registry.v1.AccessFinding": ("reason", "principal", "explanation"),
     "modelog.registry.v1.GateOutcome": ("name", "kind", "result", "condition", "reason"),
     "modelog.deployment.v1.Environment": (
         "name", "driver", "admitted_phases", "approvals_needed", "protected", "removed",

@@ -41,22 +41,6 @@ projects = Noun(
             arg("name", "project"),
             arg("policy"),
         ),
-        verb(
-            "grant",
-            "registry.GrantRole",
-            "Give a role to a principal.",
-            arg("name", "project"),
-            arg("principal"),
-            arg("role"),
-        ),
-        verb(
-            "revoke",
-            "registry.RevokeRole",
-            "Take a role away.",
-            arg("name", "project"),
-            arg("principal"),
-            arg("role"),
-        ),
     ],
 )
 
