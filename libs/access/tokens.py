@@ -19,10 +19,9 @@ import orjson
 from access.keys import ALGORITHMS, Keys
 from access.subjects import chain
 from kernel.errors import Unauthenticated
-from kernel.identity import Caller
+from kernel.identity import LEEWAY_SECONDS, Caller
 
 MOST_CHARACTERS = 6144  # What fits into a gRPC call beside its other metadata.
-LEEWAY_SECONDS = 60.0
 _MOST_REMEMBERED = 8192
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})

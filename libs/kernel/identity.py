@@ -15,6 +15,8 @@ ACTOR = "x-modelog-actor"
 ON_BEHALF_OF = "x-modelog-on-behalf-of"
 # The newest revision the caller has seen: a decision about access is never older than that.
 SEEN = "x-modelog-revision"
+# How far the clocks of those who issue credentials and of those who check them may be apart.
+LEEWAY_SECONDS = 60.0
 _MOST_CHARACTERS = 256
 
 

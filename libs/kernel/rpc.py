@@ -25,7 +25,7 @@ from kernel import telemetry
 from kernel.access_log import Journal
 from kernel.cause import Cause
 from kernel.errors import Denied, Refusal, TooLate, Unauthenticated, Unavailable
-from kernel.identity import Authority, Caller, Method, Peer, Permit
+from kernel.identity import LEEWAY_SECONDS, Authority, Caller, Method, Peer, Permit
 from kernel.log import Unsettled
 from kernel.logs import structlog
 from kernel.parsing import parse, warm
@@ -167,7 +167,8 @@ class _Call:
         with telemetry.server_span(self._path, visit.metadata):
             try:
                 context = await self._enter(raw, visit)
-                async for reply in self._behavior(context.request, context):
+                replies, until = self._behavior(context.request, context), _until(context.caller)
+                while (reply := await _next(replies, until)) is not None:
                     yield reply if isinstance(reply, bytes) else reply.SerializeToString()
                 self._ok.observe(time.perf_counter() - started)
                 return
@@ -233,6 +234,25 @@ def _reads_states(request: Descriptor) -> bool:
     """Whether a request can ask for a former state."""
     read = request.fields_by_name.get("read")
     return bool(read and read.message_type and read.message_type.full_name == ReadOptions.DESCRIPTOR.full_name)
+
+
+def _until(caller: Caller) -> float | None:
+    """The moment, of the loop's clock, until which a stream may go on: no longer than what proves who reads it."""
+    if caller.expires is None:
+        return None
+    return asyncio.get_running_loop().time() + caller.expires.timestamp() + LEEWAY_SECONDS - time.time()
+
+
+async def _next(replies: AsyncIterator[Any], until: float | None) -> Any:
+    """The next reply, None at the end. Unauthenticated when the credentials ran out while it was waited for."""
+    limit = asyncio.timeout_at(until)
+    try:
+        async with limit:
+            return await anext(replies, None)
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise Unauthenticated("TOKEN_EXPIRED", "the credentials have expired; go on with new ones") from error
 
 
 def _visit(grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> _Visit:

@@ -12,6 +12,7 @@ class Effort:
     models: int = 64
     writes: int = 3000
     reads: int = 6000
+    verifications: int = 200_000
     lives: int = 20_000
     rebuilds: int = 3
     paced_per_second: int = 200
@@ -26,6 +27,7 @@ QUICK = Effort(
     rounds=2,
     writes=1200,
     reads=3000,
+    verifications=50_000,
     lives=2000,
     rebuilds=1,
     paced_seconds=4.0,

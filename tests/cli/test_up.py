@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import stat
 
 import pytest
 
-from modelog.cli.failures import FAILED
+from modelog.cli.failures import DENIED, FAILED
+from suite.issuer import person
 from suite.suite import Suite
 from tests.cli.line import CommandLine
 
@@ -27,6 +29,18 @@ def test_up_runs_until_it_is_interrupted(alone: CommandLine) -> None:
     told = json.loads(process.stdout.readline())
     assert set(told["services"]) == {"registry", "deployment", "monitoring", "archive"}
     alone("projects", "create", "risk")
+    assert alone.json("whoami")["principal"] == {"id": person(), "authMethod": "oidc"}
+    told = alone.json("whoami", "--as", "users/ada")
+    assert told["principal"]["id"] == "users/ada"
+    refused = alone("--as", "users/ada", "projects", "create", "rusk", expect=DENIED)
+    assert "users/ada holds no role" in refused.err
+    acting = alone("token", "--for", "serviceaccounts/ci", "--on-behalf-of", "users/ada").out.strip()
+    (alone.folder / "token").write_text(acting)
+    by_file = json.loads(alone.run("--json", "whoami", MODELOG_TOKEN_FILE=str(alone.folder / "token")).out)
+    assert by_file["principal"]["id"] == "serviceaccounts/ci"
+    assert [one["id"] for one in by_file["onBehalfOf"]] == ["users/ada"]
+    issuer = alone.folder / ".modelog" / "issuer"
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (issuer, issuer / "key.pem")] == [0o700, 0o400]
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0

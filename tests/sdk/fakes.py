@@ -37,6 +37,7 @@ class FakeRegistry:
         self.delay_seconds = 0.0
         self.revision = 0
         self.head = 0
+        self.address = ""  # Where it serves, for whoever wants to say it with the fake.
 
     async def CreateProject(self, request: rpc.CreateProjectRequest, context: Context) -> rpc.CreateProjectResponse:
         await self._enter(request, context)

@@ -25,7 +25,7 @@ class Identity:
         NotConfigured when a token would cross a network in the clear: whoever reads it there is the caller.
         """
         local = is_loopback(address)
-        found = self.given or self._of_suite(address) or (self._of_login() if encrypted or local else None)
+        found = self.given or self._found(address, reachable=encrypted or local)
         if found is not None and not encrypted and not local:
             raise NotConfigured(
                 f"a token is not sent to {address} in the clear: say MODELOG_CA_FILE (`system` for the system's own "
@@ -33,19 +33,20 @@ class Identity:
             )
         return found
 
-    def _of_suite(self, address: str) -> Tokens | None:
+    def _found(self, address: str, *, reachable: bool) -> Tokens | None:
+        """A suite's services get tokens of the suite, if it makes any; logins are for all others."""
         description = settings.nearest_suite()[1]
-        folder = description.get("issuer", {}).get("folder")
-        known = {str(one.get("address")) for one in description.get("services", {}).values()}
-        if not folder or address not in known:
-            return None
-        return self._once(f"suite {folder}", lambda: tokens.of_suite(Path(folder), self.actor, self.on_behalf_of))
+        if address in {str(one.get("address")) for one in description.get("services", {}).values()}:
+            folder = description.get("issuer", {}).get("folder")
+            return self._of_suite(Path(folder)) if folder else None
+        login = logins.chosen() if reachable else None
+        return self._of_login(login.issuer) if login else None
 
-    def _of_login(self) -> Tokens | None:
-        login = logins.chosen()
-        if login is None or "issuer" in settings.nearest_suite()[1]:
-            return None
-        return self._once(f"login {login.issuer}", lambda: Tokens(lambda: logins.token(login.issuer)))
+    def _of_suite(self, folder: Path) -> Tokens | None:
+        return self._once(f"suite {folder}", lambda: tokens.of_suite(folder, self.actor, self.on_behalf_of))
+
+    def _of_login(self, issuer: str) -> Tokens | None:
+        return self._once(f"login {issuer}", lambda: Tokens(lambda: logins.token(issuer)))
 
     def _once(self, name: str, make: Callable[[], Tokens | None]) -> Tokens | None:
         if name not in self._made:

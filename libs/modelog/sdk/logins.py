@@ -1,10 +1,10 @@
 """What `modelog login` keeps: tokens by issuer, in files that only their owner may read."""
 
-import fcntl
 import hashlib
 import json
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -13,6 +13,9 @@ from pathlib import Path
 from modelog.sdk import oauth, settings
 from modelog.sdk.errors import NotConfigured
 from modelog.sdk.tokens import expiry
+
+if sys.platform != "win32":
+    import fcntl
 
 _LEAST_SECONDS = 30.0
 
@@ -103,6 +106,9 @@ def _read(path: Path) -> Login | None:
 @contextmanager
 def _turn(issuer: str) -> Iterator[None]:
     """One process at a time: many issuers take a refresh token once only."""
+    if sys.platform == "win32":  # Which has no such locks: there, one of two at once may have to log in again.
+        yield
+        return
     folder().mkdir(parents=True, exist_ok=True, mode=0o700)
     file = os.open(_place(issuer).with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

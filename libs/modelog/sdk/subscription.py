@@ -47,6 +47,7 @@ class Progress:
         self._patience = patience_seconds
         self._pause = _FIRST_PAUSE_SECONDS
         self._heard = time.monotonic()
+        self._renewed = False
 
     def request(self) -> "ReadFactsRequest":
         """Goes on behind the last position."""
@@ -65,6 +66,7 @@ class Progress:
         """The new entries of a reply; what was delivered before is left out, and a revision left out is a Hole."""
         self._heard = time.monotonic()
         self._pause = _FIRST_PAUSE_SECONDS
+        self._renewed = False
         self.head = max(self.head, reply.head)
         for entry in reply.entries:
             if entry.revision <= self.position:
@@ -87,6 +89,11 @@ class Progress:
 
     def pause(self, error: Refused) -> float:
         """Seconds to wait before reading on after a break; raises what will not pass, or lasts too long."""
+        if error.reason == "TOKEN_EXPIRED" and not self._renewed:
+            self._renewed = (
+                True  # A stream ends with the token it began with; the next call carries a new one, or fails.
+            )
+            return _FIRST_PAUSE_SECONDS
         if error.code not in _PASSING or time.monotonic() - self._heard > self._patience:
             raise error
         # Halved at random, so that many readers do not come back in one moment.
