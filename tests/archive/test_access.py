@@ -1,6 +1,7 @@
 """Records of access, from the stream to the auditor's screen."""
 
 import asyncio
+import importlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,6 +17,8 @@ from kernel.rooms import Rooms
 from modelog.access.v1.types_pb2 import VERDICT_ALLOWED, VERDICT_REFUSED, AccessRecord, KnownProject
 from modelog.archive.v1 import archive_service_pb2 as rpc
 from modelog.registry.v1.types_pb2 import RoleBinding
+from modelog.sdk.settings import SERVICES
+from modelog.type.v1 import options_pb2
 from services.archive import __main__ as house
 from services.archive.access import queries
 from services.archive.access.keeper import Keeper
@@ -114,6 +117,28 @@ async def test_what_hands_out_history_is_recorded_once_a_call_and_other_reads_ar
     await running.stub.ListRecords(rpc.ListRecordsRequest(parent=PROJECT, read={"as_of_revision": 1}), timeout=10)
     names = [one.method.rpartition("/")[2] for one in await recorded.records(nats)]
     assert names == ["ExportBundle", "GetInclusionProof", "GetConsistencyProof", "VerifyRecord", "ListRecords"]
+
+
+def test_which_calls_are_reads_of_history() -> None:
+    """Besides any that reads as of a past moment."""
+    marked = set()
+    for service in SERVICES:
+        module: Any = importlib.import_module(f"modelog.{service}.v1.{service}_service_pb2")
+        for method in module.DESCRIPTOR.services_by_name[f"{service.capitalize()}Service"].methods:
+            if method.GetOptions().Extensions[options_pb2.recorded]:
+                marked.add(f"{service}.{method.name}")
+    assert marked == set(
+        "archive.GetHistory archive.ReadFacts archive.ExportBundle archive.VerifyRecord archive.GetInclusionProof"
+        " archive.GetConsistencyProof archive.ListAccessRecords deployment.ListServingIntervals".split()
+    )
+
+
+async def test_a_refused_stream_leaves_one_record_and_no_fact(running: Archive, nats: NatsServer) -> None:
+    stream = running.stub.ReadFacts(rpc.ReadFactsRequest(), timeout=10, metadata=actor("x"))
+    assert (await refused(stream.read()))[1] == "ACTOR_FORMAT"
+    (one,) = await recorded.records(nats)
+    assert (one.method, one.reason) == (f"{PATH}/ReadFacts", "ACTOR_FORMAT")
+    assert await recorded.facts(nats) == 0
 
 
 async def test_without_the_stream_no_history_is_handed_out(running: Archive, nats: NatsServer) -> None:
