@@ -22,11 +22,11 @@ from services.archive.access import queries
 from services.archive.access.reading import Row, gap, row_of
 
 STREAM = "ACCESS"
-_LINGER_SECONDS = 0.05
+_LINGER_SECONDS = 0.01
 _WATCH_SECONDS = 1.0
 _FORGET_SECONDS = 60.0
 _FORGET_ROWS = 5000
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS = 0.005
 _BEHIND_SECONDS = 10.0
 
 _log = structlog.get_logger()
