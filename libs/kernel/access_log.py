@@ -51,6 +51,7 @@ class AccessLog:
         self._subject = f"access.{service}"
         self._under_way: Counter[Verdict] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._failing = False
 
     async def record(self, record: AccessRecord) -> None:
         """Returns once the record is kept. Whoever hangs up meanwhile is recorded all the same."""
@@ -76,8 +77,18 @@ class AccessLog:
                 if loop.time() > deadline:
                     raise _unrecorded(error)
                 await asyncio.sleep(_PAUSE_SECONDS)
+            self._say("")
+        except Unavailable as failed:
+            self._say(failed.message)
+            raise
         finally:
             self._under_way[record.verdict] -= 1
+
+    def _say(self, trouble: str) -> None:
+        """Tells operators when it begins and when it is over; in between the counter does."""
+        if bool(trouble) != self._failing:
+            self._failing = bool(trouble)
+            (_log.error if trouble else _log.info)("access_recording_changed", failing=self._failing, why=trouble)
 
     async def _attempt(self, record_id: str, payload: bytes) -> str:
         """Why nobody answered; empty when the record is kept. Repeated under its id, it is kept once."""
@@ -93,7 +104,6 @@ class AccessLog:
 
 def _unrecorded(why: str) -> Unavailable:
     UNRECORDED.inc()
-    _log.error("access_not_recorded", why=why)
     return Unavailable("ACCESS_NOT_RECORDED", f"this call could not be recorded and was not answered; try again: {why}")
 
 

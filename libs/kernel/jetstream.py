@@ -114,16 +114,19 @@ class JetStreamLog:
 
     async def state(self) -> dict[str, Any]:
         """The stream's own account of itself: messages, first_seq, last_seq, num_deleted, ..."""
-        answer = await self._api("STREAM.INFO", {})
-        if answer is None:
+        answer = await self.info()
+        if not answer:
             raise Hole(1, 0)
         state: dict[str, Any] = answer["state"]
         return state
 
     async def configuration(self) -> dict[str, Any]:
         """The stream's configuration as the server holds it, to compare with the pinned one."""
-        answer = await self._api("STREAM.INFO", {})
-        return {} if answer is None else dict(answer["config"])
+        return dict((await self.info()).get("config", {}))
+
+    async def info(self) -> dict[str, Any]:
+        """All that the server says of the stream; `created` tells it from another one of the same name."""
+        return await self._api("STREAM.INFO", {}) or {}
 
     async def _api(self, verb: str, request: dict[str, Any]) -> dict[str, Any] | None:
         """One call to the leader; None when there is no such message. Unsettled when nobody answers in time."""

@@ -8,8 +8,11 @@ Accounts and rights are those of deploy/nats/nats.conf, the same file that conta
     monitoring   MONITORING  append lifecycle.monitoring.>, read the whole log,        url_for("monitoring")
                              publish telemetry.outcomes.>, read TELEMETRY
     archive      ARCHIVE     append lifecycle.archive.>, read the whole log            url_for("archive")
+                             read ACCESS
     inference    INFERENCE   publish telemetry.predictions.>, nothing else             url_for("inference")
     provision    LOG         everything: makes streams; no service runs under it       url_for("provision"), also `url`
+
+Each service also appends to access.<service>, what it refused and who read history.
 
 Services reach the JetStream API of the log's account under the prefix `LOG.API` instead of `$JS.API`
 (MODELOG_NATS_API_PREFIX=LOG.API, nats-py: `client.jetstream(prefix="LOG.API")`): STREAM.INFO, STREAM.MSG.GET,

@@ -1,6 +1,7 @@
 """Records of access, from the stream to the auditor's screen."""
 
 import asyncio
+import importlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,6 +13,8 @@ import pytest
 
 from modelog.access.v1.types_pb2 import VERDICT_ALLOWED, VERDICT_REFUSED, AccessRecord
 from modelog.archive.v1 import archive_service_pb2 as rpc
+from modelog.sdk.settings import SERVICES
+from modelog.type.v1 import options_pb2
 from services.archive import __main__ as house
 from services.archive.access import queries
 from services.archive.access.keeper import Keeper
@@ -99,6 +102,28 @@ async def test_what_hands_out_history_is_recorded_once_a_call_and_other_reads_ar
     await running.stub.ListRecords(rpc.ListRecordsRequest(parent=PROJECT, read={"as_of_revision": 1}), timeout=10)
     names = [one.method.rpartition("/")[2] for one in await recorded.records(nats)]
     assert names == ["ExportBundle", "GetInclusionProof", "GetConsistencyProof", "VerifyRecord", "ListRecords"]
+
+
+def test_which_calls_are_reads_of_history() -> None:
+    """Besides any that reads as of a past moment."""
+    marked = set()
+    for service in SERVICES:
+        module: Any = importlib.import_module(f"modelog.{service}.v1.{service}_service_pb2")
+        for method in module.DESCRIPTOR.services_by_name[f"{service.capitalize()}Service"].methods:
+            if method.GetOptions().Extensions[options_pb2.recorded]:
+                marked.add(f"{service}.{method.name}")
+    assert marked == set(
+        "archive.GetHistory archive.ReadFacts archive.ExportBundle archive.VerifyRecord archive.GetInclusionProof"
+        " archive.GetConsistencyProof archive.ListAccessRecords deployment.ListServingIntervals".split()
+    )
+
+
+async def test_a_refused_stream_leaves_one_record_and_no_fact(running: Archive, nats: NatsServer) -> None:
+    stream = running.stub.ReadFacts(rpc.ReadFactsRequest(), timeout=10, metadata=actor("x"))
+    assert (await refused(stream.read()))[1] == "ACTOR_FORMAT"
+    (one,) = await recorded.records(nats)
+    assert (one.method, one.reason) == (f"{PATH}/ReadFacts", "ACTOR_FORMAT")
+    assert await recorded.facts(nats) == 0
 
 
 async def test_without_the_stream_no_history_is_handed_out(running: Archive, nats: NatsServer) -> None:
@@ -203,6 +228,40 @@ async def test_the_front_of_the_stream_moves_on_and_a_gap_in_its_midst_is_told(
             assert [(one.position, one.record.id) for one in entries[7:-1]] == [(15, "r30")]
 
 
+async def test_a_stream_that_was_made_anew_is_read_from_its_beginning(running: Archive, nats: NatsServer) -> None:
+    await put(nats, *(record(n).SerializeToString() for n in range(3)))
+    before = [one.record.id for one in await found(running, ascending=True)]
+    await recorded.remove(nats)
+    await recorded.make(nats)
+    await put(nats, *(record(n).SerializeToString() for n in range(10, 20)))  # More than the old one held.
+    after = await found(running, ascending=True)
+    ids = [one.record.id for one in after]
+    assert ids[: len(before)] == before
+    assert sorted(one for one in ids if one.startswith("r1")) == ["r1", *(f"r{n}" for n in range(10, 20))]
+    assert len(set(ids)) == len(ids) == len(before) + 11  # Each once, and the second search.
+    positions = [one.position for one in after]
+    assert positions == sorted(set(positions))
+
+
+async def test_a_stream_put_back_from_an_older_copy_is_taken_over_again_and_doubles_nothing(
+    nats: NatsServer, postgres: PostgresServer, tmp_path: Path, schema: str
+) -> None:
+    async with archive(nats, postgres, tmp_path, schema) as up:
+        await put(nats, b"poison", record(1).SerializeToString())
+        before = await found(up)
+        kept = up.live.rooms.kept
+        await kept.execute("update access_progress set position = position + 1000")  # As if the copy were that old.
+    await put(nats, record(2).SerializeToString())
+    async with archive(nats, postgres, tmp_path, schema) as up:
+        async with asyncio.timeout(20):
+            ids: list[str] = []
+            while "r2" not in ids:
+                after = await found(up, ascending=True)
+                ids = [one.record.id for one in after]
+        assert after[: len(before)] == before[::-1]
+        assert len(set(ids)) == len(ids)
+
+
 async def test_what_the_stream_no_longer_keeps_is_forgotten(
     nats: NatsServer, postgres: PostgresServer, tmp_path: Path, schema: str
 ) -> None:
@@ -224,10 +283,10 @@ async def test_two_keepers_never_keep_the_same_twice(running: Archive, nats: Nat
     await put(nats, record(1).SerializeToString())
     await found(running)
     kept = running.live.rooms.kept
-    at = await queries.position(kept)
+    _, at = await queries.progress(kept)
     with pytest.raises(queries.Moved):
         await queries.keep(kept, (), after=at - 1, upto=at + 5)
-    assert await queries.position(kept) == at
+    assert (await queries.progress(kept)).position == at
 
 
 async def test_a_search_that_makes_no_sense_is_refused(running: Archive) -> None:

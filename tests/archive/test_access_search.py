@@ -103,7 +103,7 @@ async def kept(postgres: PostgresServer, schema: str) -> AsyncIterator[Pool]:
 
 async def fill(pool: Pool, records: Sequence[AccessRecord]) -> None:
     await pool.execute("delete from access_record")
-    at = await queries.position(pool)
+    _, at = await queries.progress(pool)
     rows = [
         row_of(Entry(at + number, f"access.{one.service}", one.SerializeToString()), START)
         for number, one in enumerate(records, 1)

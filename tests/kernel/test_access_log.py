@@ -15,10 +15,12 @@ import pytest
 from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from kernel.access_log import AccessLog, Journal, plain
 from kernel.errors import Denied, Unavailable
 from kernel.identity import Caller, Development, Method, Peer, Permit
+from kernel.logs import structlog
 from kernel.rooms import Rooms
 from modelog.access.v1.types_pb2 import VERDICT_ALLOWED, VERDICT_REFUSED, AccessRecord
 from modelog.type.v1.principal_pb2 import Principal
@@ -32,6 +34,7 @@ from tests.kernel.toy import SERVICE, TOY, TOYS, M, ToyServicer
 NAME = "projects/p/toys/ball"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 EVE = actor("users/eve")
+UNRECORDED_TOTAL = "modelog_access_not_recorded_total"
 PATH = "modelog.registry.toy.ToyService"
 
 
@@ -265,6 +268,20 @@ async def test_a_flood_of_refusals_leaves_room_for_reads_and_is_not_let_pile_up(
         await asyncio.sleep(0.01)
     server.answer(STORED)
     await again
+
+
+async def test_operators_hear_when_recording_fails_and_when_it_works_again() -> None:
+    full = orjson.dumps({"error": {"err_code": 10077, "description": "maximum bytes exceeded"}})
+    log = access_log(Server(full, full, full, STORED, STORED))
+    before = REGISTRY.get_sample_value(UNRECORDED_TOTAL)
+    with structlog.testing.capture_logs() as said:
+        for number in range(3):
+            with pytest.raises(Unavailable, match="maximum bytes exceeded"):
+                await log.record(AccessRecord(id=str(number)))
+        await log.record(AccessRecord(id="3"))
+        await log.record(AccessRecord(id="4"))
+    assert [one["failing"] for one in said] == [True, False]
+    assert REGISTRY.get_sample_value(UNRECORDED_TOTAL) == (before or 0) + 3
 
 
 async def test_whoever_hangs_up_is_recorded_all_the_same() -> None:

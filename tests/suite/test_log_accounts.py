@@ -18,6 +18,7 @@ from suite.nats_server import API_PREFIX, NatsServer
 
 SECOND = 1_000_000_000
 SERVICES = ["registry", "deployment", "monitoring", "archive"]
+STREAMS = ["LIFECYCLE", "TELEMETRY", "ACCESS"]
 
 
 @pytest.fixture
@@ -111,6 +112,21 @@ async def test_a_service_follows_the_log_from_a_position(service: str, connect: 
     assert (await api(client, f"CONSUMER.DELETE.LIFECYCLE.{name}"))["success"]
 
 
+async def test_each_service_records_access_and_the_archive_reads_it(connect: Callable[[str], Any]) -> None:
+    sent = []
+    for service in SERVICES:
+        ack = json.loads((await (await connect(service)).request(f"access.{service}", b"who", timeout=2)).data)
+        assert ack["stream"] == "ACCESS"
+        sent.append(ack["seq"])
+    archive, name = await connect("archive"), f"follow-{secrets.token_hex(8)}"
+    request = reader(name, "ACCESS", deliver_policy="by_start_sequence", opt_start_seq=sent[0])
+    assert "error" not in await api(archive, f"CONSUMER.CREATE.ACCESS.{name}", request)
+    inbox = await archive.subscribe(archive.new_inbox())
+    await pull(archive, f"ACCESS.{name}", inbox.subject, batch=len(sent))
+    messages = [await inbox.next_msg(timeout=2) for _ in sent]
+    assert [message.subject for message in messages] == [f"access.{service}" for service in SERVICES]
+
+
 async def test_an_empty_message_does_not_cut_a_pull_short(connect: Callable[[str], Any]) -> None:
     """Between accounts an empty answer ends a stream of answers: an empty poison message must not starve readers."""
     client = await connect("registry")
@@ -176,14 +192,21 @@ async def test_no_service_may_change_the_stream(verb: str, prefix: str, connect:
         ("inference", "lifecycle.registry.p.models.m"),
         ("inference", f"{API_PREFIX}.STREAM.INFO.LIFECYCLE"),
         ("archive", f"{API_PREFIX}.STREAM.INFO.TELEMETRY"),
+        ("registry", "access.deployment"),
+        ("archive", "access.registry"),
+        ("inference", "access.monitoring"),
+        ("registry", f"{API_PREFIX}.STREAM.INFO.ACCESS"),
+        ("deployment", f"{API_PREFIX}.CONSUMER.CREATE.ACCESS.one"),
+        ("archive", f"{API_PREFIX}.STREAM.MSG.GET.ACCESS"),
+        ("archive", f"{API_PREFIX}.STREAM.PURGE.ACCESS"),
     ],
 )
 async def test_a_user_reaches_only_what_is_its_own(user: str, subject: str, connect: Callable[[str], Any]) -> None:
     provision, client = await connect("provision"), await connect(user)
-    before = [counted(await state(provision, stream)) for stream in ("LIFECYCLE", "TELEMETRY")]
+    before = [counted(await state(provision, stream)) for stream in STREAMS]
     with pytest.raises(NoRespondersError):
         await client.request(subject, b"x", timeout=2)
-    assert [counted(await state(provision, stream)) for stream in ("LIFECYCLE", "TELEMETRY")] == before
+    assert [counted(await state(provision, stream)) for stream in STREAMS] == before
 
 
 FORGED = [

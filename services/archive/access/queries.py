@@ -11,7 +11,7 @@ from services.archive.filters import Where
 _COLUMNS = "recorded_at, service, method, principals, places, verdict, reason, readable, missing, payload"
 _INSERT = (
     f"insert into access_record (number, id, {_COLUMNS})"
-    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing"
+    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict (id) do nothing"
 )
 _FORGET = (
     "delete from access_record where number in"
@@ -32,6 +32,13 @@ class Search(NamedTuple):
     until: datetime | None = None
 
 
+class Progress(NamedTuple):
+    """stream: when it was made, as its server says; empty before the first."""
+
+    stream: str
+    position: int
+
+
 class Kept(NamedTuple):
     """One row as it was found."""
 
@@ -46,10 +53,10 @@ class Moved(Exception):
     """Another process has taken over records meanwhile: this one must not."""
 
 
-async def position(pool: Pool) -> int:
-    """Up to where the stream has been taken over."""
-    at: int = await pool.fetchval("select position from access_progress")
-    return at
+async def progress(pool: Pool) -> Progress:
+    """Up to where which stream has been taken over."""
+    (row,) = await pool.fetch("select stream, position from access_progress")
+    return Progress(*row)
 
 
 async def keep(pool: Pool, rows: Sequence[Row], *, after: int, upto: int) -> None:
@@ -60,11 +67,11 @@ async def keep(pool: Pool, rows: Sequence[Row], *, after: int, upto: int) -> Non
         await connection.execute("update access_progress set position = $1", upto)
 
 
-async def begin_anew(pool: Pool, *, after: int) -> None:
-    """The stream counts from one again; what is kept stays in front of what comes."""
+async def begin_anew(pool: Pool, stream: str, *, after: int) -> None:
+    """Another stream, which counts from one again; what is kept stays in front of what comes."""
     async with pool.acquire() as connection, connection.transaction():
         await _locked(connection, after)
-        await connection.execute("update access_progress set base = base + position, position = 0")
+        await connection.execute("update access_progress set stream = $1, base = base + position, position = 0", stream)
 
 
 async def _locked(connection: Any, after: int) -> int:

@@ -1,13 +1,14 @@
 -- What the archive keeps of the stream ACCESS. It cannot be folded from the log, so a rebuild of the views leaves it alone.
 
--- Up to where the stream has been taken over; moves in the transaction of what was. A stream that was made anew counts
--- from one again: `base` is what its positions are added to.
+-- Up to where which stream, by the time it was made, has been taken over; moves in the transaction of what was. A stream
+-- that was made anew counts from one again: `base` is what its positions are added to.
 create table access_progress (
   single boolean primary key default true check (single),
+  stream text not null,
   base bigint not null,
   position bigint not null
 );
-insert into access_progress (base, position) values (0, 0);
+insert into access_progress (stream, base, position) values ('', 0, 0);
 
 -- One row a message, or a row for several that the stream no longer had (`missing`). Everything but payload is read out
 -- of it for looking things up; a message that is no record has its `id` from its place and no more than its service.
