@@ -108,7 +108,11 @@ async def _open(
     stack: AsyncExitStack, blueprint: Blueprint, settings: Settings, schema: str
 ) -> tuple[Rooms, States, KnownIds]:
     client = await connect(
-        settings.nats_url, name=blueprint.name, user=settings.nats_user, password=settings.nats_password
+        settings.nats_url,
+        name=blueprint.name,
+        user=settings.nats_user,
+        password=settings.nats_password,
+        tls=settings.nats_tls,
     )
     stack.push_async_callback(client.close)
     log = JetStreamLog(client, api_prefix=settings.nats_api_prefix)
