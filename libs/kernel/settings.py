@@ -22,6 +22,12 @@ class Settings:
     # Address of the gRPC door and of /metrics, /livez, /readyz; port 0 picks a free one.
     listen: str = "127.0.0.1:0"
     admin_listen: str = "127.0.0.1:0"
+    # Certificate and key (PEM) of the door; read again when they change. Without them it speaks plain text.
+    tls_certificate_file: str = ""
+    tls_key_file: str = ""
+    # A second door for those who come with a certificate of this authority instead of a token; empty: none.
+    mutual_listen: str = ""
+    tls_client_ca_file: str = ""
     nats_user: str = ""
     nats_password_file: str = ""
     # Whom to believe to be the log's server, which then has to speak TLS; and what to show it where it asks.
