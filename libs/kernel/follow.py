@@ -6,13 +6,12 @@ heartbeat, is made again from the position.
 """
 
 import asyncio
-import secrets
 from collections import deque
 from types import TracebackType
 
 import nats.errors
-import orjson
 
+from kernel.consumers import Consumers, Held
 from kernel.log import Entry, Hole
 from kernel.receiving import End, Receiver, header, status_of
 
@@ -40,8 +39,7 @@ class Follower:
     ) -> None:
         """pull: messages asked for at a time, which bounds what waits here; fewer where messages are large."""
         self._client = client
-        self._stream = stream
-        self._prefix = api_prefix
+        self._consumers = Consumers(client, stream=stream, api_prefix=api_prefix)
         self._filter = filter_subject
         self._after = after
         self._max_batch = max_batch
@@ -52,7 +50,7 @@ class Follower:
         self._loop = asyncio.get_running_loop()
         self._inbox = ""
         self._end: End | None = None
-        self._consumer = ""
+        self._held: Held | None = None
         self._broken = True
         self._hole: Hole | None = None
         self._last_seen = after
@@ -102,11 +100,9 @@ class Follower:
         """Makes the consumer behind the last entry that has arrived; tries until the server answers."""
         while self._broken:
             await self._drop()
-            name = f"follow-{secrets.token_hex(8)}"
             self._inbox = self._client.new_inbox()
             self._end = await self._client.receive(self._inbox, self._receive)
             config = {
-                "name": name,
                 "deliver_policy": "by_start_sequence",
                 "opt_start_seq": self._last_seen + 1,
                 "ack_policy": "none",
@@ -114,38 +110,28 @@ class Follower:
                 "mem_storage": True,
                 "num_replicas": 1,
             }
-            if self._filter:
-                config["filter_subject"] = self._filter
-            body = orjson.dumps({"stream_name": self._stream, "config": config, "action": "create"})
-            suffix = f".{self._filter}" if self._filter else ""
             try:
-                answer = await self._client.request(
-                    f"{self._prefix}.CONSUMER.CREATE.{self._stream}.{name}{suffix}", body, timeout=2.0
-                )
+                held = await self._consumers.make(config, filter_subject=self._filter)
             except (nats.errors.Error, TimeoutError, OSError):
                 await asyncio.sleep(0.2)
                 continue
-            if "error" in orjson.loads(answer.data):
+            if held is None:
                 await asyncio.sleep(0.5)
                 continue
-            self._consumer, self._asked, self._broken = name, 0, False
+            self._held, self._asked, self._broken = held, 0, False
             self._heard = asyncio.get_running_loop().time()
             self._reconnects = self._client.stats["reconnects"]
 
     async def _ask(self) -> None:
         """Keeps two pull requests ahead while the reader keeps up, none while it does not."""
-        while self._consumer and not self._broken and self._asked <= self._pull and len(self._arrived) < 2 * self._pull:
+        while self._held and not self._broken and self._asked <= self._pull and len(self._arrived) < 2 * self._pull:
             body = {
                 "batch": self._pull,
                 "expires": _EXPIRES_SECONDS * _NANO,
                 "idle_heartbeat": _HEARTBEAT_SECONDS * _NANO,
             }
             try:
-                await self._client.publish(
-                    f"{self._prefix}.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}",
-                    orjson.dumps(body),
-                    reply=self._inbox,
-                )
+                await self._consumers.request(self._held, body, reply=self._inbox)
             except nats.errors.Error:
                 self._broken = True
                 return
@@ -176,21 +162,21 @@ class Follower:
         self._wake.set()
 
     def _status(self, headers: bytes) -> None:
-        """A pull request ended (404, 408, 409), or the server says it is alive (100)."""
+        """A pull request ended (404, 408), the server says it is alive (100), or the consumer is not ours any more."""
         status = status_of(headers)
         if status == "408" or status == "404":
             self._asked -= int(header(headers, "Nats-Pending-Messages") or self._pull)
         elif status and status != "100":
-            self._broken = True
+            self._broken, self._held = True, None  # Whoever may have its name by now keeps it.
         self._wake.set()
 
     async def _drop(self) -> None:
-        end, consumer = self._end, self._consumer
-        self._end, self._consumer = None, ""
+        end, held = self._end, self._held
+        self._end, self._held = None, None
         try:
             if end is not None:
                 await end()
-            if consumer:
-                await self._client.publish(f"{self._prefix}.CONSUMER.DELETE.{self._stream}.{consumer}", b"")
+            if held is not None:
+                await self._consumers.drop(held)
         except nats.errors.Error:
             return  # The connection is gone, and the consumer goes by itself when nobody has pulled for a minute.

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import nats.errors
@@ -11,20 +11,34 @@ import orjson
 from kernel.asking import Asker
 from kernel.follow import Follower
 from kernel.log import Entry, Hole, SameId, Unsettled, WrongRevision
+from kernel.logs import structlog
 from kernel.receiving import Receiver
+from kernel.tls import ClientTls
 
 STREAM = "LIFECYCLE"
 _WRONG_SEQUENCE = {10071, 10164}
 _NO_MESSAGE = 10037
 _ATTEMPT_SECONDS = 2.0
+_FOR_PEOPLE = ("authoriz", "authentic", "permission", "certificate", "tls")
+_log = structlog.get_logger()
 _SETTLE_SECONDS = 12.0
 
 
-async def connect(url: str, *, name: str, user: str = "", password: str = "") -> Receiver:
-    """A client that reconnects for ever and quickly; ConnectionError-like nats errors when the first try fails."""
+async def connect(
+    url: str,
+    *,
+    name: str,
+    user: str = "",
+    password: str | Callable[[], str] = "",
+    tls: ClientTls | None = None,
+) -> Receiver:
+    """A client that tries for ever and quickly, at first and whenever the connection is lost.
+
+    A password that is a function is asked for at each connection, so that it may change while the client runs.
+    """
     options: dict[str, Any] = {"user": user, "password": password} if user else {}
     options["reconnect_time_wait"] = 0.1
-    client = Receiver()
+    client = Receiver(user or name, tls or ClientTls())
     await client.connect(
         url,
         name=name,
@@ -32,15 +46,25 @@ async def connect(url: str, *, name: str, user: str = "", password: str = "") ->
         max_reconnect_attempts=-1,
         ping_interval=10,
         max_outstanding_pings=2,
-        error_cb=_quiet,
+        error_cb=_Told().hear,
         skip_subject_validation=True,  # Names are checked where they come in.
         **options,
     )
     return client
 
 
-async def _quiet(_error: Exception) -> None:
-    """Connection errors show as failed calls and as the follower's lag; nats-py would print a traceback for each."""
+class _Told:
+    """Connection errors show as failed calls and as the follower's lag. What only people can put right (a password, a
+    certificate, a missing right) is logged, once until something else happens."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    async def hear(self, error: Exception) -> None:
+        text = str(error)
+        if text != self._last and any(word in text.lower() for word in _FOR_PEOPLE):
+            _log.error("log_refuses", error=text)
+        self._last = text
 
 
 class ApiError(Exception):

@@ -4,21 +4,30 @@ nats-py puts every message on a queue, wakes a task for it and parses its header
 does with a reply, and half of what folding a fact costs.
 """
 
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import nats.errors
 from nats.aio.client import Client
+
+from kernel.tls import ClientTls
 
 # Subject, reply subject, payload, and the headers as they stand in the protocol (empty where there are none).
 Take = Callable[[bytes, bytes, bytes, bytes], None]
 End = Callable[[], Awaitable[None]]
+_WITHOUT = ClientTls()
+_CREDENTIALS_CHANGED = ("authorization violation", "authentication revoked", "authentication expired")
 
 
 class Receiver(Client):
     """Use `receive` where messages are many; everything else is as nats-py has it."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: str = "", tls: ClientTls = _WITHOUT) -> None:
+        """owner: the user of the server it connects as, whose names consumers are made under."""
         super().__init__()
+        self.owner = owner
+        self._tls = tls
         self._takers: dict[int, Take] = {}
 
     async def receive(self, subject: str, take: Take) -> End:
@@ -35,6 +44,29 @@ class Receiver(Client):
             await subscription.unsubscribe()
 
         return end
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        """Asked for at each connection: the files may be others than at the last one. Refuses a server that speaks TLS
+        where none was configured, for whom to believe would be anybody's guess."""
+        context = self._tls.context()
+        if context is None:
+            raise nats.errors.Error("the server asks for TLS and no nats_ca_file is set")
+        return context
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        """Whoever expects TLS sends no password to a server that does without."""
+        if initial_connection and self._tls.ca_file and not info.get("tls_required"):
+            raise nats.errors.Error("the server does not speak TLS, though nats_ca_file is set")
+        await super()._process_info(info, initial_connection)
+
+    async def _process_err(self, err_msg: str) -> None:
+        """A password that was changed cuts the connection; nats-py would stay away for good, this comes back with the
+        new one."""
+        if self.is_connected and any(word in err_msg.lower() for word in _CREDENTIALS_CHANGED):
+            await self._process_op_err(nats.errors.AuthorizationError())
+        else:
+            await super()._process_err(err_msg)
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         take = self._takers.get(sid)

@@ -14,7 +14,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from kernel import reactor, telemetry
+from kernel import listening, reactor, telemetry
 from kernel.access_log import AccessLog, Journal
 from kernel.active import Role, stay_active
 from kernel.admin import Admin
@@ -109,7 +109,11 @@ async def _open(
     stack: AsyncExitStack, blueprint: Blueprint, settings: Settings, schema: str
 ) -> tuple[Rooms, States, KnownIds]:
     client = await connect(
-        settings.nats_url, name=blueprint.name, user=settings.nats_user, password=settings.nats_password
+        settings.nats_url,
+        name=blueprint.name,
+        user=settings.nats_user,
+        password=settings.nats_password,
+        tls=settings.nats_tls,
     )
     stack.push_async_callback(client.close)
     log = JetStreamLog(client, api_prefix=settings.nats_api_prefix)
@@ -181,23 +185,18 @@ async def _serve(
         names = [descriptor.full_name for descriptor, _ in doors]
         reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     await _report(rooms, checks, blueprint.name, differences)
-    port = server.add_insecure_port(settings.listen)
+    port = listening.listen(server, settings)
     await server.start()
     stack.push_async_callback(server.stop, None)
     return server, port
 
 
 def _authority(settings: Settings, blueprint: Blueprint, rooms: Rooms) -> Authority:
-    """The development identity must not stand in a network by accident."""
+    listening.check(settings)
     if settings.identity == "roles" and blueprint.authority is not None:
         return blueprint.authority(rooms)
     if settings.identity != "development":
         raise SystemExit(f"MODELOG_IDENTITY: {settings.identity!r} is unknown; say roles or development")
-    host = settings.listen.rpartition(":")[0]
-    if host not in ("127.0.0.1", "localhost", "[::1]") and not settings.development_anywhere:
-        raise SystemExit(
-            "MODELOG_LISTEN: the development identity listens on loopback, or set MODELOG_DEVELOPMENT_ANYWHERE=true"
-        )
     return Development()
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
+from kernel.tls import ClientTls
+
 _PREFIX = "MODELOG_"
 ROLES = ("rpc", "projector", "reactor", "controller")
 
@@ -20,8 +22,18 @@ class Settings:
     # Address of the gRPC door and of /metrics, /livez, /readyz; port 0 picks a free one.
     listen: str = "127.0.0.1:0"
     admin_listen: str = "127.0.0.1:0"
+    # Certificate and key (PEM) of the door; read again when they change. Without them it speaks plain text.
+    tls_certificate_file: str = ""
+    tls_key_file: str = ""
+    # A second door for those who come with a certificate of this authority instead of a token; empty: none.
+    mutual_listen: str = ""
+    tls_client_ca_file: str = ""
     nats_user: str = ""
     nats_password_file: str = ""
+    # Whom to believe to be the log's server, which then has to speak TLS; and what to show it where it asks.
+    nats_ca_file: str = ""
+    nats_certificate_file: str = ""
+    nats_key_file: str = ""
     # Where the log's account exports its API to.
     nats_api_prefix: str = "$JS.API"
     # Schema of the views; the service's own name when empty.
@@ -58,9 +70,13 @@ class Settings:
     def has_role(self, role: str) -> bool:
         return role in self.roles.split(",")
 
-    @property
     def nats_password(self) -> str:
+        """As the file has it now: it is asked for at each connection."""
         return Path(self.nats_password_file).read_text().strip() if self.nats_password_file else ""
+
+    @property
+    def nats_tls(self) -> ClientTls:
+        return ClientTls(self.nats_ca_file, self.nats_certificate_file, self.nats_key_file)
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

@@ -2,7 +2,8 @@
 
 Every container mounts only its own part of FOLDER, as /credentials:
 
-    nats/<user>            of every user of the log, for the server
+    nats/<user>            of every user of the log
+    nats/nats.conf         of the server, with all of them in it
     provision/nats         for the one that makes the streams
     <service>/nats         of the user of that name
     <service>/pgpass       for Postgres, as libpq and asyncpg read it
@@ -17,7 +18,7 @@ import sys
 from pathlib import Path
 
 from suite.folder import secret
-from suite.nats_server import USERS
+from suite.log_rights import USERS, configuration
 
 SERVICES = ("registry", "deployment", "monitoring", "archive")
 _POSTGRES = "postgres:5432:modelog:modelog"
@@ -26,6 +27,7 @@ _POSTGRES = "postgres:5432:modelog:modelog"
 def make(folder: Path) -> list[Path]:
     """Makes what is missing, keeps what is there; every file there is now."""
     made = [folder / "nats" / user for user in USERS]
+    made.append(_keep(folder / "nats" / "nats.conf", configuration({one.name: secret(one) for one in made})))
     password = secret(folder / "postgres" / "password")
     made.append(folder / "postgres" / "password")
     made.append(_keep(folder / "provision" / "nats", secret(folder / "nats" / "provision")))

@@ -67,9 +67,14 @@ def secret(path: Path) -> str:
     configuration language takes it for a number."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        new = path.with_name(path.name + ".new")
-        new.unlink(missing_ok=True)
-        with contextlib.closing(os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w")) as file:
-            file.write("s" + secrets.token_hex(24))
-        new.rename(path)
+        replace(path, "s" + secrets.token_hex(24))
     return path.read_text().strip()
+
+
+def replace(path: Path, content: str) -> None:
+    """Writes a file that its owner only may read; whoever reads it meanwhile gets the former content or this one."""
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    with contextlib.closing(os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w")) as file:
+        file.write(content)
+    new.replace(path)

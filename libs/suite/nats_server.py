@@ -1,42 +1,37 @@
 """An embedded nats-server: the log's server on one machine, with every acknowledged fact on disk.
 
-Accounts and rights are those of deploy/nats/nats.conf, the same file that containers use. What a client must know:
+Accounts and rights are those of deploy/nats/rights.json, the same file that containers use. What a client must know:
 
     user         account     may                                                       url
     registry     REGISTRY    append lifecycle.registry.>, read the whole log           url_for("registry")
     deployment   DEPLOYMENT  append lifecycle.deployment.>, read the whole log         url_for("deployment")
     monitoring   MONITORING  append lifecycle.monitoring.>, read the whole log,        url_for("monitoring")
                              publish telemetry.outcomes.>, read TELEMETRY
-    archive      ARCHIVE     append lifecycle.archive.>, read the whole log            url_for("archive")
-                             read ACCESS
+    archive      ARCHIVE     append lifecycle.archive.>, read the whole log and ACCESS url_for("archive")
     inference    INFERENCE   publish telemetry.predictions.>, nothing else             url_for("inference")
     provision    LOG         everything: makes streams; no service runs under it       url_for("provision"), also `url`
 
-Each service also appends to access.<service>, what it refused and who read history.
-
-Services reach the JetStream API of the log's account under the prefix `LOG.API` instead of `$JS.API`
-(MODELOG_NATS_API_PREFIX=LOG.API, nats-py: `client.jetstream(prefix="LOG.API")`): STREAM.INFO, STREAM.MSG.GET,
-CONSUMER.CREATE, CONSUMER.INFO, CONSUMER.DELETE and CONSUMER.MSG.NEXT on LIFECYCLE, and for monitoring the same on
-TELEMETRY plus acknowledgements. `provision` is inside the log's account and uses `$JS.API`.
+Each service also records on access.<service>. Services reach the JetStream API of the log's account under the prefix
+`LOG.API` instead of `$JS.API` (MODELOG_NATS_API_PREFIX=LOG.API, nats-py: `client.jetstream(prefix="LOG.API")`):
+STREAM.INFO and STREAM.MSG.GET of the streams they read, and consumers there under names of their own (`registry-1` and
+so on, see suite/log_rights.py). `provision` is inside the log's account and uses `$JS.API`.
 
 Measured across accounts: guarded appends get their ack, ephemeral pull consumers stream batches, heartbeats and status
 messages back, an answer asked for on a subject of the stream or of the API changes nothing there. Push consumers
-deliver inside the log's account, so a service cannot receive from one.
+deliver inside the log's account, where nobody listens.
 """
 
 import asyncio
-import os
 import shutil
 import signal
 import sys
 from pathlib import Path
 
-from suite.folder import Lock, free_ports, secret
+from suite.folder import Lock, free_ports, replace, secret
+from suite.log_rights import API_PREFIX, USERS, ServerTls, configuration
 from suite.process import Process, StartError, end_leftover
 
-CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nats" / "nats.conf"
-API_PREFIX = "LOG.API"
-USERS = ("provision", "registry", "deployment", "monitoring", "archive", "inference")
+__all__ = ["API_PREFIX", "USERS", "NatsServer", "executable"]
 _READY = "Server is ready"
 _START_SECONDS = 60.0  # A large log killed in the midst of writing takes 17 s to recover.
 
@@ -44,11 +39,20 @@ _START_SECONDS = 60.0  # A large log killed in the midst of writing takes 17 s t
 class NatsServer:
     """nats-server with JetStream in `folder`. Port and passwords stay the same over stop, kill and start."""
 
-    def __init__(self, folder: Path, *, host: str = "127.0.0.1", port: int = 0, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        log: Path | None = None,
+        tls: ServerTls | None = None,
+    ) -> None:
         self.folder = folder.resolve()
         self.log = log or self.folder / "nats.log"
         self.host = host
         self.port = port
+        self.tls = tls
         self.monitoring_port = 0
         self._lock = Lock(self.folder)
         self._process: Process | None = None
@@ -127,17 +131,30 @@ class NatsServer:
         await self.stop()
         await self.start()
 
+    def reload(self) -> None:
+        """Takes up passwords and certificates as the files are now. Who came with a former password is cut off."""
+        self._configure()
+        self.process.send(signal.SIGHUP)
+
+    def _configure(self) -> None:
+        """The server gets its passwords in a file, since everybody may read the arguments of a process, and its
+        environment goes to its children and into its dumps."""
+        passwords = {user: secret(self.password_file(user)) for user in USERS}
+        replace(self._configuration, configuration(passwords, self.tls))
+
+    @property
+    def _configuration(self) -> Path:
+        return self.folder / "credentials" / "nats.conf"
+
     @property
     def _pid_file(self) -> Path:
         return self.folder / "nats.pid"
 
     async def _start_on(self, port: int, monitoring_port: int) -> None:
-        passwords = {f"MODELOG_NATS_PASSWORD_{user.upper()}": secret(self.password_file(user)) for user in USERS}
-        program: list[str | Path] = [executable(), "-c", CONFIGURATION, "-a", self.host, "-p", str(port)]
+        self._configure()
+        program: list[str | Path] = [executable(), "-c", self._configuration, "-a", self.host, "-p", str(port)]
         program += ["-m", str(monitoring_port), "-sd", self.folder / "store", "-P", self._pid_file]
-        self._process = await Process.start(
-            "nats-server", program, log=self.log, environment=dict(os.environ) | passwords, death_signal=signal.SIGTERM
-        )
+        self._process = await Process.start("nats-server", program, log=self.log, death_signal=signal.SIGTERM)
         deadline = asyncio.get_running_loop().time() + _START_SECONDS
         while _READY not in self._process.printed():
             if not self._process.running:

@@ -39,7 +39,9 @@ class Plane:
 def plane_of(settings: Settings) -> Plane:
     folder = Path(settings.data_dir)
     lease, seconds = folder / "lease", settings.lease_seconds
-    telemetry = Telemetry(settings.nats_url, settings.inference_nats_user, settings.inference_password)
+    telemetry = Telemetry(
+        settings.nats_url, settings.inference_nats_user, settings.inference_password_file, settings.nats_ca_file
+    )
     artifacts = Path(settings.artifacts_dir)
     driver = ProcessDriver(folder / "replicas", artifacts, telemetry, lease=lease, lease_seconds=seconds)
     keeper = GatewayKeeper(

@@ -29,13 +29,11 @@ class Settings(kernel.settings.Settings):
     inference_nats_password_file: str = ""
 
     @property
-    def inference_password(self) -> str:
+    def inference_password_file(self) -> str:
         """Empty where NATS knows no users."""
-        if self.inference_nats_password_file:
-            return Path(self.inference_nats_password_file).read_text().strip()
-        if self.nats_password_file:
-            return Path(self.nats_password_file).with_name(self.inference_nats_user).read_text().strip()
-        return ""
+        if self.inference_nats_password_file or not self.nats_password_file:
+            return self.inference_nats_password_file
+        return str(Path(self.nats_password_file).absolute().with_name(self.inference_nats_user))
 
 
 def environment_of_children() -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from suite.credentials import SERVICES, main, make
-from suite.nats_server import API_PREFIX, CONFIGURATION, USERS
+from suite.log_rights import API_PREFIX, USERS, configuration
 from suite.suite import SERVICES as MEMBERS
 from tests.suite.engine import compose_command
 
@@ -67,10 +67,10 @@ def test_published_ports_differ_and_volumes_are_declared() -> None:
 
 
 def test_every_user_of_the_log_has_an_account_and_a_password_of_its_own() -> None:
-    text = CONFIGURATION.read_text()
-    assert sorted(re.findall(r"\$MODELOG_NATS_PASSWORD_([A-Z]+)", text)) == sorted(user.upper() for user in USERS)
+    text = configuration({user: f"password of {user}" for user in USERS})
+    assert [user for user in USERS if text.count(f'"password of {user}"') == 1] == list(USERS)
     accounts = re.findall(r"^  ([A-Z]+) \{", text, flags=re.MULTILINE)
-    assert len(accounts) == len(USERS)
+    assert len(accounts) == len(set(accounts)) == len(USERS)
     assert "no_auth_user" not in text
     assert "$SYS" not in text
 

@@ -1,9 +1,11 @@
 """What services may do with the log across accounts, and that nothing else works."""
 
 import asyncio
+import itertools
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -14,9 +16,12 @@ from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 from nats.js.errors import BadRequestError
 
-from suite.nats_server import API_PREFIX, NatsServer
+from suite.log_rights import API_PREFIX, RIGHTS
+from suite.nats_server import NatsServer
 
+_numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.cycle(range(1, RIGHTS["followers"] + 1)))
 SECOND = 1_000_000_000
+STREAMS = ["LIFECYCLE", "TELEMETRY", "ACCESS"]
 SERVICES = ["registry", "deployment", "monitoring", "archive"]
 STREAMS = ["LIFECYCLE", "TELEMETRY", "ACCESS"]
 
@@ -57,6 +62,11 @@ async def pull(client: Client, consumer: str, inbox: str, *, batch: int) -> None
     await client.publish(f"{API_PREFIX}.CONSUMER.MSG.NEXT.{consumer}", json.dumps(body).encode(), reply=inbox)
 
 
+def own(user: str) -> str:
+    """A name of a consumer that the user may use; each test takes another one."""
+    return f"{user}-{next(_numbers[user])}"
+
+
 def subject_of(service: str) -> str:
     return f"lifecycle.{service}.{secrets.token_hex(6)}.things.x"
 
@@ -86,7 +96,7 @@ async def test_a_service_follows_the_log_from_a_position(service: str, connect: 
     js = client.jetstream(prefix=API_PREFIX)
     subject = subject_of(service)
     sent = [(await js.publish(subject, f"{n}".encode())).seq for n in range(5)]
-    name = f"follow-{secrets.token_hex(8)}"
+    name = own(service)
     request = reader(name, deliver_policy="by_start_sequence", opt_start_seq=sent[2], filter_subject=subject)
     created = await api(client, f"CONSUMER.CREATE.LIFECYCLE.{name}.{subject}", request)
     assert "error" not in created
@@ -134,7 +144,7 @@ async def test_an_empty_message_does_not_cut_a_pull_short(connect: Callable[[str
     subject = subject_of("registry")
     for payload in (b"before", b"", b"after"):
         await js.publish(subject, payload)
-    name = f"follow-{secrets.token_hex(8)}"
+    name = own("registry")
     await api(client, f"CONSUMER.CREATE.LIFECYCLE.{name}.{subject}", reader(name, filter_subject=subject))
     arrived: asyncio.Queue[Msg] = asyncio.Queue()
     inbox = client.new_inbox()
@@ -153,16 +163,12 @@ async def test_inference_sends_telemetry_and_monitoring_consumes_it(connect: Cal
     assert json.loads(ack.data)["stream"] == "TELEMETRY"
     late = await monitoring.request("telemetry.outcomes.risk.fraud", b"labels", timeout=2)
     assert json.loads(late.data)["stream"] == "TELEMETRY"
-    name, subjects = "windows", "telemetry.predictions.>"
-    more = {"ack_policy": "explicit", "durable_name": name, "inactive_threshold": 0, "filter_subject": subjects}
-    request = reader(name, "TELEMETRY", **more)
+    name, subjects = own("monitoring"), "telemetry.predictions.>"
+    request = reader(name, "TELEMETRY", filter_subject=subjects)
     assert "error" not in await api(monitoring, f"CONSUMER.CREATE.TELEMETRY.{name}.{subjects}", request)
     inbox = await monitoring.subscribe(monitoring.new_inbox())
     await pull(monitoring, f"TELEMETRY.{name}", inbox.subject, batch=1)
-    message = await inbox.next_msg(timeout=2)
-    assert message.data == b"rows"
-    await message.ack_sync(timeout=2)
-    assert (await api(monitoring, f"CONSUMER.INFO.TELEMETRY.{name}"))["num_ack_pending"] == 0
+    assert (await inbox.next_msg(timeout=2)).data == b"rows"
 
 
 @pytest.mark.parametrize("verb", ["UPDATE", "DELETE", "PURGE", "CREATE", "MSG.DELETE", "SNAPSHOT", "LEADER.STEPDOWN"])
@@ -224,7 +230,7 @@ async def test_an_answer_sent_to_a_forged_subject_changes_nothing(reply: str, co
     subject = subject_of("registry")
     # The requests to delete or purge are empty, so an empty message would make one.
     await client.jetstream(prefix=API_PREFIX).publish(subject, b"")
-    name = f"follow-{secrets.token_hex(8)}"
+    name = own("registry")
     await api(client, f"CONSUMER.CREATE.LIFECYCLE.{name}.{subject}", reader(name, filter_subject=subject))
     before = [counted(await state(provision, stream)) for stream in ("LIFECYCLE", "TELEMETRY")]
     for verb, body in (
@@ -249,26 +255,40 @@ async def test_inside_one_account_a_forged_subject_does_delete(connect: Callable
     assert (await api(provision, "STREAM.INFO.VICTIM", prefix="$JS.API"))["error"]["err_code"] == 10059
 
 
-@pytest.mark.parametrize("target", ["STREAM.DELETE", "STREAM.PURGE", "STREAM.UPDATE"])
-@pytest.mark.parametrize("headers_only", [True, False])
-async def test_a_push_consumer_aimed_at_the_api_changes_nothing(
-    target: str, headers_only: bool, connect: Callable[[str], Any]
+AIMS = [
+    "$JS.API.STREAM.DELETE.LIFECYCLE",
+    "$JS.API.STREAM.PURGE.LIFECYCLE",
+    "$JS.API.STREAM.UPDATE.LIFECYCLE",
+    "$JS.API.CONSUMER.DELETE.LIFECYCLE.archive-16",
+    "access.deployment",
+    "telemetry.predictions.p.e",
+]
+# As the server itself describes a client to its JetStream; the message carries it into the log's account.
+AS_PROVISION = {"Nats-Request-Info": json.dumps({"acc": "LOG", "user": "provision", "rtt": 1, "server": "modelog"})}
+
+
+@pytest.mark.parametrize("aim", AIMS)
+@pytest.mark.parametrize("headers", [{}, AS_PROVISION], ids=["plain", "as provision"])
+async def test_a_push_consumer_changes_nothing_wherever_it_aims(
+    aim: str, headers: dict[str, str], connect: Callable[[str], Any]
 ) -> None:
     """It delivers inside the log's account, so what it delivers and where to is in the hands of whoever made it."""
-    provision, client = await connect("provision"), await connect("registry")
+    provision, client, other = await connect("provision"), await connect("registry"), await connect("archive")
     subject = subject_of("registry")
+    await api(other, "CONSUMER.CREATE.LIFECYCLE.archive-16", reader("archive-16"))
     harm = {"name": "LIFECYCLE", "subjects": ["lifecycle.>"], "max_msgs": 1, "discard": "old"}
-    await client.jetstream(prefix=API_PREFIX).publish(subject, json.dumps(harm).encode())
-    before = await api(provision, "STREAM.INFO.LIFECYCLE", prefix="$JS.API")
-    name = f"push-{secrets.token_hex(8)}"
-    request = reader(
-        name, deliver_subject=f"$JS.API.{target}.LIFECYCLE", headers_only=headers_only, filter_subject=subject
-    )
-    await api(client, f"CONSUMER.CREATE.LIFECYCLE.{name}.{subject}", request)
+    body = json.dumps(harm).encode() if "UPDATE" in aim else b""
+    await client.jetstream(prefix=API_PREFIX).publish(subject, body, headers=headers)
+    before = [await api(provision, f"STREAM.INFO.{stream}", prefix="$JS.API") for stream in STREAMS]
+    request = reader("registry-16", deliver_subject=aim, filter_subject=subject)
+    await api(client, f"CONSUMER.CREATE.LIFECYCLE.registry-16.{subject}", request)
     await settled(client)
-    after = await api(provision, "STREAM.INFO.LIFECYCLE", prefix="$JS.API")
-    assert after["config"] == before["config"]
-    assert counted(after["state"]) == counted(before["state"])
+    after = [await api(provision, f"STREAM.INFO.{stream}", prefix="$JS.API") for stream in STREAMS]
+    for stream_before, stream_after in zip(before, after, strict=True):
+        assert stream_after["config"] == stream_before["config"]
+        assert counted(stream_after["state"]) == counted(stream_before["state"])
+    assert "error" not in await api(other, "CONSUMER.DELETE.LIFECYCLE.archive-16")
+    await api(client, "CONSUMER.DELETE.LIFECYCLE.registry-16")
 
 
 def counted(stream_state: dict[str, Any]) -> tuple[int, int, int]:

@@ -41,7 +41,8 @@ class Telemetry:
 
     url: str = ""
     user: str = ""
-    password: str = ""
+    password_file: str = ""
+    ca_file: str = ""
 
 
 @dataclass
@@ -197,7 +198,8 @@ class ProcessDriver:
             threads=int(workload.settings.get("threads", "1")),
             nats_url=self._telemetry.url,
             nats_user=self._telemetry.user,
-            nats_password=self._telemetry.password,
+            nats_password_file=self._telemetry.password_file,
+            nats_ca_file=self._telemetry.ca_file,
             lease_file=str(self._lease),
             lease_seconds=self._lease_seconds,
         )

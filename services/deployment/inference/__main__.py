@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
-import nats
 import uvicorn
 from nats.aio.client import Client
 
+from kernel.jetstream import connect
+from kernel.tls import ClientTls
 from services.deployment.drivers.lease import until_lost
 from services.deployment.inference.model import ArtifactRefused, ModelRefused, load
 from services.deployment.inference.order import Order, read
@@ -92,20 +93,21 @@ async def watch_lease(order: Order, server: uvicorn.Server) -> None:
 def publisher(order: Order) -> Callable[[str, bytes], Awaitable[None]]:
     """Publishes batches to JetStream over a connection made with the first one, so NATS may start later than we."""
     connections: list[Client] = []
+    file = Path(order.nats_password_file) if order.nats_password_file else None
 
     async def publish(batch_id: str, payload: bytes) -> None:
         if not connections:
-            user = {"user": order.nats_user, "password": order.nats_password} if order.nats_user else {}
             connections.append(
-                await nats.connect(
-                    order.nats_url, name=order.replica, max_reconnect_attempts=-1, error_cb=_quiet, **user
+                await connect(
+                    order.nats_url,
+                    name=order.replica,
+                    user=order.nats_user,
+                    password=lambda: file.read_text().strip() if file else "",
+                    tls=ClientTls(order.nats_ca_file),
                 )
             )
         stream = connections[0].jetstream(timeout=_PUBLISH_SECONDS)
         await stream.publish(order.telemetry_subject, payload, headers={"Nats-Msg-Id": batch_id})
-
-    async def _quiet(_error: Exception) -> None:
-        """Lost connections are made anew by the client; publishing tells what did not arrive."""
 
     return publish
 

@@ -35,7 +35,8 @@ class Order:
     threads: int = 1
     nats_url: str = ""
     nats_user: str = ""
-    nats_password: str = ""
+    nats_password_file: str = ""
+    nats_ca_file: str = ""
     lease_file: str = ""
     lease_seconds: float = 30.0
 
