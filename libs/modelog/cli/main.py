@@ -21,7 +21,8 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "roles": ("roles", "Who holds which role; granting, revoking, defining."),
         "accounts": ("roles", "Accounts for jobs, and who owns them."),
         "emergencies": ("roles", "Roles taken without being granted, and their reviews."),
-        "can": ("questions", "Whether somebody may do something, and why."),
+        "can": ("access", "Whether somebody may do something, and why."),
+        "access": ("access", "Who may do what, for whoever reviews it."),
     },
     "Serving": {
         "environments": ("deployment", "Where models run."),
@@ -38,7 +39,6 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "History and evidence": {
         "history": ("log", "What happened to a resource."),
         "replay": ("log", "The facts of the log from a revision on, and live."),
-        "access": ("access", "Who was refused, and who read history."),
         "audit": ("audit", "Export, verify, checkpoints and proofs."),
         "records": ("archive", "Sealed records of retired versions."),
         "holds": ("archive", "Legal holds."),
