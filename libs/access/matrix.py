@@ -103,8 +103,8 @@ PRODUCTION_PERMISSIONS = frozenset(
     " registry.projects.set_lifecycle registry.roles.grant registry.roles.define registry.service_accounts.register"
     " deployment.rollouts.request deployment.environments.define".split()
 )
-# Nobody takes these in an emergency.
-NOT_IN_EMERGENCIES = frozenset({APPROVER, AUDITOR, ADMIN})
+# Nobody takes these in an emergency: what cannot wait is kept serving or taken back, and never approved in haste.
+NOT_IN_EMERGENCIES = frozenset({VALIDATOR, APPROVER, AUDITOR, ADMIN})
 PERMISSIONS = frozenset().union(*ROLES.values()) | ANYBODY
 # Who may do what is said by administrators alone: else a role of a project's own could make further administrators.
 ADMINISTERING = frozenset(

@@ -5,16 +5,13 @@
 request          what each request of this service came to, for ever
 quarantine       resources that hold a fact which could not be read
 position         the revision up to which all of these are folded; moved in the transaction of each batch
-shape            what the folded messages look like: states of another shape are folded again from the log
 """
 
-import hashlib
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
 from kernel.fold import Kind
-from kernel.postgres import ChangedMigration, quoted
+from kernel.postgres import quoted
 
 _KIND = """
 create table if not exists {table} (
@@ -34,42 +31,14 @@ create table if not exists quarantine (
   name text primary key, kind text not null, subject text not null, revision bigint not null, reason text not null);
 create table if not exists position (single boolean primary key default true check (single), revision bigint not null);
 insert into position (revision) values (0) on conflict do nothing;
-create table if not exists shape (single boolean primary key default true check (single), sha256 text not null);
 """
 
 
 async def create(connection: Any, kinds: tuple[Kind, ...]) -> None:
-    """The tables of these kinds. Raises ChangedMigration when there are some already, of messages of another shape."""
-    before = await connection.fetchval("select to_regclass('position') is not null")
     await connection.execute(_COMMON)
-    shape = shape_of(kinds)
-    if not before:
-        await connection.execute("insert into shape (sha256) values ($1)", shape)
-    elif await connection.fetchval("select sha256 from shape") != shape:
-        raise ChangedMigration("the folded messages have another shape than when they were folded")
     for kind in kinds:
         quoted(kind.table)
         await connection.execute(_KIND.format(table=kind.table, history=kind.table + "_history"))
-
-
-def shape_of(kinds: Iterable[Kind]) -> str:
-    """Digest of what is folded and into what: a new field has to be filled from facts that were folded without it."""
-    lines: set[str] = set()
-    for kind in kinds:
-        heard = "everything" if kind.listens is None else " ".join(sorted(kind.listens))
-        lines.add(f"{kind.table} {kind.service} {kind.pattern.text} {kind.message.DESCRIPTOR.full_name}: {heard}")
-        _shapes(kind.message.DESCRIPTOR, lines)
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
-
-
-def _shapes(descriptor: Any, lines: set[str]) -> None:
-    """One line for each field, of all messages inside as well."""
-    for field in descriptor.fields:
-        line = f"{field.full_name} {field.number} {field.type} {field.is_repeated}"
-        if line not in lines:
-            lines.add(line)
-            if field.message_type is not None:
-                _shapes(field.message_type, lines)
 
 
 @lru_cache

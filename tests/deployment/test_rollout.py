@@ -152,7 +152,6 @@ def test_an_author_rolls_out_what_they_made_and_only_where_it_is_not_protected()
         (["users/ada"], environment(protected=True), made, "PROTECTED_ENVIRONMENT"),
         (["users/ada"], environment(), others, "NOT_YOUR_OWN"),
         (["users/ada", "users/bob"], environment(), made, "NOT_YOUR_OWN"),
-        (["users/ada"], environment(), types.KnownVersion(), "NOT_YOUR_OWN"),
     ):
         with pytest.raises(Denied) as refused:
             check_own(principals, state, (on, at.state, of))

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,6 @@ from kernel.postgres import ChangedMigration, create_pool, migrate
 from kernel.projector import Fenced, Projector
 from kernel.states import States
 from modelog.type.v1.principal_pb2 import Principal
-from modelog.type.v1.quarantine_pb2 import Quarantine
 from suite.postgres_server import PostgresServer
 from testkit.memory_log import MemoryLog
 from tests.kernel.toy import PART, TOY, M
@@ -247,21 +245,3 @@ async def test_a_migration_changed_after_it_was_applied_is_refused_or_begun_anew
     assert await world.pool.fetchval("select revision from position") == 0
     await world.fold()
     assert (await world.toy(GOOD)).label == "x"
-
-
-async def test_states_of_another_shape_are_folded_again(world: World) -> None:
-    """A service that is started with a new field, or hears of another fact, may not answer from what lacks it."""
-    first = partial(tables.create, kinds=KINDS)
-    await migrate(world.pool, schema=world.schema, first=first)
-    await migrate(world.pool, schema=world.schema, first=first)
-    fewer = partial(tables.create, kinds=KINDS[:1])
-    with pytest.raises(ChangedMigration, match="another shape"):
-        await migrate(world.pool, schema=world.schema, first=fewer)
-    deaf = replace(KINDS[0], listens=frozenset())
-    with pytest.raises(ChangedMigration, match="another shape"):
-        await migrate(world.pool, schema=world.schema, first=partial(tables.create, kinds=(deaf, *KINDS[1:])))
-    other = replace(KINDS[0], message=Quarantine)
-    assert len({tables.shape_of(kinds) for kinds in (KINDS, KINDS[:1], (deaf,), (other,))}) == 4
-    await world.pool.execute("delete from shape")
-    with pytest.raises(ChangedMigration, match="another shape"):
-        await migrate(world.pool, schema=world.schema, first=first)

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,8 +14,10 @@ from access.matrix import ROLES
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from modelog.registry.v1 import types_pb2 as types
 from services.registry.servicer import RegistryServicer
+from suite.nats_server import NatsServer
+from suite.postgres_server import PostgresServer
 from tests.registry.build import ADA, BEN, CAT, MODEL_NAME, PROJECT_NAME
-from tests.registry.office import Office, refused
+from tests.registry.office import Office, office, refused
 
 DAN, CI = "users/dan", "serviceaccounts/ci"
 PUSH = "deployment.rollouts.request"
@@ -151,6 +154,23 @@ async def test_of_many_grants_and_revocations_at_once_each_is_decided_on_what_is
     assert all(binding.granted_by != binding.confirmed_by for binding in deployers)
     assert all(binding.confirmed_by for binding in deployers)
     assert len({binding.principal for binding in deployers}) == len(deployers)
+
+
+async def test_two_administrators_at_once_over_two_processes_are_first_and_second(
+    registry: Office, nats: NatsServer, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    await registry.found_model()
+    async with office(nats, postgres, tmp_path, registry.live.schema, roles="rpc") as other:
+        wishes = [{"name": PROJECT_NAME, "principal": f"users/u{number}", "role": "approver"} for number in range(12)]
+        calls = [side.GrantRole(**wish, by=by) for wish in wishes for side, by in ((registry, ADA), (other, BEN))]
+        replies = await asyncio.gather(*calls)
+    both = {types.GRANT_STATE_PROPOSED, types.GRANT_STATE_GRANTED}
+    for first, second in zip(replies[::2], replies[1::2], strict=True):
+        assert {first.state, second.state} == both
+    state = await registry.GetProject(name=PROJECT_NAME, read={"at_least": max(one.revision for one in replies)})
+    approvers = [one for one in state.roles if one.role == "approver"]
+    assert [{one.granted_by, one.confirmed_by} for one in approvers] == [{ADA, BEN}] * 12
+    assert not state.role_proposals
 
 
 @dataclass

@@ -59,10 +59,11 @@ def test_a_person_takes_a_role_until_its_time_is_over() -> None:
     assert decide(CAT, permission, PROJECT_NAME, among, NOW + HOUR).reason == "GRANT_EXPIRED"
 
 
-@pytest.mark.parametrize("role", ["approver", "auditor", "admin", "rules"])
+@pytest.mark.parametrize("role", ["validator", "approver", "auditor", "admin", "rules", "looks"])
 def test_some_roles_are_never_taken(role: str) -> None:
-    own = facts.RoleDefined(role="rules", definition={"permissions": ["registry.projects.set_policy"]})
-    declare(risk(own), CAT, role=role).then_refused("NOT_IN_EMERGENCIES")
+    rules = facts.RoleDefined(role="rules", definition={"permissions": ["registry.projects.set_policy"]})
+    looks = facts.RoleDefined(role="looks", definition={"permissions": ["registry.reviews.submit"]})
+    declare(risk(rules, looks), CAT, role=role).then_refused("NOT_IN_EMERGENCIES")
 
 
 @pytest.mark.parametrize("actors", [[BOT], [CAT, BEN], ["services/deployment"], [BOT, CAT]])

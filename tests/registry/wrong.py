@@ -79,6 +79,7 @@ FIELDS: list[tuple[str, dict[str, Any], str]] = [
     ("ReviewEmergency", {"emergency": 0}, "emergency"),
     ("CheckAccess", {"permission": "registry.nothing"}, "permission"),
     ("CheckAccess", {"principal": ""}, "principal"),
+    ("CheckAccess", {"resource": "projects/No Name/models/m"}, "resource"),
     ("ReviewAccess", {"name": MODEL_NAME}, "name"),
     ("CreateModel", {"parent": "projects"}, "parent"),
     ("CreateModel", {"model_id": "m/n"}, "model_id"),

@@ -32,6 +32,8 @@ class Access(Room):
         if request.permission not in PERMISSIONS:
             raise invalid_field("permission", f"there is no permission {request.permission!r}", "NO_PERMISSION")
         project = project_name(request.resource)
+        if project:
+            PROJECT.pattern.ids(project, "resource")
         if request.principal != context.caller.principal.id and not await context.may(_REVIEW, project):
             raise Denied("NOT_GRANTED", f"asking about others needs {_REVIEW} on {project or 'the whole installation'}")
         among, now = await self._among(project, request.read, context.now)
