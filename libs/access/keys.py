@@ -32,6 +32,7 @@ _LEAST_RSA_BITS = 2048
 # However many tokens name unknown keys, the source is asked no more often, and no more calls than this wait for it.
 _BETWEEN_SECONDS = 2.0
 _MOST_WAITING = 64
+_PATIENCE_SECONDS = 4.0
 
 
 class WrongKeys(Exception):
@@ -39,7 +40,8 @@ class WrongKeys(Exception):
 
 
 def parse(content: bytes) -> Mapping[str, jwt.PyJWK]:
-    """The usable keys of a JWKS by id, "" for one without. Keys for encryption and of unknown kinds are left out."""
+    """The usable keys of a JWKS by id, "" for one without. Others are left out: those for encryption and of unknown
+    kinds in silence, those that are wrong with an alarm, since whoever signs with them will be refused."""
     try:
         document = orjson.loads(content)
     except orjson.JSONDecodeError as error:
@@ -51,7 +53,11 @@ def parse(content: bytes) -> Mapping[str, jwt.PyJWK]:
     for entry in entries:
         if not isinstance(entry, dict) or not _verifies(entry):
             continue
-        key = _key(entry)
+        try:
+            key = _key(entry)
+        except WrongKeys as wrong:
+            _log.critical("token_key_left_out", kid=str(entry.get("kid"))[:_MOST_ID_CHARACTERS], error=str(wrong))
+            continue
         if key.key_id in found:
             raise WrongKeys("two keys have the same kid, so a token would not say which it means")
         found[key.key_id or ""] = key
@@ -73,17 +79,17 @@ def _verifies(entry: Mapping[str, Any]) -> bool:
 
 def _key(entry: Mapping[str, Any]) -> jwt.PyJWK:
     if _PRIVATE & entry.keys():
-        raise WrongKeys("it holds a private key: whoever has read it can sign; make new keys")
+        raise WrongKeys("it is a private key: whoever has read it can sign; make another")
     key_id = entry.get("kid", "")
     if not isinstance(key_id, str) or len(key_id) > _MOST_ID_CHARACTERS:
-        raise WrongKeys("a kid is no text of sensible length")
+        raise WrongKeys("its kid is no text of sensible length")
     algorithm = ALGORITHMS[(entry["kty"], entry.get("crv", ""))]
     try:
         key = jwt.PyJWK({**entry, "kid": key_id}, algorithm=algorithm)
     except (jwt.PyJWTError, ValueError, TypeError, KeyError) as error:
-        raise WrongKeys(f"the key {key_id!r} cannot be read") from error
+        raise WrongKeys("it cannot be read") from error
     if isinstance(key.key, RSAPublicKey) and key.key.key_size < _LEAST_RSA_BITS:
-        raise WrongKeys(f"the key {key_id!r} has less than {_LEAST_RSA_BITS} bits")
+        raise WrongKeys(f"it has less than {_LEAST_RSA_BITS} bits")
     return key
 
 
@@ -111,6 +117,8 @@ class Keys:
         """Loads the set now, blocking; OSError or WrongKeys when there is none. For the start of a process."""
         self._asked = self._answered = time.monotonic()
         self._take(self._source())
+        if not self._known:
+            raise WrongKeys(f"there is no key for {', '.join(sorted(set(ALGORITHMS.values())))}")
 
     async def fresh(self) -> None:
         """Returns at once while the set is fresh; waits for the source only when nobody has asked it for long."""
@@ -119,13 +127,13 @@ class Keys:
             return
         asking = self._ask()
         if age >= self._refresh_seconds:
-            await asyncio.shield(asking)
+            await self._answer(asking)
 
     async def find(self, key_id: str) -> jwt.PyJWK:
         """The key a token names; "" when it names none, which is enough where there is only one."""
         key = self._chosen(key_id)
-        if key is None and self._asking is not None and not self._asking.done():
-            await asyncio.shield(self._asking)
+        if key is None and self._asking is not None:
+            await self._answer(self._asking)
             key = self._chosen(key_id)
         if key is None:
             await self._ask_once_more()
@@ -161,7 +169,7 @@ class Keys:
             if self._asked <= arrived:
                 self._ask()
             if self._asking is not None:
-                await asyncio.shield(self._asking)
+                await self._answer(self._asking)
         finally:
             self._waiting -= 1
 
@@ -170,6 +178,12 @@ class Keys:
             self._asked = time.monotonic()
             self._asking = asyncio.get_running_loop().create_task(self._reload())
         return self._asking
+
+    async def _answer(self, asking: "asyncio.Task[None]") -> None:
+        """Waits for the source, but not for one that hangs: then what is known counts."""
+        seconds = self._asked + _PATIENCE_SECONDS - time.monotonic()
+        if not asking.done() and seconds > 0:
+            await asyncio.wait((asking,), timeout=seconds)
 
     async def _reload(self) -> None:
         asked = self._asked
