@@ -25,7 +25,7 @@ from kernel.known import KnownIds
 from kernel.logs import structlog
 from kernel.pin import drift
 from kernel.position import Position
-from kernel.postgres import ChangedMigration, create_pool, migrate
+from kernel.postgres import ChangedMigration, create_pool, migrate, owning
 from kernel.projector import Projector
 from kernel.requests import Requests
 from kernel.resources import Resources
@@ -70,12 +70,14 @@ async def running(blueprint: Blueprint, settings: Settings) -> AsyncIterator[Run
     async with AsyncExitStack() as stack:
         rooms, states, known = await _open(stack, blueprint, settings, schema)
         fence = Fence(settings.postgres_url, f"modelog/{schema}")
+        writing = await create_pool(settings.postgres_url, schema=schema, name=f"modelog-{blueprint.name}-fold", size=2)
+        stack.callback(writing.terminate)
         projector = Projector(
             service=blueprint.name,
             schema=schema,
             kinds=blueprint.kinds,
             log=rooms.log,
-            pool=rooms.pool,
+            pool=writing,
             position=rooms.position,
             states=states,
             known=known,
@@ -116,24 +118,34 @@ async def _open(
     )
     stack.push_async_callback(client.close)
     log = JetStreamLog(client, api_prefix=settings.nats_api_prefix)
-    pool = await create_pool(settings.postgres_url, schema=schema, name=f"modelog-{blueprint.name}")
+    await _prepare(blueprint, settings, schema)
+    reader = settings.postgres_reader_url or settings.postgres_url
+    pool = await create_pool(reader, schema=schema, name=f"modelog-{blueprint.name}")
     stack.callback(pool.terminate)
     kept = await create_pool(
         settings.postgres_url, schema=f"{schema}_kept", name=f"modelog-{blueprint.name}-kept", size=4
     )
     stack.callback(kept.terminate)
-    first = functools.partial(tables.create, kinds=blueprint.kinds)
-    try:
-        await migrate(pool, schema=schema, folder=blueprint.migrations, first=first)
-    except ChangedMigration as changed:  # Views are disposable: the log gives them back in their new shape.
-        _log.warning("views_dropped", reason=str(changed))
-        await migrate(pool, schema=schema, folder=blueprint.migrations, first=first, anew=True)
-    await migrate(kept, schema=f"{schema}_kept", folder=reactor.MIGRATIONS)
     position = Position()
     states, known = States(log, pool), KnownIds()
     transact = Transact(log, states, Requests(pool, blueprint.name, known))
     resources = Resources(pool, log, position)
     return Rooms(transact, resources, states, pool, kept, log, client, position, settings, now), states, known
+
+
+async def _prepare(blueprint: Blueprint, settings: Settings, schema: str) -> None:
+    """Makes and changes tables, as their owner, whom nothing else of the service runs under."""
+    first = functools.partial(tables.create, kinds=blueprint.kinds)
+    owner = settings.postgres_owner_url or settings.postgres_url
+    async with owning(owner, schema=schema) as pool:
+        try:
+            await migrate(pool, schema=schema, folder=blueprint.migrations, first=first)
+        except ChangedMigration as changed:  # Views are disposable: the log gives them back in their new shape.
+            _log.warning("views_dropped", reason=str(changed))
+            await migrate(pool, schema=schema, folder=blueprint.migrations, first=first, anew=True)
+    async with owning(owner, schema=f"{schema}_kept") as pool:
+        for folder in (reactor.MIGRATIONS, blueprint.kept_migrations):
+            await migrate(pool, schema=f"{schema}_kept", folder=folder)
 
 
 def _roles(blueprint: Blueprint, rooms: Rooms, projector: Projector) -> Sequence[Role]:

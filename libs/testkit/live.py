@@ -46,7 +46,7 @@ async def service(
         "nats_user": blueprint.name,
         "nats_password_file": str(nats.password_file(blueprint.name)),
         "nats_api_prefix": API_PREFIX,
-        "postgres_url": postgres.url,
+        **postgres.urls_of(blueprint.name),
         "schema": schema,
         "data_dir": str(folder / "data" / schema),
         "artifacts_dir": str(folder / "artifacts"),
