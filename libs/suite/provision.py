@@ -1,11 +1,13 @@
 """Makes the three streams as deploy/nats/*.json pin them, once; says so when one of them is not as pinned.
 
-Run by whoever sets an installation up, under the user `provision`: `python -m suite.provision NATS_URL [REPLICAS]`.
+Run by whoever sets an installation up, as the user `provision`: `python -m suite.provision NATS_URL FOLDER [REPLICAS]`.
+FOLDER holds the password in the file `nats`, and in `ca.crt` whom to believe to be the server.
 Nothing is ever changed on a stream that exists: a changed LIFECYCLE is a case for people, not for a start script.
 """
 
 import asyncio
 import json
+import ssl
 import sys
 from pathlib import Path
 from typing import Any
@@ -43,12 +45,17 @@ def drift(wanted: dict[str, Any], actual: dict[str, Any]) -> list[str]:
     ]
 
 
-async def provision(nats_url: str, *, replicas: int = 1) -> None:
+async def provision(nats_url: str, *, replicas: int = 1, folder: Path | None = None) -> None:
     """Creates LIFECYCLE, TELEMETRY and ACCESS where they are missing. Raises Drift for one that is not as pinned.
 
-    `nats_url` carries the user `provision`. `replicas` is 1 on a single server and 3 in production.
+    `nats_url` carries the user `provision`, and the password unless it stands in `folder`, which asks for TLS too.
+    `replicas` is 1 on a single server and 3 in production.
     """
-    client = await nats.connect(nats_url, name="provision", allow_reconnect=False, connect_timeout=5)
+    options: dict[str, Any] = {}
+    if folder is not None:
+        options = {"user": "provision", "password": (folder / "nats").read_text().strip()}
+        options["tls"] = ssl.create_default_context(cafile=folder / "ca.crt")
+    client = await nats.connect(nats_url, name="provision", allow_reconnect=False, connect_timeout=5, **options)
     try:
         for stream in STREAMS:
             await _ensure(client, pinned(stream, replicas=replicas))
@@ -75,4 +82,5 @@ async def _call(client: Client, verb: str, request: dict[str, Any]) -> dict[str,
 
 
 if __name__ == "__main__":
-    asyncio.run(provision(sys.argv[1], replicas=int(sys.argv[2]) if len(sys.argv) > 2 else 1))
+    replicas = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+    asyncio.run(provision(sys.argv[1], folder=Path(sys.argv[2]), replicas=replicas))
