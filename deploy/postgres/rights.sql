@@ -81,7 +81,7 @@ revoke all on procedure audit.admit(text, text[]) from public;
 -- A table of views shows an auditor the rows of its projects: by its column `project`, or by the first of its columns
 -- that holds names of resources. One without such a column, and everything in a schema `<service>_kept`, stays hidden.
 create or replace function audit.protect(target oid) returns void
-language plpgsql set search_path = 'pg_catalog' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   place record;
   named text;
@@ -121,7 +121,7 @@ end $$;
 revoke all on function audit.protect(oid) from public;
 
 create or replace function audit.protect_new() returns event_trigger
-language plpgsql security definer set search_path = 'pg_catalog' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   made record;
 begin

@@ -22,6 +22,7 @@ UNREACHABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.InvalidAuthorizationSpecificationError,  # The password is being changed: the file is read at each try.
 )
 _MIGRATION_LOCK = 7_306_001
 

@@ -191,6 +191,10 @@ class PostgresServer:
                 await connection.execute(f'create database "{DATABASE}"')
         finally:
             await connection.close()
+        await self.grant()
+
+    async def grant(self) -> None:
+        """Gives the roles their rights, and the passwords that stand in their files now."""
         passwords = {role: secret(self._password_file(role)) for role in postgres_roles.ROLES}
         for role, password in passwords.items():
             replace(self._password_file(role).with_suffix(".pgpass"), f"*:*:*:{role}:{password}\n")

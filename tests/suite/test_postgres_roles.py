@@ -13,6 +13,7 @@ from services.deployment.__main__ import BLUEPRINT as DEPLOYMENT
 from services.monitoring.__main__ import BLUEPRINT as MONITORING
 from services.registry.__main__ import BLUEPRINT as REGISTRY
 from suite import postgres_roles
+from suite.folder import replace
 from suite.postgres_server import PostgresServer
 from testkit.live import log_server, service
 
@@ -143,6 +144,21 @@ async def test_nobody_gets_in_without_the_password(server: PostgresServer) -> No
     hashes = await run(server.url, query="select rolname, rolpassword from pg_authid where rolcanlogin")
     for row in hashes:
         assert row["rolname"] == "modelog" or row["rolpassword"].startswith("SCRAM-SHA-256$")
+
+
+async def test_a_password_changes_while_a_pool_uses_it(server: PostgresServer) -> None:
+    role = "deployment_reader"
+    pool = await create_pool(server.url_for(role), schema="deployment", name="test", size=2)
+    file = server.folder / "credentials" / role
+    former = file.read_text()
+    replace(file, "another-password")
+    await server.grant()
+    assert await pool.fetchval("select 1") == 1
+    await pool.expire_connections()
+    assert await pool.fetchval("select 1") == 1
+    pool.terminate()
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(server.url_for(role).partition("&passfile")[0], password=former)
 
 
 async def admitted(server: PostgresServer, *projects: str) -> str:
