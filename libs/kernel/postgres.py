@@ -1,7 +1,8 @@
 """Pools, schemas and migrations. Views are disposable, so they may lose the last instants before a power cut."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ UNREACHABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.InvalidAuthorizationSpecificationError,  # The password is being changed: the file is read at each try.
 )
 _MIGRATION_LOCK = 7_306_001
 
@@ -45,6 +47,16 @@ async def create_pool(url: str, *, schema: str, name: str, size: int = 6) -> Poo
         url, min_size=1, max_size=size, command_timeout=60, server_settings=options, reset=keep
     )
     return pool
+
+
+@asynccontextmanager
+async def owning(url: str, *, schema: str) -> AsyncIterator[Pool]:
+    """One connection, for as long as tables are made."""
+    pool = await create_pool(url, schema=schema, name="modelog-owner", size=1)
+    try:
+        yield pool
+    finally:
+        await pool.close()
 
 
 def quoted(identifier: str) -> str:

@@ -30,7 +30,10 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """Everything a service's doors, reactions and controllers are built from. kept: a pool on `<schema>_kept`."""
+    """Everything a service's doors, reactions and controllers are built from.
+
+    pool: reads the views. kept: reads and writes what stands in `<schema>_kept`.
+    """
 
     transact: Transact
     resources: Resources
@@ -64,5 +67,7 @@ class Blueprint:
     reactions: Callable[[Rooms], Reactions] | None = None
     controllers: Callable[[Rooms], Sequence[Controller]] | None = None
     migrations: Path | None = None
+    # The same for `<schema>_kept`, which a rebuild of the views does not drop.
+    kept_migrations: Path | None = None
     # Opens and closes what only this service needs; an async generator function that yields once.
     lifespan: Callable[[Rooms], Any] | None = None

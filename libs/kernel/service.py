@@ -25,7 +25,7 @@ from kernel.known import KnownIds
 from kernel.logs import structlog
 from kernel.pin import drift
 from kernel.position import Position
-from kernel.postgres import create_pool, migrate
+from kernel.postgres import create_pool
 from kernel.projector import Projector
 from kernel.requests import Requests
 from kernel.resources import Resources
@@ -36,7 +36,7 @@ from kernel.states import States
 from kernel.status_servicer import StatusServicer
 from kernel.tasks import end
 from kernel.transact import Transact
-from kernel.views import open_views
+from kernel.views import prepare
 from modelog.status.v1 import status_service_pb2
 
 _log = structlog.get_logger()
@@ -71,12 +71,14 @@ async def running(blueprint: Blueprint, settings: Settings) -> AsyncIterator[Run
     async with AsyncExitStack() as stack:
         rooms, states, known = await _open(stack, blueprint, settings, schema)
         fence = Fence(settings.postgres_url, f"modelog/{schema}")
+        writing = await create_pool(settings.postgres_url, schema=schema, name=f"modelog-{blueprint.name}-fold", size=2)
+        stack.callback(writing.terminate)
         projector = Projector(
             service=blueprint.name,
             schema=schema,
             kinds=blueprint.kinds,
             log=rooms.log,
-            pool=rooms.pool,
+            pool=writing,
             position=rooms.position,
             states=states,
             known=known,
@@ -117,14 +119,14 @@ async def _open(
     )
     stack.push_async_callback(client.close)
     log = JetStreamLog(client, api_prefix=settings.nats_api_prefix)
-    pool = await create_pool(settings.postgres_url, schema=schema, name=f"modelog-{blueprint.name}")
+    await prepare(log, blueprint, settings, schema)
+    reader = settings.postgres_reader_url or settings.postgres_url
+    pool = await create_pool(reader, schema=schema, name=f"modelog-{blueprint.name}")
     stack.callback(pool.terminate)
     kept = await create_pool(
         settings.postgres_url, schema=f"{schema}_kept", name=f"modelog-{blueprint.name}-kept", size=4
     )
     stack.callback(kept.terminate)
-    await open_views(log, pool, blueprint, schema)
-    await migrate(kept, schema=f"{schema}_kept", folder=reactor.MIGRATIONS)
     position = Position()
     states, known = States(log, pool), KnownIds()
     transact = Transact(log, states, Requests(pool, blueprint.name, known))

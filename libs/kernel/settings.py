@@ -18,7 +18,11 @@ class Settings:
     """What every service needs. A service adds fields in a subclass; a field without default must be set."""
 
     nats_url: str
+    # Where the views are, as a role that may write rows there. Secrets stand in a file that the url names (passfile).
     postgres_url: str
+    # As one that only reads, and as the owner of the tables, used while the service starts. postgres_url when empty.
+    postgres_reader_url: str = ""
+    postgres_owner_url: str = ""
     # Address of the gRPC door and of /metrics, /livez, /readyz; port 0 picks a free one.
     listen: str = "127.0.0.1:0"
     admin_listen: str = "127.0.0.1:0"

@@ -1,19 +1,30 @@
-"""Brings a service's views into the shape this build gives them, folding them again where it has to."""
+"""Brings a service's tables into the shape this build gives them, folding the views again where it has to."""
 
 import functools
 
-from kernel import tables
+from kernel import reactor, tables
 from kernel.fingerprint import fingerprint
 from kernel.fold import apply
 from kernel.jetstream import JetStreamLog
 from kernel.logs import structlog
-from kernel.postgres import ChangedMigration, Pool, migrate
+from kernel.postgres import ChangedMigration, Pool, migrate, owning
 from kernel.rooms import Blueprint
+from kernel.settings import Settings
 
 _log = structlog.get_logger()
 
 
-async def open_views(log: JetStreamLog, pool: Pool, blueprint: Blueprint, schema: str) -> None:
+async def prepare(log: JetStreamLog, blueprint: Blueprint, settings: Settings, schema: str) -> None:
+    """Makes and changes tables, as their owner, whom nothing else of the service runs under."""
+    owner = settings.postgres_owner_url or settings.postgres_url
+    async with owning(owner, schema=schema) as pool:
+        await _prepare_views(log, pool, blueprint, schema)
+    async with owning(owner, schema=f"{schema}_kept") as pool:
+        for folder in (reactor.MIGRATIONS, blueprint.kept_migrations):
+            await migrate(pool, schema=f"{schema}_kept", folder=folder)
+
+
+async def _prepare_views(log: JetStreamLog, pool: Pool, blueprint: Blueprint, schema: str) -> None:
     """Applies the migrations; drops views that were made by another fold, or other migrations: the log gives them back.
 
     SystemExit when it would have to and the log is not whole: then the views may hold the only copy of what is lost.

@@ -2,7 +2,8 @@
 
 The package's own starter leaves the server behind when its process is killed and widens permissions on the way to the
 data. Here it ends with its parent; started by root it runs as `nobody`, since Postgres refuses root.
-One database `modelog`, owned by the user `modelog`; each service makes a schema of its own in it.
+One database `modelog` with the roles of suite/postgres_roles.py, who come with passwords. Its superuser `modelog` comes
+without one, and only as the user of the system who started the server.
 """
 
 import asyncio
@@ -14,10 +15,12 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 import asyncpg
 
-from suite.folder import Lock
+from suite import postgres_roles
+from suite.folder import Lock, replace, secret
 from suite.process import Process, StartError, end_leftover
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "postgres" / "postgresql.conf"
@@ -77,8 +80,26 @@ class PostgresServer:
     def url(self) -> str:
         return self._url(DATABASE)
 
-    def _url(self, database: str) -> str:
-        return f"postgresql://{DATABASE}@/{database}?host={self._sockets}"
+    def url_for(self, role: str) -> str:
+        """As one of postgres_roles.ROLES; the password stands in a file beside, not in the url."""
+        passfile = self._password_file(role).with_suffix(".pgpass")
+        return f"postgresql://{role}@/{DATABASE}?host={self._sockets}&passfile={quote(str(passfile))}"
+
+    def urls_of(self, service: str) -> dict[str, str]:
+        """The settings of a service that say where its views are, and as whom it makes, writes and reads them."""
+        return {
+            "postgres_url": self.url_for(f"{service}_projector"),
+            "postgres_reader_url": self.url_for(f"{service}_reader"),
+            "postgres_owner_url": self.url_for(f"{service}_owner"),
+        }
+
+    def _url(self, name: str) -> str:
+        return f"postgresql://{DATABASE}@/{name}?host={self._sockets}"
+
+    def _password_file(self, role: str) -> Path:
+        if role not in postgres_roles.ROLES:
+            raise ValueError(f"no such role: {role!r}, there are {', '.join(postgres_roles.ROLES)}")
+        return self.folder / "credentials" / role
 
     async def start(self) -> None:
         """Returns when clients can connect. StartError with the end of its log otherwise."""
@@ -137,8 +158,12 @@ class PostgresServer:
         new.rename(self._data)
 
     async def _start(self) -> None:
+        me = pwd.getpwuid(os.geteuid()).pw_name
+        (self._data / "who.conf").write_text(f"local all {DATABASE} peer map=suite\nlocal all all scram-sha-256\n")
+        (self._data / "maps.conf").write_text(f"suite {me} {DATABASE}\n")
         program: list[str | Path] = [_binary("postgres"), "-D", self._data, "-c", f"config_file={CONFIGURATION}"]
         program += ["-c", "listen_addresses=", "-c", f"unix_socket_directories={self._sockets}"]
+        program += ["-c", f"hba_file={self._data / 'who.conf'}", "-c", f"ident_file={self._data / 'maps.conf'}"]
         self._process = await Process.start(
             "postgres", program, log=self.log, death_signal=signal.SIGINT, user=_UNPRIVILEGED
         )
@@ -166,6 +191,14 @@ class PostgresServer:
                 await connection.execute(f'create database "{DATABASE}"')
         finally:
             await connection.close()
+        await self.grant()
+
+    async def grant(self) -> None:
+        """Gives the roles their rights, and the passwords that stand in their files now."""
+        passwords = {role: secret(self._password_file(role)) for role in postgres_roles.ROLES}
+        for role, password in passwords.items():
+            replace(self._password_file(role).with_suffix(".pgpass"), f"*:*:*:{role}:{password}\n")
+        await postgres_roles.grant(self.url, passwords)
 
 
 def _binary(name: str) -> Path:

@@ -1,13 +1,15 @@
 """Makes the three streams as deploy/nats/*.json pin them, once; says so when one of them is not as pinned.
 
-Run by whoever sets an installation up, under the user `provision`:
-`python -m suite.provision NATS_URL [REPLICAS [ACCESS_DAYS]]`. ACCESS_DAYS says how long records of access are kept, 0
-for good; the archive keeps them for as long as the stream does.
+Run by whoever sets an installation up, as the user `provision`:
+`python -m suite.provision NATS_URL FOLDER [REPLICAS [ACCESS_DAYS]]`. FOLDER holds the password in the file `nats`, and
+in `ca.crt` whom to believe to be the server. ACCESS_DAYS says how long records of access are kept, 0 for good; the
+archive keeps them for as long as the stream does.
 Nothing is ever changed on a stream that exists: a changed LIFECYCLE is a case for people, not for a start script.
 """
 
 import asyncio
 import json
+import ssl
 import sys
 from pathlib import Path
 from typing import Any
@@ -46,14 +48,20 @@ def drift(wanted: dict[str, Any], actual: dict[str, Any]) -> list[str]:
     ]
 
 
-async def provision(nats_url: str, *, replicas: int = 1, access_days: int | None = None) -> None:
+async def provision(
+    nats_url: str, *, replicas: int = 1, access_days: int | None = None, folder: Path | None = None
+) -> None:
     """Creates LIFECYCLE, TELEMETRY and ACCESS where they are missing. Raises Drift for one that is not as pinned.
 
-    `nats_url` carries the user `provision`. `replicas` is 1 on a single server and 3 in production. `access_days` is
-    for ACCESS alone; as pinned when None.
+    `nats_url` carries the user `provision`, and the password unless it stands in `folder`, which asks for TLS too.
+    `replicas` is 1 on a single server and 3 in production. `access_days` is for ACCESS alone; as pinned when None.
     """
     kept = {} if access_days is None else {"max_age": access_days * _DAY_NANOSECONDS}
-    client = await nats.connect(nats_url, name="provision", allow_reconnect=False, connect_timeout=5)
+    options: dict[str, Any] = {}
+    if folder is not None:
+        options = {"user": "provision", "password": (folder / "nats").read_text().strip()}
+        options["tls"] = ssl.create_default_context(cafile=folder / "ca.crt")
+    client = await nats.connect(nats_url, name="provision", allow_reconnect=False, connect_timeout=5, **options)
     try:
         for stream in STREAMS:
             wanted = pinned(stream, replicas=replicas)
@@ -81,4 +89,5 @@ async def _call(client: Client, verb: str, request: dict[str, Any]) -> dict[str,
 
 
 if __name__ == "__main__":
-    asyncio.run(provision(sys.argv[1], **dict(zip(("replicas", "access_days"), map(int, sys.argv[2:]), strict=False))))
+    numbers = dict(zip(("replicas", "access_days"), map(int, sys.argv[3:]), strict=False))
+    asyncio.run(provision(sys.argv[1], folder=Path(sys.argv[2]), **numbers))

@@ -127,7 +127,7 @@ class Suite:
             "nats_user": name,
             "nats_password_file": str(self.nats.password_file(name)),
             "nats_api_prefix": API_PREFIX,
-            "postgres_url": self.postgres.url,
+            **self.postgres.urls_of(name),
             "schema": name,
             "data_dir": str(folder),
             "artifacts_dir": str(self.folder / "artifacts"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc.aio
 
+from kernel.postgres import owning
 from kernel.rooms import Blueprint, Rooms
 from kernel.service import Running, running
 from suite.nats_server import API_PREFIX, NatsServer
@@ -26,6 +27,12 @@ class Live:
     @property
     def rooms(self) -> Rooms:
         return self.running.rooms
+
+    async def alter(self, statement: str, *, kept: bool = False) -> None:
+        """Makes or drops something as the owner of the tables, which the service itself cannot."""
+        schema = f"{self.schema}_kept" if kept else self.schema
+        async with owning(self.rooms.settings.postgres_owner_url, schema=schema) as pool:
+            await pool.execute(statement)
 
 
 @asynccontextmanager
@@ -46,7 +53,7 @@ async def service(
         "nats_user": blueprint.name,
         "nats_password_file": str(nats.password_file(blueprint.name)),
         "nats_api_prefix": API_PREFIX,
-        "postgres_url": postgres.url,
+        **postgres.urls_of(blueprint.name),
         "schema": schema,
         "data_dir": str(folder / "data" / schema),
         "artifacts_dir": str(folder / "artifacts"),

@@ -1,13 +1,12 @@
 """The archive service: `python -m services.archive`."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.descriptor import ServiceDescriptor
 
 from access.authority import authority
-from kernel.postgres import migrate
 from kernel.rooms import Blueprint, Controller, Rooms
 from kernel.service import run
 from modelog.archive.v1 import archive_service_pb2
@@ -31,13 +30,6 @@ def controllers(rooms: Rooms) -> Sequence[Controller]:
     return [Parts(rooms).notary.run, keeper.keep, keeper.forget]
 
 
-async def lifespan(rooms: Rooms) -> AsyncIterator[None]:
-    """What is kept of ACCESS stands in the schema that a rebuild of the views does not drop."""
-    schema = rooms.settings.schema or BLUEPRINT.name
-    await migrate(rooms.kept, schema=f"{schema}_kept", folder=HERE / "access_migrations")
-    yield
-
-
 BLUEPRINT = Blueprint(
     name="archive",
     kinds=KINDS,
@@ -48,7 +40,7 @@ BLUEPRINT = Blueprint(
     reactions=reactions,
     controllers=controllers,
     migrations=HERE / "migrations",
-    lifespan=lifespan,
+    kept_migrations=HERE / "access_migrations",  # What is kept of the stream ACCESS.
 )
 
 if __name__ == "__main__":

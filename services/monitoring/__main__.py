@@ -1,14 +1,13 @@
 """The monitoring service: `python -m services.monitoring`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.descriptor import ServiceDescriptor
 
 from access.authority import authority
-from kernel.postgres import migrate
 from kernel.rooms import Blueprint, Controller, Rooms
 from kernel.service import run
 from modelog.monitoring.v1 import monitoring_service_pb2
@@ -32,13 +31,6 @@ def controllers(rooms: Rooms) -> Sequence[Controller]:
     return [Consumer(rooms, closed).run, Evaluator(rooms, closed).run]
 
 
-async def lifespan(rooms: Rooms) -> AsyncIterator[None]:
-    """Tables derived from telemetry stand in the schema that a rebuild of the views does not drop."""
-    schema = rooms.settings.schema or BLUEPRINT.name
-    await migrate(rooms.kept, schema=f"{schema}_kept", folder=HERE / "telemetry_migrations")
-    yield
-
-
 BLUEPRINT = Blueprint(
     name="monitoring",
     kinds=KINDS,
@@ -49,7 +41,7 @@ BLUEPRINT = Blueprint(
     reactions=reactions,
     controllers=controllers,
     migrations=HERE / "migrations",
-    lifespan=lifespan,
+    kept_migrations=HERE / "telemetry_migrations",  # Tables derived from telemetry.
 )
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def process(nats: NatsServer, postgres: PostgresServer, folder: Path, schema: st
         "nats_user": "archive",
         "nats_password_file": str(nats.password_file("archive")),
         "nats_api_prefix": API_PREFIX,
-        "postgres_url": postgres.url,
+        **postgres.urls_of("archive"),
         "schema": schema,
         "data_dir": str(folder / "data"),
         "artifacts_dir": str(folder / "artifacts"),

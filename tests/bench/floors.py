@@ -88,7 +88,7 @@ async def serve_read(order: dict[str, Any]) -> dict[str, Any]:
 async def receive(order: dict[str, Any]) -> dict[str, Any]:
     """Receives the first `count` messages of the log by pull requests kept ahead and a callback that counts."""
     client = await _client(order)
-    api, consumer, inbox = order["api_prefix"], f"floor-{uuid.uuid4().hex}", client.new_inbox()
+    api, consumer, inbox = order["api_prefix"], f"{order['user']}-1", client.new_inbox()
     received, done = 0, asyncio.Event()
     ask = json.dumps({"batch": _PULL, "expires": 60_000_000_000}).encode()
 

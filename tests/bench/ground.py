@@ -114,7 +114,7 @@ class Ground:
             "nats_user": "registry",
             "nats_password_file": str(log.password_file("registry")),
             "nats_api_prefix": API_PREFIX,
-            "postgres_url": self.postgres.url,
+            **self.postgres.urls_of("registry"),
             "schema": schema,
             "data_dir": str(folder),
             "artifacts_dir": str(self.folder / "artifacts"),

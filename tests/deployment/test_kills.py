@@ -105,7 +105,7 @@ async def killable(nats: NatsServer, postgres: PostgresServer, folder: Path, sch
         "nats_user": "deployment",
         "nats_password_file": str(nats.password_file("deployment")),
         "nats_api_prefix": API_PREFIX,
-        "postgres_url": postgres.url,
+        **postgres.urls_of("deployment"),
         "schema": schema,
         "data_dir": str(folder / "data"),
         "artifacts_dir": str(folder / "artifacts"),

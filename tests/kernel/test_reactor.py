@@ -69,7 +69,7 @@ async def test_each_fact_is_reacted_to_once_over_restarts_and_rebuilds(
         await Toys(live).Add(name=NAME, amount=4)
         await echoes(live, 4)
         assert await live.rooms.resources.catch_up() == head + 2
-        await live.rooms.pool.execute(f'drop schema "{schema}" cascade')
+        await live.alter(f'drop schema "{schema}" cascade')
     async with start() as live:
         assert len(await echoes(live, 4)) == 4
         assert await live.rooms.log.head() == head + 2

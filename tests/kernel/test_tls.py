@@ -9,8 +9,8 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
-from structlog.testing import capture_logs
 
+from kernel.logs import structlog
 from kernel.tls import ServerTls
 from suite.certificates import Authority, Pair, name_of
 from suite.folder import free_port
@@ -80,7 +80,9 @@ async def call(address: str, *believed: Authority, shows: Pair | None = None) ->
     )
     options = [("grpc.use_local_subchannel_pool", 1)]
     async with grpc.aio.secure_channel(address, credentials, options) as channel:
-        get = channel.unary_unary("/modelog.registry.toy.ToyService/GetToy")
+        get: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            "/modelog.registry.toy.ToyService/GetToy"
+        )
         try:
             await get(M.GetToyRequest(name="projects/p/toys/none").SerializeToString(), timeout=5)
         except grpc.aio.AioRpcError as error:
@@ -105,8 +107,9 @@ async def test_who_gets_in(
         assert await call(mutual, authority, shows=late) == grpc.StatusCode.UNAVAILABLE
         for address in (door, mutual):
             async with grpc.aio.insecure_channel(address) as channel:
+                get: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/any/Call")
                 with pytest.raises(grpc.aio.AioRpcError) as refused:
-                    await channel.unary_unary("/modelog.registry.toy.ToyService/GetToy")(b"", timeout=5)
+                    await get(b"", timeout=5)
             assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
@@ -151,7 +154,7 @@ async def test_files_that_do_not_fit_together_change_nothing_and_are_told(
 ) -> None:
     strange = authority.issue("registry", hosts=["127.0.0.1"])
     async with open_service(files, nats, postgres, tmp_path, schema) as (door, _):
-        with capture_logs() as logs:
+        with structlog.testing.capture_logs() as logs:
             for key in (strange.key, "no key", ""):
                 (files.folder / "tls.key").unlink()
                 (files.folder / "tls.key").write_text(key)

@@ -29,7 +29,7 @@ def environment(nats: NatsServer, postgres: PostgresServer, schema: str) -> dict
         "MODELOG_NATS_USER": "monitoring",
         "MODELOG_NATS_PASSWORD_FILE": str(nats.password_file("monitoring")),
         "MODELOG_NATS_API_PREFIX": API_PREFIX,
-        "MODELOG_POSTGRES_URL": postgres.url,
+        **{f"MODELOG_{name.upper()}": url for name, url in postgres.urls_of("monitoring").items()},
         "MODELOG_SCHEMA": schema,
         "MODELOG_TICK_SECONDS": "0.1",
     }

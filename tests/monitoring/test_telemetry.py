@@ -231,15 +231,16 @@ async def test_evaluating_a_window_again_records_nothing_new(live: Station) -> N
     """As after a crash between recording a window and forgetting it."""
     await live.create(VOLUME, window=BY_100)
     kept = live.live.rooms.kept
-    await kept.execute(
+    await live.live.alter(
         "create function keep() returns trigger language plpgsql as $$ begin return null; end $$;"
-        " create trigger keep before delete on open_window for each row execute function keep()"
+        " create trigger keep before delete on open_window for each row execute function keep()",
+        kept=True,
     )
     await live.send(batch("b1", AGES[:100]))
     await live.monitor(lambda monitor: monitor.windows == 1)
     await asyncio.sleep(0.5)
     assert (await live.call("GetMonitor", name=MONITOR)).windows == 1
-    await kept.execute("drop trigger keep on open_window")
+    await live.live.alter("drop trigger keep on open_window", kept=True)
     await eventually(lambda: _none_left(kept))
 
 
@@ -276,10 +277,12 @@ async def test_what_waits_for_its_label_is_bounded_in_number_and_time(live: Stat
 
 async def test_a_transaction_that_fails_leaves_nothing_behind_and_is_done_again(live: Station) -> None:
     await live.create(VOLUME, window=BY_100)
-    await live.live.rooms.kept.execute(
-        "create sequence failures; create function fail() returns trigger language plpgsql as $$ begin"
+    await live.live.alter(
+        "create sequence failures; create function fail() returns trigger security definer language plpgsql as $$ begin"
         " if nextval('failures') < 3 then raise exception 'the disk is full'; end if; return new; end $$;"
-        " create trigger fail before insert on open_window for each row execute function fail()"
+        " create trigger fail before insert on open_window for each row execute function fail();"
+        " grant select on failures to monitoring_projector",
+        kept=True,
     )
     await live.send(batch("b1", AGES[:30]), batch("b2", AGES[:30]))
     await live.counted()

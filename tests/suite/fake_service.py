@@ -20,7 +20,7 @@ async def main() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     password = Path(given["NATS_PASSWORD_FILE"]).read_text()
     client = await nats.connect(given["NATS_URL"], user=given["NATS_USER"], password=password)
-    views = await asyncpg.connect(given["POSTGRES_URL"])
+    views = await asyncpg.connect(given["POSTGRES_OWNER_URL"])
     await views.execute(f'create schema if not exists "{given["SCHEMA"]}"')
     await client.request(f"lifecycle.{given['NATS_USER']}.p.things.x", b"started", timeout=5)
     server = grpc.aio.server()

@@ -4,6 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -63,7 +64,7 @@ def compose(images: None, base: str, tmp_path_factory: pytest.TempPathFactory) -
     command = compose_command()
     if command is None:
         pytest.skip("NOT PROVED: neither `docker compose` nor docker-compose is installed")
-    files = [ROOT / "docker-compose.yml", IMAGES / "docker-compose.yml"]
+    files = [ROOT / "docker-compose.yml", ROOT / "docker-compose.development.yml", IMAGES / "docker-compose.yml"]
     if not (available("nats:2.15.1-alpine") and available("postgres:18")):
         files.append(IMAGES / "docker-compose.stand-ins.yml")
         for name in ("nats", "postgres"):
@@ -94,26 +95,29 @@ def test_an_image_holds_one_service_and_runs_without_rights(images: None, servic
     assert "MODELOG_NATS_URL is missing" in started.stdout + started.stderr
 
 
-async def test_compose_brings_everything_up_and_keeps_it_over_a_restart(compose: Compose) -> None:
+async def test_compose_brings_everything_up_and_keeps_it_over_a_restart(compose: Compose, tmp_path: Path) -> None:
     compose("up", "-d", "--no-build", *_RUNNING)
     wait_healthy(compose, _RUNNING)
+    ca_file = tmp_path / "ca.crt"
+    ca_file.write_text(compose("exec", "-T", "registry", "cat", "/credentials/ca.crt"))
     for number in range(len(SERVICES)):
-        assert await serving(f"127.0.0.1:{50051 + number}")
-    first = create_project("first")
+        assert await serving(f"127.0.0.1:{50051 + number}", ca_file=str(ca_file))
+    first = create_project("first", ca_file)
     compose("kill", "nats", "postgres")
     compose("start", "nats", "postgres")
     wait_healthy(compose, _RUNNING)
-    assert create_project("second") > first
-    assert create_project("first") == first  # The same request gets its first answer: the log is still there.
+    assert create_project("second", ca_file) > first
+    assert create_project("first", ca_file) == first  # The same request gets its first answer: the log is still there.
     compose("stop", *SERVICES)
     for service in SERVICES:
         container = compose("ps", "-q", service)
         assert run("docker", "inspect", "--format", "{{.State.ExitCode}}", container) == "0", service
 
 
-def create_project(project: str) -> int:
+def create_project(project: str, ca_file: Path) -> int:
     """Calls the registry as a client would; the revision of the answer."""
-    with grpc.insecure_channel("127.0.0.1:50051") as channel:
+    credentials = grpc.ssl_channel_credentials(ca_file.read_bytes())
+    with grpc.secure_channel("127.0.0.1:50051", credentials) as channel:
         call = channel.unary_unary(
             "/modelog.registry.v1.RegistryService/CreateProject",
             request_serializer=rpc.CreateProjectRequest.SerializeToString,

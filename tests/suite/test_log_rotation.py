@@ -1,7 +1,9 @@
 """Passwords and certificates of the log's server change while services use it: no call fails, nothing is restarted."""
 
 import asyncio
+import dataclasses
 import secrets
+import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +20,8 @@ from suite.folder import replace
 from suite.log_rights import API_PREFIX, ServerTls
 from suite.nats_server import NatsServer
 from suite.provision import provision
+
+LIBS = Path(__file__).parents[2] / "libs"
 
 
 async def client_of(server: NatsServer, tls: ClientTls | None = None) -> Receiver:
@@ -145,6 +149,22 @@ async def test_who_wants_tls_sends_no_password_to_a_server_without(tmp_path: Pat
     authority = Authority.new()
     async with NatsServer(tmp_path / "nats") as server:
         assert not await gets_in(server, shown(authority, tmp_path / "client", authority))
+
+
+async def test_the_streams_are_made_over_tls_by_a_job_that_has_files_only(tmp_path: Path) -> None:
+    authority = Authority.new()
+    tls = dataclasses.replace(write(authority, authority, tmp_path), verify=False)
+    async with NatsServer(tmp_path / "nats", tls=tls) as server:
+        folder = server.password_file("provision").parent
+        (folder / "nats").write_text(server.password_file("provision").read_text())
+        (folder / "ca.crt").write_text(authority.certificate)
+        job = [sys.executable, "-m", "suite.provision", server.address.replace("//", "//provision@"), str(folder)]
+        for _ in range(2):
+            process = await asyncio.create_subprocess_exec(*job, cwd=LIBS)
+            assert await process.wait() == 0
+        client = await client_of(server, ClientTls(str(folder / "ca.crt")))
+        assert await JetStreamLog(client, api_prefix=API_PREFIX).head() == 0
+        await client.close()
 
 
 async def test_certificates_of_a_new_authority_are_taken_up_by_both_sides(
