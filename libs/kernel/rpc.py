@@ -1,9 +1,9 @@
 """The door of every service: from a gRPC call to a servicer's method and back.
 
-Around each method, once and in this order: deadline, who calls, parsing and limits, permission, the method, and the
-translation of refusals. Whoever is refused for what they are, or reads history, is recorded before being answered.
-Methods are matched against the service's descriptor when the process starts, so a method without an implementation, or
-without a declared permission, never answers anything.
+Around each method, once and in this order: deadline, who calls, how much they call, parsing and limits, permission, the
+method, and the translation of refusals. Whoever is refused for what they are, or reads history, is recorded before
+being answered. Methods are matched against the service's descriptor when the process starts, so a method without an
+implementation, or without a declared permission, never answers anything.
 """
 
 import asyncio
@@ -23,8 +23,9 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from kernel import telemetry
 from kernel.access_log import Journal
 from kernel.cause import Cause
-from kernel.errors import Denied, Refusal, TooLate, Unauthenticated, Unavailable
+from kernel.errors import Denied, Exhausted, Refusal, TooLate, Unauthenticated, Unavailable
 from kernel.identity import Authority, Caller, Method, Peer, Permit
+from kernel.limits import Limits, Rates
 from kernel.log import Unsettled
 from kernel.logs import structlog
 from kernel.parsing import parse, warm
@@ -90,6 +91,7 @@ class Door:
     authority: Authority
     clock: Callable[[], datetime]
     journal: Journal
+    limits: Limits = field(default_factory=lambda: Limits(Rates()))
 
     def handler(self, service: ServiceDescriptor, servicer: Any) -> grpc.GenericRpcHandler:
         """All methods of one service; TypeError when one is missing or declares no permission."""
@@ -113,6 +115,13 @@ class _Visit:
     peer: Peer
     caller: Caller | None = None
     request: Any = None
+    leave: Callable[[str], None] | None = None
+
+    def end(self) -> None:
+        """Gives back the place that the call held among its caller's."""
+        leave, self.leave = self.leave, None
+        if leave is not None and self.caller is not None:
+            leave(self.caller.principal.id)
 
 
 class _Call:
@@ -129,6 +138,7 @@ class _Call:
         self._behavior = behavior
         self._door = door
         self._path = f"{method.containing_service.full_name}/{method.name}"
+        self._streaming = method.server_streaming
         self._method = Method(self._path, permission, method, recorded=options.Extensions[options_pb2.recorded])
         self._request = message_factory.GetMessageClass(method.input_type)
         self._seconds = {code: telemetry.CALL_SECONDS.labels(self._path, code.name) for code in grpc.StatusCode}
@@ -151,6 +161,8 @@ class _Call:
                 refusal: Refusal = TooLate("DEADLINE_EXCEEDED", "not done in time; repeat with the same request_id")
             except Exception as error:
                 refusal = await self._refusal(error, visit)
+            finally:
+                visit.end()
             await self._abort(refusal, grpc_context, started)
         raise AssertionError("abort raises")
 
@@ -170,15 +182,27 @@ class _Call:
                 return
             except Exception as error:
                 refusal = await self._refusal(error, visit)
+            finally:
+                visit.end()
             await self._abort(refusal, grpc_context, started)
 
     async def _refusal(self, error: Exception, visit: _Visit) -> Refusal:
-        """What to answer; a refusal for who the caller is becomes another one when it cannot be recorded."""
+        """What to answer; a refusal for who the caller is becomes another one when it cannot be recorded.
+
+        Nobody fills the records by calling without credentials: past a rate those of one address are only counted.
+        """
         refusal = self._translated(error)
+        if isinstance(refusal, Exhausted):
+            telemetry.LIMITED.labels(refusal.reason).inc()
         if not isinstance(refusal, Denied | Unauthenticated):
             return refusal
         try:
+            if isinstance(refusal, Unauthenticated):
+                self._door.limits.stranger(visit.peer.address, time.monotonic())
             await self._record(visit, refused=(refusal.reason, refusal.message))
+        except Exhausted as flood:
+            telemetry.UNRECORDED.inc()
+            return flood
         except Unavailable as unrecorded:
             return unrecorded
         return refusal
@@ -205,6 +229,7 @@ class _Call:
     async def _enter(self, raw: bytes, visit: _Visit) -> Context:
         authority, metadata = self._door.authority, visit.metadata
         visit.caller = caller = await authority.identify(metadata, visit.peer)
+        visit.leave = self._door.limits.enter(caller.principal.id, time.monotonic(), streaming=self._streaming)
         visit.request = request = parse(self._request, raw)
         permit = await authority.authorize(caller, self._method, request, metadata)
         if self._method.recorded:
