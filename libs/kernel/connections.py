@@ -6,6 +6,7 @@ Each option is proved by a flood in tests/faults; gRPC ignores a misspelt one wi
 from kernel.limits import Rates
 from kernel.settings import Settings
 
+MOST_CALLS = 2_000  # At once, in one process; gRPC refuses the next.
 # Over the largest request (see kernel.parsing), so that the door can still say what is wrong with one a little larger.
 _MOST_MESSAGE_BYTES = 320 * 1024
 # More than the longest credentials need. Past the first gRPC refuses some, past the second every call.
@@ -54,4 +55,5 @@ def rates(settings: Settings) -> Rates:
         streams_at_once=settings.streams_at_once,
         strangers_per_second=settings.strangers_per_second,
         strangers_burst=settings.strangers_burst,
+        arriving_at_once=MOST_CALLS // 2,
     )

@@ -1,4 +1,4 @@
-"""How much one caller may ask for: calls a second, calls and streams at once; and what strangers may have recorded. Pure.
+"""How much one caller may ask for: calls a second, calls and streams at once; how often strangers are recorded. Pure.
 
 A bucket is kept as one number, the moment at which it would be full again: refilling needs no timer, and a bucket that
 is full is worth nothing, so it may be forgotten (GCRA, ITU-T I.371). `now` is any clock in seconds that never goes
@@ -8,7 +8,7 @@ back.
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import unquote
+from functools import lru_cache
 
 from kernel.errors import Exhausted
 
@@ -78,6 +78,8 @@ class Rates:
     streams_at_once: int = 0
     strangers_per_second: float = 0
     strangers_burst: float = 1
+    # Requests of one address that have begun and not arrived.
+    arriving_at_once: int = 0
 
 
 class Limits:
@@ -88,6 +90,19 @@ class Limits:
         self._calls = Buckets(rates.calls_per_second, rates.calls_burst)
         self._strangers = Buckets(rates.strangers_per_second, rates.strangers_burst)
         self._unary, self._streams = Places(rates.calls_at_once), Places(rates.streams_at_once)
+        self._arriving = Places(rates.arriving_at_once)
+
+    def arriving(self, address: str) -> None:
+        """Counts a request that begins to arrive, of whom nobody knows yet; `arrived` ends it."""
+        if not self._arriving.take(host_of(address)):
+            raise Exhausted(
+                "TOO_MANY_ARRIVING",
+                f"{self._rates.arriving_at_once} requests from your address are on their way already; send them whole",
+                retry_seconds=_AGAIN_SECONDS,
+            )
+
+    def arrived(self, address: str) -> None:
+        self._arriving.leave(host_of(address))
 
     def enter(self, principal: str, now: float, *, streaming: bool) -> Callable[[str], None]:
         """Lets a call of a known principal in; call what is returned, with the principal, when it is over."""
@@ -123,12 +138,13 @@ class Limits:
             )
 
 
+@lru_cache(maxsize=_MOST_KEYS)
 def host_of(peer: str) -> str:
     """Whom an address of gRPC belongs to: `ipv4:10.0.0.7:51000` without its port, of IPv6 the network of 64 bits.
 
     Who has one address of IPv6 has the network, so each of its addresses must not be a fresh start.
     """
-    family, _, rest = unquote(peer).partition(":")
+    family, _, rest = peer.replace("%5B", "[").replace("%5D", "]").partition(":")
     if family == "ipv4":
         return rest.rpartition(":")[0]
     if family == "ipv6":

@@ -23,7 +23,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from kernel import telemetry
 from kernel.access_log import Journal
 from kernel.cause import Cause
-from kernel.errors import Denied, Exhausted, Refusal, TooLate, Unauthenticated, Unavailable
+from kernel.errors import Denied, Exhausted, Invalid, Refusal, TooLate, Unauthenticated, Unavailable
 from kernel.identity import Authority, Caller, Method, Peer, Permit
 from kernel.limits import Limits, Rates
 from kernel.log import Unsettled
@@ -35,6 +35,7 @@ from modelog.type.v1 import options_pb2
 
 _log = structlog.get_logger()
 _DEFAULT_SECONDS = 30.0
+_ARRIVAL_SECONDS = 10.0
 _MOST_ID_CHARACTERS = 128
 _URI = "peer_uri"  # Where gRPC puts the URI names of a verified client certificate.
 
@@ -99,12 +100,13 @@ class Door:
         return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
     def _method(self, method: MethodDescriptor, servicer: Any) -> "grpc.RpcMethodHandler[Any, Any]":
+        """gRPC is told that the client streams, which looks the same to it: so the door takes the request in itself."""
         call = _Call(self, method, servicer)
         if method.client_streaming:
             raise TypeError(f"{method.full_name} streams from the client, which this door does not do")
         if method.server_streaming:
-            return grpc.unary_stream_rpc_method_handler(call.stream)
-        return grpc.unary_unary_rpc_method_handler(call.unary)
+            return grpc.stream_stream_rpc_method_handler(call.stream)
+        return grpc.stream_unary_rpc_method_handler(call.unary)
 
 
 @dataclass(slots=True)
@@ -145,11 +147,12 @@ class _Call:
         self._ok = self._seconds[grpc.StatusCode.OK]
         warm(self._request)
 
-    async def unary(self, raw: bytes, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
+    async def unary(self, _requests: Any, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
         started = time.perf_counter()
         visit = _visit(grpc_context)
         with telemetry.server_span(self._path, visit.metadata):
             try:
+                raw = await self._arrived(visit.peer, grpc_context)
                 if grpc_context.time_remaining() is None:
                     async with asyncio.timeout(_DEFAULT_SECONDS):
                         reply = await self._answer(raw, visit)
@@ -166,15 +169,31 @@ class _Call:
             await self._abort(refusal, grpc_context, started)
         raise AssertionError("abort raises")
 
+    async def _arrived(self, peer: Peer, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
+        """The request's bytes. gRPC would wait for them as long as the caller likes, and hold a place meanwhile."""
+        limits = self._door.limits
+        limits.arriving(peer.address)
+        try:
+            async with asyncio.timeout(_ARRIVAL_SECONDS):
+                raw = await grpc_context.read()
+        except TimeoutError:
+            raise TooLate("REQUEST_INCOMPLETE", f"the request took over {_ARRIVAL_SECONDS:g} s to arrive") from None
+        finally:
+            limits.arrived(peer.address)
+        if not isinstance(raw, bytes):
+            raise Invalid("REQUEST_MISSING", "the call ended without a request; send one message")
+        return raw
+
     async def _answer(self, raw: bytes, visit: _Visit) -> Any:
         context = await self._enter(raw, visit)
         return await self._behavior(context.request, context)
 
-    async def stream(self, raw: bytes, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> AsyncIterator[bytes]:
+    async def stream(self, _requests: Any, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> AsyncIterator[bytes]:
         started = time.perf_counter()
         visit = _visit(grpc_context)
         with telemetry.server_span(self._path, visit.metadata):
             try:
+                raw = await self._arrived(visit.peer, grpc_context)
                 context = await self._enter(raw, visit)
                 async for reply in self._behavior(context.request, context):
                     yield reply if isinstance(reply, bytes) else reply.SerializeToString()
