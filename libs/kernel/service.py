@@ -18,8 +18,9 @@ from kernel import reactor, tables, telemetry
 from kernel.access_log import AccessLog, Journal
 from kernel.active import Role, stay_active
 from kernel.admin import Admin
-from kernel.connections import options, rates
+from kernel.connections import MOST_CALLS, options, rates
 from kernel.fence import Fence
+from kernel.guard import refuse_pickles
 from kernel.identity import Authority, Development
 from kernel.jetstream import JetStreamLog, connect
 from kernel.known import KnownIds
@@ -43,7 +44,6 @@ from modelog.status.v1 import status_service_pb2
 _log = structlog.get_logger()
 _WATCH_SECONDS = 1.0
 _PIN_ROUNDS = 60
-_MOST_CALLS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ async def _serve(
     checks: Any,
     differences: list[str],
 ) -> tuple[grpc.aio.Server, int]:
-    server = grpc.aio.server(options=options(settings), maximum_concurrent_rpcs=_MOST_CALLS)
+    server = grpc.aio.server(options=options(settings), maximum_concurrent_rpcs=MOST_CALLS)
     journal = Journal(AccessLog(rooms.nats, blueprint.name), blueprint.name, rooms.clock)
     door = Door(_authority(settings, blueprint, rooms), rooms.clock, journal, Limits(rates(settings)))
     status = StatusServicer(
@@ -263,6 +263,7 @@ def _settle_memory() -> None:
 def run(blueprint: Blueprint) -> None:
     """The main of every service process: serves until SIGTERM or SIGINT."""
     settings = load(blueprint.settings)
+    refuse_pickles()
     telemetry.configure(
         blueprint.name, level=settings.log_level, trace_share=settings.trace_share, export=exports_traces()
     )

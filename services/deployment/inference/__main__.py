@@ -17,6 +17,7 @@ import nats
 import uvicorn
 from nats.aio.client import Client
 
+from kernel.guard import refuse_pickles
 from services.deployment.drivers.lease import until_lost
 from services.deployment.inference.model import ArtifactRefused, ModelRefused, load
 from services.deployment.inference.order import Order, read
@@ -111,6 +112,7 @@ def publisher(order: Order) -> Callable[[str, bytes], Awaitable[None]]:
 
 
 def main() -> int:
+    refuse_pickles()
     order = read(Path(sys.argv[1]))
     # uvicorn raises the signal that stopped it once more when it is done; what is left to do then must not die of it.
     for one in (signal.SIGTERM, signal.SIGINT):
