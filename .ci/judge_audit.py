@@ -1,4 +1,4 @@
-"""Judges a report of pip-audit: exit status 0 for none known, 1 for a known vulnerability, 3 when nothing was looked up."""
+"""Judges a report of pip-audit: exit status 0 for none known, 1 for a vulnerability, 3 when nothing was looked up."""
 
 import json
 import sys
