@@ -20,8 +20,9 @@ import grpc.aio
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
-from kernel import telemetry
+from kernel import arriving, telemetry
 from kernel.access_log import Journal
+from kernel.arriving import Arriving
 from kernel.cause import Cause
 from kernel.errors import Denied, Exhausted, Invalid, Refusal, TooLate, Unauthenticated, Unavailable
 from kernel.identity import Authority, Caller, Method, Peer, Permit
@@ -35,7 +36,6 @@ from modelog.type.v1 import options_pb2
 
 _log = structlog.get_logger()
 _DEFAULT_SECONDS = 30.0
-_ARRIVAL_SECONDS = 10.0
 _MOST_ID_CHARACTERS = 128
 _URI = "peer_uri"  # Where gRPC puts the URI names of a verified client certificate.
 
@@ -93,20 +93,42 @@ class Door:
     clock: Callable[[], datetime]
     journal: Journal
     limits: Limits = field(default_factory=lambda: Limits(Rates()))
+    arriving: Arriving = field(default_factory=Arriving)
 
     def handler(self, service: ServiceDescriptor, servicer: Any) -> grpc.GenericRpcHandler:
         """All methods of one service; TypeError when one is missing or declares no permission."""
-        handlers = {method.name: self._method(method, servicer) for method in service.methods}
-        return grpc.method_handlers_generic_handler(service.full_name, handlers)
+        handlers = {f"/{service.full_name}/{one.name}": self._method(one, servicer) for one in service.methods}
+        return _Handlers(handlers, self.arriving)
 
-    def _method(self, method: MethodDescriptor, servicer: Any) -> "grpc.RpcMethodHandler[Any, Any]":
-        """gRPC is told that the client streams, which looks the same to it: so the door takes the request in itself."""
+    def _method(self, method: MethodDescriptor, servicer: Any) -> "_Pair":
         call = _Call(self, method, servicer)
         if method.client_streaming:
             raise TypeError(f"{method.full_name} streams from the client, which this door does not do")
         if method.server_streaming:
-            return grpc.stream_stream_rpc_method_handler(call.stream)
-        return grpc.stream_unary_rpc_method_handler(call.unary)
+            return (
+                grpc.unary_stream_rpc_method_handler(call.stream),
+                grpc.stream_stream_rpc_method_handler(call.stream),
+            )
+        return (grpc.unary_unary_rpc_method_handler(call.unary), grpc.stream_unary_rpc_method_handler(call.unary))
+
+
+# Two handlers of one method: gRPC takes the request in, or is told that the client streams, which looks the same to it,
+# so that the door takes it in itself.
+_Pair = tuple["grpc.RpcMethodHandler[Any, Any]", "grpc.RpcMethodHandler[Any, Any]"]
+
+
+class _Handlers(grpc.GenericRpcHandler):
+    """The methods of a service; while many requests are on their way, the door takes them in with more care."""
+
+    def __init__(self, pairs: Mapping[str, _Pair], arriving: Arriving) -> None:
+        self._pairs = pairs
+        self._arriving = arriving
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
+        pair = self._pairs.get(handler_call_details.method)
+        if pair is None:
+            return None
+        return pair[0] if self._arriving.begin() else pair[1]
 
 
 @dataclass(slots=True)
@@ -147,12 +169,12 @@ class _Call:
         self._ok = self._seconds[grpc.StatusCode.OK]
         warm(self._request)
 
-    async def unary(self, _requests: Any, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
+    async def unary(self, taken_in: Any, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
         started = time.perf_counter()
         visit = _visit(grpc_context)
         with telemetry.server_span(self._path, visit.metadata):
             try:
-                raw = await self._arrived(visit.peer, grpc_context)
+                raw = await self._arrived(taken_in, visit.peer, grpc_context)
                 if grpc_context.time_remaining() is None:
                     async with asyncio.timeout(_DEFAULT_SECONDS):
                         reply = await self._answer(raw, visit)
@@ -169,15 +191,18 @@ class _Call:
             await self._abort(refusal, grpc_context, started)
         raise AssertionError("abort raises")
 
-    async def _arrived(self, peer: Peer, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
-        """The request's bytes. gRPC would wait for them as long as the caller likes, and hold a place meanwhile."""
+    async def _arrived(self, taken_in: Any, peer: Peer, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
+        """The request's bytes, as gRPC took them in; or taken in here, of one address only so many at once."""
+        if isinstance(taken_in, bytes):
+            self._door.arriving.arrived()
+            return taken_in
         limits = self._door.limits
         limits.arriving(peer.address)
         try:
-            async with asyncio.timeout(_ARRIVAL_SECONDS):
+            async with asyncio.timeout(arriving.SECONDS):
                 raw = await grpc_context.read()
         except TimeoutError:
-            raise TooLate("REQUEST_INCOMPLETE", f"the request took over {_ARRIVAL_SECONDS:g} s to arrive") from None
+            raise TooLate("REQUEST_INCOMPLETE", f"the request took over {arriving.SECONDS:g} s to arrive") from None
         finally:
             limits.arrived(peer.address)
         if not isinstance(raw, bytes):
@@ -188,12 +213,12 @@ class _Call:
         context = await self._enter(raw, visit)
         return await self._behavior(context.request, context)
 
-    async def stream(self, _requests: Any, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> AsyncIterator[bytes]:
+    async def stream(self, taken_in: Any, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> AsyncIterator[bytes]:
         started = time.perf_counter()
         visit = _visit(grpc_context)
         with telemetry.server_span(self._path, visit.metadata):
             try:
-                raw = await self._arrived(visit.peer, grpc_context)
+                raw = await self._arrived(taken_in, visit.peer, grpc_context)
                 context = await self._enter(raw, visit)
                 async for reply in self._behavior(context.request, context):
                     yield reply if isinstance(reply, bytes) else reply.SerializeToString()

@@ -6,17 +6,19 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import grpc.aio
 import pytest
 
-from kernel import rpc
+import kernel.service
+from kernel import arriving, connections
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
 from testkit.live import Live, service
 from tests.archive.calls import archive
 from tests.archive.stories import life_of_version
 from tests.faults.frames import Wire, bare, connected
-from tests.kernel.toy import TOYS
+from tests.kernel.toy import TOYS, M
 
 GET = "/modelog.registry.toy.ToyService/GetToy"
 WITHIN = {"connection_age_seconds": 1.0, "connection_grace_seconds": 1.0, "connection_idle_seconds": 0.5}
@@ -106,27 +108,36 @@ async def _ended(wire: Wire) -> None:
             pass
 
 
-async def test_a_request_that_does_not_arrive_gives_its_place_back(
-    live: Live, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_requests_that_do_not_arrive_give_their_places_back(
+    nats: NatsServer,
+    postgres: PostgresServer,
+    tmp_path: Path,
+    schema: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(rpc, "_ARRIVAL_SECONDS", 0.3)
-    wire = await connected(live.running.address)
-    for _ in range(50):
-        wire.request(GET)
-    await wire.flush()
-    await wire.read(1.5)
-    assert [headers["grpc-status"] for headers in said(wire) if "grpc-status" in headers] == ["4"] * 50
-    assert not caplog.records
-    wire.close()
-
-
-async def test_a_call_without_a_request_is_refused(live: Live) -> None:
-    wire = await connected(live.running.address)
-    wire.request(GET, end=True)
-    await wire.flush()
-    await wire.read(0.5)
-    assert "3" in [headers.get("grpc-status") for headers in said(wire)]
-    wire.close()
+    """The first are only cancelled; past those the door takes requests in itself, and says why it refuses."""
+    monkeypatch.setattr(arriving, "SECONDS", 0.5)
+    monkeypatch.setattr(connections, "MOST_CALLS", 240)
+    monkeypatch.setattr(kernel.service, "MOST_CALLS", 240)
+    async with service(TOYS, nats, postgres, tmp_path, schema=schema) as live:
+        wires = [await connected(live.running.address) for _ in range(3)]
+        for wire in wires:
+            for _ in range(90):
+                wire.request(GET)
+            await wire.flush()
+        await asyncio.gather(*(wire.read(3.0) for wire in wires))
+        told = [headers["grpc-status"] for wire in wires for headers in said(wire) if "grpc-status" in headers]
+        # An address has half of the 240 places for what has not arrived; the first 64 were not looked at so closely.
+        assert told.count("4") == 120
+        assert told.count("8") == 270 - 120 - 64
+        assert not caplog.records
+        normal: Any = live.channel.unary_unary(GET)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:  # Answered, so let in: the places are free again.
+            await normal(M.GetToyRequest(name="projects/p/toys/ball").SerializeToString(), timeout=5)
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+        for wire in wires:
+            wire.close()
 
 
 async def test_a_reader_of_facts_gets_all_of_them_over_connections_that_grow_old(

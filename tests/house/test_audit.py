@@ -28,7 +28,7 @@ UNKNOWN = {"name": "unknown", "skip_reason": "not found"}
 def test_a_report_is_judged(tmp_path: Path, packages: Any, status: int, said: str) -> None:
     report = tmp_path / "report.json"
     report.write_text("" if packages is None else json.dumps({"dependencies": packages}))
-    command = [sys.executable, ROOT / ".ci" / "judge_audit.py", report]
+    command: list[str | Path] = [sys.executable, ROOT / ".ci" / "judge_audit.py", report]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == status
     assert said in done.stdout + done.stderr
