@@ -1,6 +1,8 @@
 """Odd messages for every method of every service: answered within a second, never by a failure of the service's own."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -131,3 +133,12 @@ async def test_a_thousand_odd_messages_break_nothing(suite: Suite, service: str)
 @pytest.mark.parametrize("service", DESCRIPTORS)
 async def test_twenty_thousand_odd_messages_break_nothing(suite: Suite, service: str) -> None:
     await withstood(suite, service, 20_000)
+
+
+@pytest.mark.long
+def test_the_parser_stands_a_fuzzer_that_looks_for_new_ways_through_it() -> None:
+    pytest.importorskip("atheris", reason="NOT PROVED: atheris is not built for every machine; pip install it")
+    command = [sys.executable, "-m", "tests.faults.fuzz_parser", "-runs=1000000", "-max_len=4096", f"-seed={SEED}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "Done 1000000 runs" in done.stderr
