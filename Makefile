@@ -46,7 +46,7 @@ bench-quick: .venv/.installed ## The same in a minute, with rougher figures.
 
 # -- checks: independent of each other, so they run side by side and all of them report.
 
-CHECKS := check-ruff check-types check-protos check-house
+CHECKS := check-ruff check-types check-protos check-house check-audit
 
 .PHONY: check
 check: .venv/.installed .venv-protos/.installed ## Lint, format, types, protos, house rules.
@@ -65,6 +65,9 @@ check-protos: .venv/.installed .venv-protos/.installed
 
 check-house: .venv/.installed .venv-protos/.installed
 	$(BIN)/python -m pytest tests/house -q -p no:cacheprovider
+
+check-audit: .venv/.installed
+	.ci/audit --where-reachable
 
 .PHONY: format
 format: .venv/.installed ## Format the code and put right what ruff can put right.
@@ -101,6 +104,20 @@ lock: .venv/.installed ## Resolve both requirements.lock; UPGRADE=1 takes the ne
 image: ## Build the image of one service: make image SERVICE=registry.
 	@test -n "$(SERVICE)" || { echo "say which: make image SERVICE=registry" >&2; exit 2; }
 	docker build -f deploy/Dockerfile --build-arg SERVICE=$(SERVICE) -t modelog-$(SERVICE) .
+
+# -- supply chain
+
+.PHONY: audit
+audit: .venv/.installed ## Compare requirements.lock with the published vulnerabilities.
+	.ci/audit
+
+# What deploy/Dockerfile installs for each service.
+.PHONY: sbom
+sbom: .venv/.installed ## Write a CycloneDX bill of materials of each image to .modelog/sbom/.
+	deploy/bill .modelog/sbom/registry.cdx.json server
+	deploy/bill .modelog/sbom/deployment.cdx.json server inference gateway
+	deploy/bill .modelog/sbom/monitoring.cdx.json server
+	deploy/bill .modelog/sbom/archive.cdx.json server
 
 .PHONY: clean
 clean: ## Remove environments and caches; what the suite keeps under .modelog/ stays.

@@ -21,6 +21,7 @@ class Refusal(Exception):
     """A definite no: nothing was appended to the log."""
 
     code = "FAILED_PRECONDITION"
+    retry_seconds = 0.0
 
     def __init__(
         self,
@@ -72,13 +73,22 @@ class Unauthenticated(Refusal):
 
 
 class Exhausted(Refusal):
+    """A limit is reached. retry_seconds: when the same request may succeed, 0 when waiting alone does not help."""
+
     code = "RESOURCE_EXHAUSTED"
+
+    def __init__(
+        self, reason: str, message: str, *, metadata: Mapping[str, str] | None = None, retry_seconds: float = 0.0
+    ) -> None:
+        super().__init__(reason, message, metadata=metadata)
+        self.retry_seconds = retry_seconds
 
 
 class Unavailable(Refusal):
     """The log or the views cannot be reached. A write may have been appended; retry it under the same request_id."""
 
     code = "UNAVAILABLE"
+    retry_seconds = 1.0
 
 
 class TooLate(Refusal):

@@ -1,6 +1,7 @@
 """From received bytes to a request that keeps every declared limit; whatever does not is named by its field."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
@@ -8,13 +9,15 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from protovalidate import Validator
 
 from kernel.errors import FieldViolation, Invalid
+from kernel.hygiene import unclean
 
 _MOST_BYTES = 256 * 1024
+_MOST_NAMED = 20  # Wrong fields in one refusal: it travels as metadata.
 _validator = Validator()
 
 
 def parse(cls: type[Message], raw: bytes, most_bytes: int = _MOST_BYTES) -> Any:
-    """The request. Invalid when it is too large, malformed, has unknown fields or breaks a limit of its proto."""
+    """The request. Invalid when it is too large, malformed, unclean, has unknown fields or breaks a limit."""
     if len(raw) > most_bytes:
         raise Invalid("REQUEST_TOO_LARGE", f"{len(raw)} bytes; at most {most_bytes} are accepted")
     request = cls()
@@ -27,9 +30,11 @@ def parse(cls: type[Message], raw: bytes, most_bytes: int = _MOST_BYTES) -> Any:
     if request.ByteSize() != size:
         request.ParseFromString(raw)
         raise _refused([FieldViolation(path, "unknown field", "UNKNOWN_FIELD") for path in _unknown(request, "")])
+    if dirt := list(islice(unclean(request), _MOST_NAMED)):
+        raise _refused(dirt)
     violations = _validator.collect_violations(request)
     if violations:
-        raise _refused([_named(violation) for violation in violations[:20]])
+        raise _refused([_named(violation) for violation in violations[:_MOST_NAMED]])
     return request
 
 

@@ -1,8 +1,8 @@
 """The door of every service: from a gRPC call to a servicer's method and back.
 
-Around each method, once and in this order: deadline, who calls, parsing and limits, permission, the method, and the
-translation of refusals. Whoever is refused for what they are, or reads history, is recorded before being answered;
-what a method's option says to be history is, and every read as of a past moment.
+Around each method, once and in this order: deadline, who calls, how much they call, parsing and limits, permission, the
+method, and the translation of refusals. Whoever is refused for what they are, or reads history, is recorded before
+being answered; what a method's option says to be history is, and every read as of a past moment.
 Methods are matched against the service's descriptor when the process starts, so a method without an implementation, or
 without a declared permission, never answers anything.
 """
@@ -21,11 +21,13 @@ import grpc.aio
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
 
-from kernel import telemetry
+from kernel import arriving, telemetry
 from kernel.access_log import Journal
+from kernel.arriving import Arriving
 from kernel.cause import Cause
-from kernel.errors import Denied, Refusal, TooLate, Unauthenticated, Unavailable
+from kernel.errors import Denied, Exhausted, Invalid, Refusal, TooLate, Unauthenticated, Unavailable
 from kernel.identity import LEEWAY_SECONDS, Authority, Caller, Method, Peer, Permit
+from kernel.limits import Limits, Rates
 from kernel.log import Unsettled
 from kernel.logs import structlog
 from kernel.parsing import parse, warm
@@ -92,19 +94,43 @@ class Door:
     authority: Authority
     clock: Callable[[], datetime]
     journal: Journal
+    limits: Limits = field(default_factory=lambda: Limits(Rates()))
+    arriving: Arriving = field(default_factory=Arriving)
 
     def handler(self, service: ServiceDescriptor, servicer: Any) -> grpc.GenericRpcHandler:
         """All methods of one service; TypeError when one is missing or declares no permission."""
-        handlers = {method.name: self._method(method, servicer) for method in service.methods}
-        return grpc.method_handlers_generic_handler(service.full_name, handlers)
+        handlers = {f"/{service.full_name}/{one.name}": self._method(one, servicer) for one in service.methods}
+        return _Handlers(handlers, self.arriving)
 
-    def _method(self, method: MethodDescriptor, servicer: Any) -> "grpc.RpcMethodHandler[Any, Any]":
+    def _method(self, method: MethodDescriptor, servicer: Any) -> "_Pair":
         call = _Call(self, method, servicer)
         if method.client_streaming:
             raise TypeError(f"{method.full_name} streams from the client, which this door does not do")
         if method.server_streaming:
-            return grpc.unary_stream_rpc_method_handler(call.stream)
-        return grpc.unary_unary_rpc_method_handler(call.unary)
+            return (
+                grpc.unary_stream_rpc_method_handler(call.stream),
+                grpc.stream_stream_rpc_method_handler(call.stream),
+            )
+        return (grpc.unary_unary_rpc_method_handler(call.unary), grpc.stream_unary_rpc_method_handler(call.unary))
+
+
+# Two handlers of one method: gRPC takes the request in, or is told that the client streams, which looks the same to it,
+# so that the door takes it in itself.
+_Pair = tuple["grpc.RpcMethodHandler[Any, Any]", "grpc.RpcMethodHandler[Any, Any]"]
+
+
+class _Handlers(grpc.GenericRpcHandler):
+    """The methods of a service; while many requests are on their way, the door takes them in with more care."""
+
+    def __init__(self, pairs: Mapping[str, _Pair], arriving: Arriving) -> None:
+        self._pairs = pairs
+        self._arriving = arriving
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
+        pair = self._pairs.get(handler_call_details.method)
+        if pair is None:
+            return None
+        return pair[0] if self._arriving.begin() else pair[1]
 
 
 @dataclass(slots=True)
@@ -115,6 +141,13 @@ class _Visit:
     peer: Peer
     caller: Caller | None = None
     request: Any = None
+    leave: Callable[[str], None] | None = None
+
+    def end(self) -> None:
+        """Gives back the place that the call held among its caller's."""
+        leave, self.leave = self.leave, None
+        if leave is not None and self.caller is not None:
+            leave(self.caller.principal.id)
 
 
 class _Call:
@@ -131,6 +164,7 @@ class _Call:
         self._behavior = behavior
         self._door = door
         self._path = f"{method.containing_service.full_name}/{method.name}"
+        self._streaming = method.server_streaming
         self._method = Method(self._path, permission, method, recorded=options.Extensions[options_pb2.recorded])
         self._request = message_factory.GetMessageClass(method.input_type)
         self._reads_states = _reads_states(method.input_type)
@@ -138,11 +172,12 @@ class _Call:
         self._ok = self._seconds[grpc.StatusCode.OK]
         warm(self._request)
 
-    async def unary(self, raw: bytes, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
+    async def unary(self, taken_in: Any, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
         started = time.perf_counter()
         visit = _visit(grpc_context)
         with telemetry.server_span(self._path, visit.metadata):
             try:
+                raw = await self._arrived(taken_in, visit.peer, grpc_context)
                 if grpc_context.time_remaining() is None:
                     async with asyncio.timeout(_DEFAULT_SECONDS):
                         reply = await self._answer(raw, visit)
@@ -154,18 +189,39 @@ class _Call:
                 refusal: Refusal = TooLate("DEADLINE_EXCEEDED", "not done in time; repeat with the same request_id")
             except Exception as error:
                 refusal = await self._refusal(error, visit)
+            finally:
+                visit.end()
             await self._abort(refusal, grpc_context, started)
         raise AssertionError("abort raises")
+
+    async def _arrived(self, taken_in: Any, peer: Peer, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
+        """The request's bytes, as gRPC took them in; or taken in here, of one address only so many at once."""
+        if isinstance(taken_in, bytes):
+            self._door.arriving.arrived()
+            return taken_in
+        limits = self._door.limits
+        limits.arriving(peer.address)
+        try:
+            async with asyncio.timeout(arriving.SECONDS):
+                raw = await grpc_context.read()
+        except TimeoutError:
+            raise TooLate("REQUEST_INCOMPLETE", f"the request took over {arriving.SECONDS:g} s to arrive") from None
+        finally:
+            limits.arrived(peer.address)
+        if not isinstance(raw, bytes):
+            raise Invalid("REQUEST_MISSING", "the call ended without a request; send one message")
+        return raw
 
     async def _answer(self, raw: bytes, visit: _Visit) -> Any:
         context = await self._enter(raw, visit)
         return await self._behavior(context.request, context)
 
-    async def stream(self, raw: bytes, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> AsyncIterator[bytes]:
+    async def stream(self, taken_in: Any, grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> AsyncIterator[bytes]:
         started = time.perf_counter()
         visit = _visit(grpc_context)
         with telemetry.server_span(self._path, visit.metadata):
             try:
+                raw = await self._arrived(taken_in, visit.peer, grpc_context)
                 context = await self._enter(raw, visit)
                 replies, until = self._behavior(context.request, context), _until(context.caller)
                 while (reply := await _next(replies, until)) is not None:
@@ -174,15 +230,27 @@ class _Call:
                 return
             except Exception as error:
                 refusal = await self._refusal(error, visit)
+            finally:
+                visit.end()
             await self._abort(refusal, grpc_context, started)
 
     async def _refusal(self, error: Exception, visit: _Visit) -> Refusal:
-        """What to answer; a refusal for who the caller is becomes another one when it cannot be recorded."""
+        """What to answer; a refusal for who the caller is becomes another one when it cannot be recorded.
+
+        Nobody fills the records by calling without credentials: past a rate those of one address are only counted.
+        """
         refusal = self._translated(error)
+        if isinstance(refusal, Exhausted):
+            telemetry.LIMITED.labels(refusal.reason).inc()
         if not isinstance(refusal, Denied | Unauthenticated):
             return refusal
         try:
+            if isinstance(refusal, Unauthenticated):
+                self._door.limits.stranger(visit.peer.address, time.monotonic())
             await self._record(visit, refused=(refusal.reason, refusal.message))
+        except Exhausted as flood:
+            telemetry.UNRECORDED.inc()
+            return flood
         except Unavailable as unrecorded:
             return unrecorded
         return refusal
@@ -209,6 +277,7 @@ class _Call:
     async def _enter(self, raw: bytes, visit: _Visit) -> Context:
         authority, metadata = self._door.authority, visit.metadata
         visit.caller = caller = await authority.identify(metadata, visit.peer)
+        visit.leave = self._door.limits.enter(caller.principal.id, time.monotonic(), streaming=self._streaming)
         visit.request = request = parse(self._request, raw)
         permit = await authority.authorize(caller, self._method, request, metadata)
         if self._method.recorded or (self._reads_states and request.read.WhichOneof("as_of")):

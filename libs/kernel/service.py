@@ -18,10 +18,13 @@ from kernel import listening, reactor, telemetry
 from kernel.access_log import AccessLog, Journal
 from kernel.active import Role, stay_active
 from kernel.admin import Admin
+from kernel.connections import MOST_CALLS, options, rates
 from kernel.fence import Fence
+from kernel.guard import refuse_pickles
 from kernel.identity import Authority, Development
 from kernel.jetstream import JetStreamLog, connect
 from kernel.known import KnownIds
+from kernel.limits import Limits
 from kernel.logs import structlog
 from kernel.pin import drift
 from kernel.position import Position
@@ -42,14 +45,6 @@ from modelog.status.v1 import status_service_pb2
 _log = structlog.get_logger()
 _WATCH_SECONDS = 1.0
 _PIN_ROUNDS = 60
-_OPTIONS = (
-    ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
-    ("grpc.max_concurrent_streams", 200),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-)
-_MOST_CALLS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +167,9 @@ async def _serve(
     checks: Any,
     differences: list[str],
 ) -> tuple[grpc.aio.Server, int]:
-    server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_MOST_CALLS)
+    server = grpc.aio.server(options=options(settings), maximum_concurrent_rpcs=MOST_CALLS)
     journal = Journal(AccessLog(rooms.nats, blueprint.name), blueprint.name, rooms.clock)
-    door = Door(_authority(settings, blueprint, rooms), rooms.clock, journal)
+    door = Door(_authority(settings, blueprint, rooms), rooms.clock, journal, Limits(rates(settings)))
     status = StatusServicer(
         blueprint.name, rooms.pool, rooms.log, rooms.position, rooms.clock(), lambda: list(differences)
     )
@@ -265,6 +260,7 @@ def _settle_memory() -> None:
 def run(blueprint: Blueprint) -> None:
     """The main of every service process: serves until SIGTERM or SIGINT."""
     settings = load(blueprint.settings)
+    refuse_pickles()
     telemetry.configure(
         blueprint.name, level=settings.log_level, trace_share=settings.trace_share, export=exports_traces()
     )

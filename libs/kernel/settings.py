@@ -70,6 +70,18 @@ class Settings:
     trace_share: float = 0.01
     drain_seconds: float = 5.0
     reflection: bool = True
+    # What one principal may ask of one process: calls a second and what it may save up for a burst, calls and streams
+    # at once. What one address may have recorded of calls without valid credentials. 0 lifts a limit.
+    calls_per_second: float = 5_000
+    calls_burst: float = 10_000
+    calls_at_once: int = 500
+    streams_at_once: int = 100
+    strangers_per_second: float = 10
+    strangers_burst: float = 100
+    # A connection is asked to come anew after its age, and has the grace to end what runs; idle ones are closed.
+    connection_age_seconds: float = 1800
+    connection_grace_seconds: float = 300
+    connection_idle_seconds: float = 600
 
     def has_role(self, role: str) -> bool:
         return role in self.roles.split(",")

@@ -1,13 +1,14 @@
 """Refusals as google.rpc.Status: code, ErrorInfo with its stable reason, BadRequest with each wrong field (AIP-193)."""
 
+import math
+
 import grpc
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from kernel.errors import Refusal, Unavailable
+from kernel.errors import Refusal
 
 DOMAIN = "modelog"
 _DETAILS = "grpc-status-details-bin"
-_RETRY_SECONDS = 1
 
 
 def grpc_code(refusal: Refusal) -> grpc.StatusCode:
@@ -24,8 +25,8 @@ def trailers(refusal: Refusal) -> tuple[tuple[str, bytes], ...]:
         for one in refusal.violations:
             bad.field_violations.add(field=one.field, description=one.description, reason=one.reason)
         status.details.add().Pack(bad)
-    if isinstance(refusal, Unavailable):
+    if refusal.retry_seconds:
         retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.seconds = _RETRY_SECONDS
+        retry.retry_delay.FromNanoseconds(math.ceil(refusal.retry_seconds * 1e9))
         status.details.add().Pack(retry)
     return ((_DETAILS, status.SerializeToString()),)

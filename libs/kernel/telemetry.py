@@ -24,6 +24,10 @@ CALL_SECONDS = Histogram(
 POSITION = Gauge("modelog_projection_position", "Revision up to which the views are folded.")
 HALTED = Gauge("modelog_projection_halted", "1 when the projector stopped for good.")
 QUARANTINED = Gauge("modelog_quarantined_resources", "Resources frozen at a fact that cannot be read.")
+LIMITED = Counter("modelog_rpc_limited_total", "Calls refused because a limit was reached.", ["reason"])
+UNRECORDED = Counter(
+    "modelog_access_unrecorded_total", "Calls without valid credentials beyond what one address may have recorded."
+)
 RESTARTS = Counter("modelog_role_restarts_total", "Times a role ended with an error and was started again.", ["role"])
 
 _NO_SPAN = nullcontext()

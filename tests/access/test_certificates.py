@@ -87,12 +87,13 @@ async def door(folder: Path) -> AsyncIterator[Place]:
     place = Place(folder, Authorities(folder, "ours"), Forge(folder / "forge"))
     proving = proofs(Settings(nats_url="", postgres_url="", **place.forge.settings(trust_domain=DOMAIN)), now)
 
-    async def nothing(_asked: Any) -> Any:
+    async def nothing(*_asked: Any) -> Any:
         return KnownProject()
 
     behind: Any = None
     servicer = StatusServicer("registry", behind, behind, behind, now(), list)
-    made = Door(RoleAuthority(proving, nothing, nothing, now), now, Journal(place, "registry", now))
+    authority = RoleAuthority(proving, nothing, lambda _name: None, nothing, nothing, now)
+    made = Door(authority, now, Journal(place, "registry", now))
     server = grpc.aio.server()
     server.add_generic_rpc_handlers([made.handler(rpc.DESCRIPTOR.services_by_name["StatusService"], servicer)])
     certificate, key = place.ours.issue("server", x509.DNSName("registry"))

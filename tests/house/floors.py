@@ -3,6 +3,7 @@
 Every rule takes one file and yields sentences that start with the line. See "The house" in README.md.
 """
 
+import ast
 from collections.abc import Callable, Iterator
 from functools import cache
 
@@ -12,7 +13,7 @@ Rule = Callable[[Module], Iterator[str]]
 
 SERVICES = ("registry", "deployment", "monitoring", "archive")
 PURE_ACCESS = ("matrix", "grants", "decision", "fold", "references", "own", "people", "review")
-PURE_KERNEL = ("errors", "names", "fold", "log", "cause", "wire", "pin")
+PURE_KERNEL = ("errors", "names", "fold", "log", "cause", "wire", "pin", "limits", "hygiene")
 
 # A pure module gets time, ids and everything from outside as arguments.
 IMPURE = frozenset(
@@ -21,7 +22,10 @@ IMPURE = frozenset(
 )
 # Rooms of a service that stand above its domain.
 SHELL = frozenset("__main__ controllers drivers projections queries reactions servicer settings".split())
-RUNS_CODE_OF_OTHERS = frozenset("cloudpickle dill joblib marshal pickle shelve torch".split())
+RUNS_CODE_OF_OTHERS = frozenset("cloudpickle dill joblib marshal pickle shelve torch yaml".split())
+# Calls that run what is in a text, by their name or the end of their dotted name.
+EVALUATES = frozenset("eval exec compile __import__".split())
+RUNS_A_SHELL = frozenset("os.system os.popen create_subprocess_shell".split())
 SERVER_ONLY = frozenset(
     "access asyncpg cel envoy jwt kernel nats numpy onnx onnxruntime opentelemetry orjson prometheus_client"
     " protovalidate services sklearn skl2onnx structlog suite testkit uvloop".split()
@@ -126,6 +130,20 @@ def nothing_runs_code_of_others(module: Module) -> Iterator[str]:
             yield f"{line}: imports {name}"
 
 
+def nothing_is_evaluated(module: Module) -> Iterator[str]:
+    """No text becomes code or a shell's command, and no array of numpy's is unpickled."""
+    for node in ast.walk(module.tree) if module.path.parts[0] in ("libs", "services") else ():
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        if called in EVALUATES or any(f".{called}".endswith(f".{one}") for one in RUNS_A_SHELL):
+            yield f"{node.lineno}: calls {called}"
+        for keyword in node.keywords:
+            harmless = isinstance(keyword.value, ast.Constant) and not keyword.value.value
+            if keyword.arg in ("shell", "allow_pickle") and not harmless:
+                yield f"{node.lineno}: calls {called} with {keyword.arg}"
+
+
 RULES: tuple[Rule, ...] = (
     services_meet_only_on_the_log,
     kernel_names_no_service,
@@ -134,4 +152,5 @@ RULES: tuple[Rule, ...] = (
     logs_come_from_one_place,
     client_needs_no_server,
     nothing_runs_code_of_others,
+    nothing_is_evaluated,
 )

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from kernel import errors
 from modelog.registry.v1 import registry_service_pb2 as rpc
-from modelog.sdk import Invalid, NotFound, Refused, TooLate, Unavailable
+from modelog.sdk import Exhausted, Invalid, NotFound, Refused, TooLate, Unavailable
 from modelog.sdk import errors as sdk_errors
 from modelog.type.v1.read_pb2 import ReadOptions
 from suite.folder import free_port
@@ -66,6 +66,32 @@ async def test_an_unreachable_log_is_asked_again_under_the_same_request_id(
     assert made.revision == 1
     assert len({asked.request_id for asked in registry.requests}) == 1
     assert len(registry.requests) == 3
+
+
+async def test_who_is_over_a_rate_waits_as_long_as_the_service_says_and_asks_again(
+    call: Caller, registry: FakeRegistry
+) -> None:
+    registry.failures = [errors.Exhausted("RATE_LIMITED", "too many calls", retry_seconds=0.4)]
+    started = time.monotonic()
+    made = await call("CreateProject", rpc.CreateProjectRequest(project_id="risk"))
+    assert 0.4 <= time.monotonic() - started < 2
+    assert made.revision == 1
+    assert len({asked.request_id for asked in registry.requests}) == 1
+    assert len(registry.requests) == 2
+
+
+async def test_a_limit_that_lifts_too_late_or_never_by_waiting_is_told_at_once(
+    call: Caller, registry: FakeRegistry
+) -> None:
+    registry.failures = [
+        errors.Exhausted("RATE_LIMITED", "too many calls", retry_seconds=60),
+        errors.Exhausted("TOO_MANY_READERS", "all places are taken"),
+    ]
+    for reason in ("RATE_LIMITED", "TOO_MANY_READERS"):
+        with pytest.raises(Exhausted) as caught:
+            await call("CreateProject", rpc.CreateProjectRequest(project_id="risk"))
+        assert caught.value.reason == reason
+    assert len(registry.requests) == 2
 
 
 async def test_what_was_decided_is_not_asked_again(call: Caller, registry: FakeRegistry) -> None:

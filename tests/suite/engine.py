@@ -61,7 +61,7 @@ def packages(folder: Path) -> Iterator[list[str]]:
     They are fetched by this machine's pip as it is configured, and checked against the lock's hashes in the build.
     """
     picked = folder / "picked.lock"
-    picked.write_text(run(sys.executable, ROOT / "deploy" / "pick.py", "server", "inference", "gateway") + "\n")
+    picked.write_text(run(sys.executable, ROOT / "deploy" / "pick.py", "server", "inference", "gateway", "sbom") + "\n")
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
     run(*pip, "-r", picked, "-d", folder / "wheels")
     handler = functools.partial(_Quiet, directory=str(folder / "wheels"))

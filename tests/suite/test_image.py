@@ -1,5 +1,6 @@
 """The images and docker-compose.yml on a real engine. Skipped, loudly, where no engine runs or no base can be had."""
 
+import json
 import os
 import subprocess
 import time
@@ -89,6 +90,8 @@ def test_an_image_holds_one_service_and_runs_without_rights(images: None, servic
     assert run(*inside, "id -u") == "10001"
     assert run(*inside, "touch /app/x 2>/dev/null || echo refused") == "refused"
     assert run(*inside, "python -m pip --version 2>/dev/null || echo none") == "none"
+    bill = json.loads(run(*inside, "cat /packages/sbom.cdx.json"))
+    assert {"grpcio", "nats-py"} <= {one["name"] for one in bill["components"]}
     assert run("docker", "inspect", "--format", "{{len .Config.Healthcheck.Test}}", image) != "0"
     started = subprocess.run(["docker", "run", "--rm", image], capture_output=True, text=True, timeout=60)
     assert started.returncode != 0

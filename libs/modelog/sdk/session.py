@@ -109,10 +109,12 @@ class Attempts:
     def judge(self, error: grpc.RpcError) -> tuple[Refused, float]:
         """What the failed attempt means, and the seconds to wait before the next; 0 when there shall be none.
 
-        Every request may be repeated: reads change nothing, and writes carry a request_id.
+        Every request may be repeated: reads change nothing, and writes carry a request_id. Repeated is what cannot be
+        reached, and what reached a limit and was told when there is room again.
         """
         refusal = refused(error, self._request_id)
-        if refusal.code is not grpc.StatusCode.UNAVAILABLE:
+        limited = refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED and refusal.retry_seconds > 0
+        if refusal.code is not grpc.StatusCode.UNAVAILABLE and not limited:
             return refusal, 0.0
         # Halved at random, so that many clients do not come back in one moment.
         pause = max(self._pause * random.uniform(0.5, 1.0), refusal.retry_seconds)

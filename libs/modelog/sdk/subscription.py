@@ -97,7 +97,7 @@ class Progress:
         if error.code not in _PASSING or time.monotonic() - self._heard > self._patience:
             raise error
         # Halved at random, so that many readers do not come back in one moment.
-        pause = self._pause * random.uniform(0.5, 1.0)
+        pause = max(self._pause * random.uniform(0.5, 1.0), error.retry_seconds)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
         return pause
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import uvicorn
 from nats.aio.client import Client
 
+from kernel.guard import refuse_pickles
 from kernel.jetstream import connect
 from kernel.tls import ClientTls
 from services.deployment.drivers.lease import until_lost
@@ -113,6 +114,7 @@ def publisher(order: Order) -> Callable[[str, bytes], Awaitable[None]]:
 
 
 def main() -> int:
+    refuse_pickles()
     order = read(Path(sys.argv[1]))
     # uvicorn raises the signal that stopped it once more when it is done; what is left to do then must not die of it.
     for one in (signal.SIGTERM, signal.SIGINT):
