@@ -11,7 +11,7 @@ from access.credentials import proofs
 from access.decision import Outcome, decide, sentence
 from access.fold import EVERYWHERE, KNOWN_PROJECT
 from access.grants import Grants, by_configuration, grants_of
-from access.matrix import READING
+from access.matrix import ANYBODY, READING
 from access.own import check_own
 from access.references import Named, named
 from kernel.errors import Denied, Invalid
@@ -22,6 +22,7 @@ from kernel.rooms import Rooms
 _MOST_INDEXED = 4096
 _NOTHING = ("",)  # The whole installation.
 _DIGITS = 19
+_ANYBODY = Permit(reason="ANYBODY")
 _COLLECTIONS = ", ".join(READING)
 
 
@@ -63,6 +64,8 @@ class RoleAuthority:
         return await self._credentials.caller(metadata, peer)
 
     async def authorize(self, caller: Caller, method: Method, request: Message, metadata: Mapping[str, str]) -> Permit:
+        if method.permission in ANYBODY:  # How a service is doing can be asked also while its views stand still.
+            return _ANYBODY
         await self._hold_everything()
         seen = metadata.get(SEEN, "")
         if seen.isascii() and seen.isdigit() and len(seen) < _DIGITS:
@@ -70,7 +73,7 @@ class RoleAuthority:
         names, now = named(request), self._clock()
         targets = names.targets or _NOTHING
         reads: dict[str, int] = {}
-        reason, own_only = "", False
+        reason, limited, makers = "", False, []
         for place, name in enumerate((*targets, *names.references)):
             permission = method.permission if place < len(targets) else reading(name)
             among = await self.grants(_checked(name))
@@ -80,8 +83,9 @@ class RoleAuthority:
             for principal in caller.ids:
                 outcome = _allowed(principal, permission, name, among, now)
                 reason = reason or outcome.reason
-                own_only = own_only or outcome.own_only
-        return Permit(tuple(reads.items()), reason, partial(check_own, caller.ids) if own_only else None)
+                limited = limited or outcome.limited
+                makers += [principal] if outcome.own_only else []
+        return Permit(tuple(reads.items()), reason, partial(check_own, makers) if limited else None)
 
     async def _hold_everything(self) -> None:
         """While views are folded again grants are missing in them: nobody is refused for that, calls wait."""
@@ -90,6 +94,7 @@ class RoleAuthority:
             self._caught_up = True
 
     async def may(self, caller: Caller, permission: str, resource: str) -> bool:
+        await self._hold_everything()
         among, now = await self.grants(resource), self._clock()
         return all(decide(one, permission, resource, among, now).allowed for one in caller.ids)
 

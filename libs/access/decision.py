@@ -9,6 +9,8 @@ from access.matrix import ANYBODY
 from modelog.registry.v1.access_pb2 import Decision
 
 _ACCOUNTS = "serviceaccounts/"
+_OWN = ", which allows it on what they made themselves and in no protected environment"
+_UNPROTECTED = ", which allows it in no protected environment"
 
 
 class Outcome(NamedTuple):
@@ -19,16 +21,22 @@ class Outcome(NamedTuple):
     grant: Grant | None = None
     where: str = ""
     own_only: bool = False
+    unprotected_only: bool = False
+
+    @property
+    def limited(self) -> bool:
+        """Whether something remains to be decided on the resource itself."""
+        return self.own_only or self.unprotected_only
 
 
 def decide(principal: str, permission: str, resource: str, among: Sequence[Grants], now: datetime) -> Outcome:
     """resource: its name, empty for what belongs to no project. among: what its project grants, and what holds
-    everywhere; a grant that holds without condition is taken before one on the principal's own makings."""
+    everywhere; the grant with the fewest conditions is taken."""
     if permission in ANYBODY:
         return Outcome(True, "ANYBODY")
     if principal.startswith(_ACCOUNTS) and not any(principal in grants.owners for grants in among):
         return Outcome(False, "ACCOUNT_NOT_REGISTERED")
-    own, expired = None, False
+    own, unprotected, expired = None, None, False
     for grants in among:
         for grant in grants.by_principal.get(principal, ()):
             if permission not in grant.permissions or not _within(resource, grant.model):
@@ -37,9 +45,11 @@ def decide(principal: str, permission: str, resource: str, among: Sequence[Grant
                 expired = True
             elif permission in grant.own:
                 own = own or Outcome(True, "GRANTED_ON_OWN", grant, grants.name, own_only=True)
+            elif permission in grant.unprotected:
+                unprotected = Outcome(True, "GRANTED_ON_UNPROTECTED", grant, grants.name, unprotected_only=True)
             else:
                 return Outcome(True, "GRANTED", grant, grants.name)
-    return own or Outcome(False, "GRANT_EXPIRED" if expired else "NOT_GRANTED")
+    return unprotected or own or Outcome(False, "GRANT_EXPIRED" if expired else "NOT_GRANTED")
 
 
 def _within(resource: str, model: str) -> bool:
@@ -57,6 +67,7 @@ def explained(outcome: Outcome, principal: str, permission: str, resource: str, 
         resource=resource,
         project=outcome.where,
         own_only=outcome.own_only,
+        unprotected_only=outcome.unprotected_only,
         revisions={grants.name: grants.revision for grants in among if grants.revision},
     )
     if outcome.grant is not None:
@@ -79,7 +90,7 @@ def sentence(outcome: Outcome, principal: str, permission: str, resource: str) -
     binding = outcome.grant.binding if outcome.grant else None
     role = binding.role if binding else ""
     limit = f" for {binding.model}" if binding and binding.model else ""
-    condition = " on what they made themselves" if outcome.own_only else ""
+    condition = _OWN if outcome.own_only else _UNPROTECTED if outcome.unprotected_only else ""
     return f"{principal} holds {role}{limit} in {outcome.where}, granted by {_by(outcome)}{condition}"
 
 

@@ -3,17 +3,22 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from access.matrix import ADMIN, OWN, ROLES
+from access.matrix import ADMIN, OWN, ROLES, UNPROTECTED
 from modelog.registry.v1.types_pb2 import RoleBinding
 
 NEVER = 1 << 62
 
 
 class Grant(NamedTuple):
-    """One binding as a decision needs it. own: the permissions held only on what the principal made itself."""
+    """One binding as a decision needs it.
+
+    own: the permissions held only on what the principal made itself, in no protected environment. unprotected: those
+    held on whatever is in no protected environment.
+    """
 
     permissions: frozenset[str]
     own: frozenset[str]
+    unprotected: frozenset[str]
     model: str
     expires_us: int
     binding: RoleBinding
@@ -50,6 +55,8 @@ def by_configuration(administrators: Iterable[str]) -> Grants:
 
 def _grant(binding: RoleBinding, own_roles: Mapping[str, frozenset[str]]) -> Grant:
     permissions = ROLES.get(binding.role) or own_roles.get(binding.role, frozenset())
-    own = frozenset(permission for role, permission in OWN if role == binding.role)
+    own, unprotected = (
+        frozenset(permission for role, permission in limited if role == binding.role) for limited in (OWN, UNPROTECTED)
+    )
     expires_us = binding.expire_time.ToMicroseconds() if binding.HasField("expire_time") else NEVER
-    return Grant(permissions, own, binding.model, expires_us, binding)
+    return Grant(permissions, own, unprotected, binding.model, expires_us, binding)

@@ -95,6 +95,9 @@ OWN: frozenset[tuple[str, str]] = frozenset(
     )
 )
 
+# Held only where nothing protected is changed: into a protected environment a deployer brings versions.
+UNPROTECTED: frozenset[tuple[str, str]] = frozenset({(OPERATOR, "deployment.rollouts.request")})
+
 # Whoever holds one of these can bring something into production, or let somebody: two administrators grant them.
 PRODUCTION_ROLES = frozenset({APPROVER, DEPLOYER, ADMIN})
 # So can whoever holds one of these permissions by a role of the project's own.

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from access.decision import decide, explained
 from access.grants import by_configuration, grants_of
-from access.matrix import ADMINISTERING, ANYBODY, DEFINABLE, NEVER_IN_EMERGENCIES, OWN, PERMISSIONS, ROLES
+from access.matrix import (
+    ADMINISTERING,
+    ANYBODY,
+    DEFINABLE,
+    NEVER_IN_EMERGENCIES,
+    OWN,
+    PERMISSIONS,
+    ROLES,
+    UNPROTECTED,
+)
 from modelog.access.v1.types_pb2 import KnownProject
 from modelog.registry.v1.types_pb2 import RoleBinding, RoleDefinition, ServiceAccount
 
@@ -81,6 +90,7 @@ def test_nothing_is_allowed_without_a_role_that_says_so(
         assert told.binding.principal == who
         assert told.project in {one.name for one in found}
         assert not outcome.own_only or (told.binding.role, permission) in OWN
+        assert not outcome.unprotected_only or (told.binding.role, permission) in UNPROTECTED
     else:
         assert not told.HasField("binding")
 
@@ -110,6 +120,14 @@ def test_what_is_held_on_own_makings_gives_way_to_what_holds_everywhere() -> Non
     both = project(held("author"), held("archivist"))
     assert asked(both, "registry.versions.deprecate") == "GRANTED"
     assert asked(project(held("author")), "registry.versions.deprecate") == "GRANTED_ON_OWN"
+
+
+def test_an_operator_rolls_out_where_nothing_is_protected_and_a_deployer_everywhere() -> None:
+    rollout = "deployment.rollouts.request"
+    assert asked(project(held("operator")), rollout) == "GRANTED_ON_UNPROTECTED"
+    assert asked(project(held("author"), held("operator")), rollout) == "GRANTED_ON_UNPROTECTED"
+    assert asked(project(held("operator"), held("deployer")), rollout) == "GRANTED"
+    assert asked(project(held("operator")), "deployment.rollouts.rollback") == "GRANTED"
 
 
 def test_an_account_does_nothing_until_it_is_registered_and_after_it_was_removed() -> None:

@@ -148,8 +148,10 @@ def test_an_author_rolls_out_what_they_made_and_only_where_it_is_not_protected()
     others = life(KNOWN_VERSION, version_name(2), actor="users/eve").given(registry.VersionRegistered()).state
     state, on = types.Rollout(), endpoint().state
     check_own(["users/ada"], state, (on, environment().state, made))
+    check_own([], state, (on, environment().state, others))  # An operator needs to have made nothing.
     for principals, at, of, reason in (
         (["users/ada"], environment(protected=True), made, "PROTECTED_ENVIRONMENT"),
+        ([], environment(protected=True), made, "PROTECTED_ENVIRONMENT"),
         (["users/ada"], environment(), others, "NOT_YOUR_OWN"),
         (["users/ada", "users/bob"], environment(), made, "NOT_YOUR_OWN"),
     ):

@@ -72,7 +72,7 @@ async def test_roles_of_a_model_and_roles_that_run_out_are_judged_at_the_moment_
     assert (await ask(registry, CAT, "registry.versions.update", version, read=past)).reason == "GRANT_EXPIRED"
 
 
-async def test_own_roles_accounts_and_emergencies(registry: Office) -> None:
+async def test_own_roles_accounts_and_emergencies(registry: Office, capsys: pytest.CaptureFixture[str]) -> None:
     await registry.found_model()
     await registry.DefineRole(name=PROJECT_NAME, role="curator", definition={"permissions": ["registry.tags.set"]})
     await registry.RegisterServiceAccount(name=PROJECT_NAME, account=CI, owner=BEN, description="builds")
@@ -89,6 +89,7 @@ async def test_own_roles_accounts_and_emergencies(registry: Office) -> None:
         name=PROJECT_NAME, role="operator", duration={"seconds": 600}, reason="it burns", by=CAT
     )
     assert taken.emergency == 1
+    assert capsys.readouterr().out.count("emergency_declared") == 1
     told = await ask(registry, CAT, "monitoring.monitors.pause", read={"at_least": taken.revision})
     assert (told.allowed, told.binding.emergency, told.binding.expire_time) == (True, 1, taken.expire_time)
     own = registry.ReviewEmergency(name=PROJECT_NAME, emergency=1, justified=True, by=CAT)

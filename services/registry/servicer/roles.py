@@ -3,7 +3,10 @@
 from functools import partial
 from typing import Any
 
+from prometheus_client import Counter
+
 from access.fold import same
+from kernel.logs import structlog
 from kernel.rpc import Context
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from modelog.registry.v1.types_pb2 import (
@@ -15,6 +18,10 @@ from modelog.registry.v1.types_pb2 import (
 )
 from services.registry.domain import PROJECT, accounts, emergencies, roles
 from services.registry.servicer.room import Room, actors, everywhere_read
+
+# What watches over the installation rings on this; the project's own people see it in `modelog emergencies list`.
+DECLARED = Counter("modelog_emergencies_declared_total", "Roles taken without being granted.")
+_log = structlog.get_logger()
 
 
 class Roles(Room):
@@ -78,6 +85,9 @@ class Roles(Room):
         decided = await self._transact(PROJECT, request.name, cause, verb)
         after = await self._after(PROJECT, decided)
         taken = after.emergencies[-1] if after.emergencies else None
+        if decided.recorded and taken is not None:
+            DECLARED.inc()
+            _log.critical("emergency_declared", project=decided.name, number=taken.number, by=taken.principal)
         return rpc.DeclareEmergencyResponse(
             name=decided.name,
             revision=decided.revision,

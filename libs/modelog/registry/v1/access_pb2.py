@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from modelog.registry.v1 import types_pb2 as modelog_dot_registry_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n modelog/registry/v1/access.proto\x12\x13modelog.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmodelog/registry/v1/types.proto\"\xaf\x02\n\x08\x44\x65\x63ision\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x03 \x01(\t\x12\x12\n\npermission\x18\x04 \x01(\t\x12\x10\n\x08resource\x18\x05 \x01(\t\x12\x31\n\x07\x62inding\x18\x06 \x01(\x0b\x32 .modelog.registry.v1.RoleBinding\x12\x0f\n\x07project\x18\x07 \x01(\t\x12\x10\n\x08own_only\x18\x08 \x01(\x08\x12?\n\trevisions\x18\t \x03(\x0b\x32,.modelog.registry.v1.Decision.RevisionsEntry\x1a\x30\n\x0eRevisionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"|\n\x0fPrincipalAccess\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x32\n\x08\x62indings\x18\x02 \x03(\x0b\x32 .modelog.registry.v1.RoleBinding\x12\x13\n\x0bpermissions\x18\x03 \x03(\t\x12\r\n\x05owner\x18\x04 \x01(\t\"G\n\rAccessFinding\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x03 \x01(\t\"\xa4\x04\n\x0c\x41\x63\x63\x65ssReview\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\nprincipals\x18\x04 \x03(\x0b\x32$.modelog.registry.v1.PrincipalAccess\x12\x38\n\neverywhere\x18\x05 \x03(\x0b\x32$.modelog.registry.v1.PrincipalAccess\x12\x39\n\x0erole_proposals\x18\x06 \x03(\x0b\x32!.modelog.registry.v1.RoleProposal\x12\x33\n\x0b\x65mergencies\x18\x07 \x03(\x0b\x32\x1e.modelog.registry.v1.Emergency\x12P\n\x10service_accounts\x18\x08 \x03(\x0b\x32\x36.modelog.registry.v1.AccessReview.ServiceAccountsEntry\x12\x34\n\x08\x66indings\x18\t \x03(\x0b\x32\".modelog.registry.v1.AccessFinding\x1a[\n\x14ServiceAccountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.modelog.registry.v1.ServiceAccount:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n modelog/registry/v1/access.proto\x12\x13modelog.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmodelog/registry/v1/types.proto\"\xc9\x02\n\x08\x44\x65\x63ision\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x03 \x01(\t\x12\x12\n\npermission\x18\x04 \x01(\t\x12\x10\n\x08resource\x18\x05 \x01(\t\x12\x31\n\x07\x62inding\x18\x06 \x01(\x0b\x32 .modelog.registry.v1.RoleBinding\x12\x0f\n\x07project\x18\x07 \x01(\t\x12\x10\n\x08own_only\x18\x08 \x01(\x08\x12\x18\n\x10unprotected_only\x18\n \x01(\x08\x12?\n\trevisions\x18\t \x03(\x0b\x32,.modelog.registry.v1.Decision.RevisionsEntry\x1a\x30\n\x0eRevisionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"|\n\x0fPrincipalAccess\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x32\n\x08\x62indings\x18\x02 \x03(\x0b\x32 .modelog.registry.v1.RoleBinding\x12\x13\n\x0bpermissions\x18\x03 \x03(\t\x12\r\n\x05owner\x18\x04 \x01(\t\"G\n\rAccessFinding\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x03 \x01(\t\"\xa4\x04\n\x0c\x41\x63\x63\x65ssReview\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\nprincipals\x18\x04 \x03(\x0b\x32$.modelog.registry.v1.PrincipalAccess\x12\x38\n\neverywhere\x18\x05 \x03(\x0b\x32$.modelog.registry.v1.PrincipalAccess\x12\x39\n\x0erole_proposals\x18\x06 \x03(\x0b\x32!.modelog.registry.v1.RoleProposal\x12\x33\n\x0b\x65mergencies\x18\x07 \x03(\x0b\x32\x1e.modelog.registry.v1.Emergency\x12P\n\x10service_accounts\x18\x08 \x03(\x0b\x32\x36.modelog.registry.v1.AccessReview.ServiceAccountsEntry\x12\x34\n\x08\x66indings\x18\t \x03(\x0b\x32\".modelog.registry.v1.AccessFinding\x1a[\n\x14ServiceAccountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.modelog.registry.v1.ServiceAccount:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,15 +39,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCESSREVIEW_SERVICEACCOUNTSENTRY']._loaded_options = None
   _globals['_ACCESSREVIEW_SERVICEACCOUNTSENTRY']._serialized_options = b'8\001'
   _globals['_DECISION']._serialized_start=124
-  _globals['_DECISION']._serialized_end=427
-  _globals['_DECISION_REVISIONSENTRY']._serialized_start=379
-  _globals['_DECISION_REVISIONSENTRY']._serialized_end=427
-  _globals['_PRINCIPALACCESS']._serialized_start=429
-  _globals['_PRINCIPALACCESS']._serialized_end=553
-  _globals['_ACCESSFINDING']._serialized_start=555
-  _globals['_ACCESSFINDING']._serialized_end=626
-  _globals['_ACCESSREVIEW']._serialized_start=629
-  _globals['_ACCESSREVIEW']._serialized_end=1177
-  _globals['_ACCESSREVIEW_SERVICEACCOUNTSENTRY']._serialized_start=1086
-  _globals['_ACCESSREVIEW_SERVICEACCOUNTSENTRY']._serialized_end=1177
+  _globals['_DECISION']._serialized_end=453
+  _globals['_DECISION_REVISIONSENTRY']._serialized_start=405
+  _globals['_DECISION_REVISIONSENTRY']._serialized_end=453
+  _globals['_PRINCIPALACCESS']._serialized_start=455
+  _globals['_PRINCIPALACCESS']._serialized_end=579
+  _globals['_ACCESSFINDING']._serialized_start=581
+  _globals['_ACCESSFINDING']._serialized_end=652
+  _globals['_ACCESSREVIEW']._serialized_start=655
+  _globals['_ACCESSREVIEW']._serialized_end=1203
+  _globals['_ACCESSREVIEW_SERVICEACCOUNTSENTRY']._serialized_start=1112
+  _globals['_ACCESSREVIEW_SERVICEACCOUNTSENTRY']._serialized_end=1203
 # @@protoc_insertion_point(module_scope)

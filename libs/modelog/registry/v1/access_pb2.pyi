@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Decision(_message.Message):
-    __slots__ = ("allowed", "reason", "explanation", "permission", "resource", "binding", "project", "own_only", "revisions")
+    __slots__ = ("allowed", "reason", "explanation", "permission", "resource", "binding", "project", "own_only", "unprotected_only", "revisions")
     class RevisionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,7 @@ class Decision(_message.Message):
     BINDING_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     OWN_ONLY_FIELD_NUMBER: _ClassVar[int]
+    UNPROTECTED_ONLY_FIELD_NUMBER: _ClassVar[int]
     REVISIONS_FIELD_NUMBER: _ClassVar[int]
     allowed: bool
     reason: str
@@ -37,8 +38,9 @@ class Decision(_message.Message):
     binding: _types_pb2.RoleBinding
     project: str
     own_only: bool
+    unprotected_only: bool
     revisions: _containers.ScalarMap[str, int]
-    def __init__(self, allowed: bool = ..., reason: _Optional[str] = ..., explanation: _Optional[str] = ..., permission: _Optional[str] = ..., resource: _Optional[str] = ..., binding: _Optional[_Union[_types_pb2.RoleBinding, _Mapping]] = ..., project: _Optional[str] = ..., own_only: bool = ..., revisions: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    def __init__(self, allowed: bool = ..., reason: _Optional[str] = ..., explanation: _Optional[str] = ..., permission: _Optional[str] = ..., resource: _Optional[str] = ..., binding: _Optional[_Union[_types_pb2.RoleBinding, _Mapping]] = ..., project: _Optional[str] = ..., own_only: bool = ..., unprotected_only: bool = ..., revisions: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class PrincipalAccess(_message.Message):
     __slots__ = ("principal", "bindings", "permissions", "owner")
