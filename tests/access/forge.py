@@ -63,6 +63,7 @@ class Forge:
             "oidc_issuer": ISSUER,
             "oidc_keys": str(self.jwks),
             "administrators": "users/ada",
+            "strangers_per_second": 0.0,  # No limit: every wrong credential shall be looked at, and recorded.
         } | more
 
     def claims(self, **changed: Any) -> dict[str, Any]:

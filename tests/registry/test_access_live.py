@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import pytest
 
 from access.matrix import ROLES
 from modelog.registry.v1 import registry_service_pb2 as rpc
