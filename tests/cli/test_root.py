@@ -18,8 +18,12 @@ from modelog.cli.columns import COLUMNS
 from modelog.cli.failures import FAILED, INTERRUPTED, USAGE
 from modelog.cli.main import cli
 from modelog.cli.state import Command
+from modelog.registry.v1.events_pb2 import ModelCreated, TagSet
+from modelog.registry.v1.types_pb2 import ModelDetails
 from modelog.sdk.settings import SERVICES
+from suite.suite import Suite
 from tests.cli.line import CommandLine
+from tests.cli.recorded import record
 from tests.sdk.fakes import FakeArchive, batch, serving
 
 # What the issue asks for is 0.15 s; a busy machine gets three times as long.
@@ -201,10 +205,13 @@ def test_colour_is_for_terminals_that_want_it(line: CommandLine, project: str) -
     assert "\x1b[32m" not in on_terminal(line, "status", NO_COLOR="1")
 
 
-def test_text_of_others_does_not_steer_the_terminal(line: CommandLine, project: str) -> None:
+def test_text_of_others_does_not_steer_the_terminal(suite: Suite, line: CommandLine, project: str) -> None:
     evil = "\x1b[2J\x07[bold]x[/bold] \u202eback"
-    line("models", "create", project, "evil", "--title", evil, "--description", evil)
-    line("models", "tag", f"{project}/evil", "evil", evil, "--reason", evil)
+    refused = line("models", "create", project, "evil", "--title", evil, expect=USAGE)
+    assert "details.title" in refused.err
+    details = ModelDetails(title=evil, description=evil)
+    name = f"projects/{project}/models/evil"
+    record(suite, name, ModelCreated(details=details), TagSet(key="evil", value=evil), reason=evil)
     for shown in (
         on_terminal(line, "models", "get", f"{project}/evil"),
         on_terminal(line, "models", "list", project),

@@ -79,19 +79,34 @@ def resident(suite: Suite) -> int:
 
 
 async def withstood(suite: Suite, attacker: Child, flood: str, seconds: float, alone: float) -> dict[str, Any]:
-    """What the flood came to, after the caller's p99 and the server's memory were judged."""
+    """What the flood came to, after the caller's p99 and the server's memory were judged.
+
+    What the first flood of a kind leaves behind may be the allocator's, kept for the next one; only what each leaves is
+    lost. So one that leaves too much comes once more.
+    """
+    told, grew = await _flooded(suite, attacker, flood, seconds, alone)
+    if grew:
+        told, grew = await _flooded(suite, attacker, flood, seconds, alone)
+    assert not grew, grew
+    return told
+
+
+async def _flooded(
+    suite: Suite, attacker: Child, flood: str, seconds: float, alone: float
+) -> tuple[dict[str, Any], str]:
+    """What the flood came to, and how much memory it left behind if that was too much."""
     before = resident(suite)
     order = {"address": suite.address("registry"), "count": COUNTS.get(flood, 0), "seconds": seconds + 1}
     attack = asyncio.create_task(attacker.ask(flood, **order))
     await asyncio.sleep(0.5)
     flooded = p99(await latencies(suite.address("registry"), seconds))
     told = await attack
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.5)
     grown = resident(suite) / before
     print(f"{flood}: p99 {alone * 1e3:.1f} -> {flooded * 1e3:.1f} ms, x{flooded / alone:.1f}, rss x{grown:.2f}, {told}")
     assert flooded <= max(_MOST_RATIO * alone, _NOISE_SECONDS)
-    assert resident(suite) <= _MOST_GROWTH * before + _NOISE_BYTES
-    return told
+    after = resident(suite)
+    return told, "" if after <= _MOST_GROWTH * before + _NOISE_BYTES else f"{flood}: {before} -> {after} bytes"
 
 
 @pytest.mark.parametrize("flood", [one.__name__ for one in floods.FLOODS])
