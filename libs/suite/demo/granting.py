@@ -1,5 +1,7 @@
 """Who may do what: two administrators grant the roles of a play, and neither of them can do it alone."""
 
+from collections.abc import Awaitable
+
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from modelog.sdk import Client, Denied, NotFound
 from suite.demo.stage import ADA, EVA, MINA, OTTO, PAUL, PETRA, RUI, People, Stage
@@ -28,8 +30,13 @@ async def open_house(client: Client, by: People) -> None:
 
 
 async def play(stage: Stage) -> None:
-    project = stage.names.project
-    stage.report.check("before she has a role Ada is refused", "NOT_GRANTED", await _refused(stage, project))
+    project, registry = stage.names.project, stage.client.registry
+    model = rpc.CreateModelRequest(parent=project, model_id="tumor")
+    refused = await _refused(registry.CreateModel(model, metadata=stage.by(ADA)))
+    stage.report.check("before she has a role Ada is refused", "NOT_GRANTED", refused)
+    own = rpc.GrantRoleRequest(name=project, principal=PETRA, role="deployer")
+    refused = await _refused(registry.GrantRole(own, metadata=stage.by(PETRA)))
+    stage.report.check("an administrator grants no role to herself", "SELF_GRANT", refused)
     for person, role in ROLES:
         await _grant(stage.client, stage.by, project, person, role)
     alone = []
@@ -50,10 +57,10 @@ async def _grant(client: Client, by: People, project: str, person: str, role: st
         await client.registry.GrantRole(request, metadata=by(administrator))
 
 
-async def _refused(stage: Stage, project: str) -> str:
-    request = rpc.CreateModelRequest(parent=project, model_id="tumor")
+async def _refused(call: Awaitable[object]) -> str:
+    """The reason for which a call is denied; empty when it is not."""
     try:
-        await stage.client.registry.CreateModel(request, metadata=stage.by(ADA))
+        await call
     except Denied as refusal:
         return refusal.reason
     return ""
