@@ -2,12 +2,11 @@
 
 from collections.abc import Awaitable
 
+from access.fold import EVERYWHERE
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from modelog.sdk import Client, Denied, NotFound
 from suite.demo.stage import ADA, EVA, MINA, OTTO, PAUL, PETRA, RUI, People, Stage
 
-# What is granted there holds in all projects.
-_EVERYWHERE = "projects/all"
 ROLES = (
     (ADA, "author"),
     (ADA, "validator"),
@@ -22,11 +21,11 @@ async def open_house(client: Client, by: People) -> None:
     """Eva audits and Otto runs the whole installation, from before its first project."""
     request = rpc.CreateProjectRequest(project_id="all", title="All projects")
     try:
-        await client.registry.GetProject(rpc.GetProjectRequest(name=_EVERYWHERE), metadata=by(PETRA))
+        await client.registry.GetProject(rpc.GetProjectRequest(name=EVERYWHERE), metadata=by(PETRA))
     except NotFound:
         await client.registry.CreateProject(request, metadata=by(PETRA))
     for person, role in ROLES_EVERYWHERE:
-        await _grant(client, by, _EVERYWHERE, person, role)
+        await _grant(client, by, EVERYWHERE, person, role)
 
 
 async def play(stage: Stage) -> None:
@@ -40,7 +39,7 @@ async def play(stage: Stage) -> None:
     for person, role in ROLES:
         await _grant(stage.client, stage.by, project, person, role)
     alone = []
-    for name in (project, _EVERYWHERE):
+    for name in (project, EVERYWHERE):
         state = await stage.client.registry.GetProject(rpc.GetProjectRequest(name=name))
         granted = [one for one in state.roles if one.role in _PRODUCTION]
         alone += [f"{one.principal} {one.role}" for one in granted if not one.confirmed_by]

@@ -1,12 +1,13 @@
 """What all steps share: the running suite, one client for all people, and the names they speak of."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from modelog.archive.v1.types_pb2 import Checkpoint
 from modelog.sdk import Client, Entry
+from modelog.sdk.tokens import Tokens, of_text
 from suite.demo.journal import Journal
 from suite.demo.report import Report
 from suite.demo.train import Parts
@@ -19,7 +20,6 @@ ADA, RUI, MINA, OTTO, EVA, PETRA, PAUL = (
     f"users/{name}" for name in ("ada", "rui", "mina", "otto", "eva", "petra", "paul")
 )
 ADMINISTRATORS = (PETRA, PAUL)
-_FRESH_SECONDS = 300.0
 
 
 class People:
@@ -27,14 +27,12 @@ class People:
 
     def __init__(self, issuer: Issuer) -> None:
         self._issuer = issuer
-        self._tokens: dict[str, tuple[float, str]] = {}
+        self._tokens: dict[str, Tokens] = {}
 
     def token(self, person: str) -> str:
-        made, token = self._tokens.get(person, (0.0, ""))
-        if time.monotonic() - made > _FRESH_SECONDS or not token:
-            token = self._issuer.token(person)
-            self._tokens[person] = (time.monotonic(), token)
-        return token
+        if person not in self._tokens:
+            self._tokens[person] = of_text(partial(self._issuer.token, person))
+        return self._tokens[person].fetched()
 
     def __call__(self, person: str) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {self.token(person)}"),)

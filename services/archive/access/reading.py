@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
+from access.fold import EVERYWHERE
 from kernel.log import Entry
 from modelog.access.v1.types_pb2 import AccessRecord
 
-_EVERYWHERE = "projects/all"
 _MOST_ID_CHARACTERS = 128
 _MOST_CHARACTERS = 512  # Of a text that is looked up by; an index takes no more.
 
@@ -86,7 +86,7 @@ def narrowed(record: AccessRecord, parent: str) -> bool:
     """
     inside = [name for name in record.resources if parent in places_of(name)]
     project = "/".join(parent.split("/")[:2])
-    elsewhere = [name for name in record.revisions if name not in (project, _EVERYWHERE)]
+    elsewhere = [name for name in record.revisions if name not in (project, EVERYWHERE)]
     if len(inside) == len(record.resources) and not elsewhere:
         return False
     record.resources[:] = inside
