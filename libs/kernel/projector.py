@@ -139,6 +139,9 @@ class Projector:
 
     async def _write(self, entries: Sequence[Entry], batch: Batch) -> None:
         new = entries[-1].revision
+        if self._known is not None:  # Before the rows: who sees a state must not take its requests for new ones.
+            for request in batch.requests:
+                self._known.add(request[0])
         moving = [*(_columns(batch.requests) or [[]] * 5), self._at, new, CHANNEL, f"{self._schema} {new}"]
         few = len(batch.history) == 1 and all(len(rows) < _MANY for rows in batch.history.values())
         if few and not (batch.quarantined or batch.folded or self._raw):
@@ -169,9 +172,6 @@ class Projector:
 
     def _told(self, batch: Batch) -> None:
         quarantined = {row[0] for row in batch.quarantined}
-        if self._known is not None:
-            for request in batch.requests:
-                self._known.add(request[0])
         if self._states is not None:
             for kind, rows in batch.newest.items():
                 for name, row in rows.items():

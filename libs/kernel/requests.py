@@ -42,16 +42,11 @@ class Requests:
             outcome = await self._batcher.get(key)
         return None if outcome is None else same(outcome, cause)
 
-    def find_recent(self, cause: Cause) -> Outcome | None:
-        """Like `find`, of this process's own requests only: for after a wait behind other writers of it."""
-        outcome = self._recent.get(self._key(cause))
-        return None if outcome is None else same(outcome, cause)
-
     def _key(self, cause: Cause) -> bytes:
         return bytes.fromhex(fact_id(self._service, cause))
 
     def remember(self, fact: Fact, revision: int) -> Outcome:
-        """Keeps what a fact of this process answers until the view has it."""
+        """Keeps what a fact answers that this process wrote, or read from the log, until the view has it."""
         outcome = Outcome(fact.request_digest, fact.resource, revision, fact.generation)
         self._recent[bytes.fromhex(fact.id)] = outcome
         if len(self._recent) > _REMEMBERED:

@@ -51,15 +51,16 @@ class Transact:
     async def __call__(self, kind: Kind, name: str, cause: Cause, decide: Decide, *, reads: Reads = ()) -> Decided:
         """Decides on the resource `name` and records the event, if any. `decide(state, *states of reads)`."""
         kind.pattern.ids(name)
-        if outcome := await self._requests.find(cause):
-            return _answer(outcome)
         async with self._turn(kind, name):
-            if outcome := self._requests.find_recent(cause):
+            state = await self._states.load(kind, name, own=True)
+            # Only now: whatever the state holds, a look at the requests finds as well.
+            if outcome := await self._requests.find(cause):
                 return _answer(outcome)
-            return await self._decide_on(kind, name, cause, decide, reads)
+            return await self._decide_on(kind, name, state, cause, decide, reads)
 
-    async def _decide_on(self, kind: Kind, name: str, cause: Cause, decide: Decide, reads: Reads) -> Decided:
-        state = await self._states.load(kind, name, own=True)
+    async def _decide_on(
+        self, kind: Kind, name: str, state: Any, cause: Cause, decide: Decide, reads: Reads
+    ) -> Decided:
         others = [await self._states.load(one, other) for one, other in reads]
         fresh = False
         for attempt in range(_ATTEMPTS):
@@ -89,17 +90,17 @@ class Transact:
         self, kind: Kind, parent: str, cause: Cause, decide: Decide, *, reads: Reads = ()
     ) -> Decided:
         """Records the first fact of the next numbered child of `parent`: numbers have no gap and no duplicate."""
-        if outcome := await self._requests.find(cause):
-            return _answer(outcome)
+        key = (kind.table, parent)
         async with self._turn(kind, parent):
-            if outcome := self._requests.find_recent(cause):
+            if key not in self._heads:
+                self._heads[key] = await self._states.highest(kind, parent)
+            # Only now: whatever number is taken as far as is known here, a look at the requests finds its taker.
+            if outcome := await self._requests.find(cause):
                 return _answer(outcome)
             return await self._create(kind, parent, cause, decide, reads)
 
     async def _create(self, kind: Kind, parent: str, cause: Cause, decide: Decide, reads: Reads) -> Decided:
         key = (kind.table, parent)
-        if key not in self._heads:
-            self._heads[key] = await self._states.highest(kind, parent)
         others = [await self._states.load(one, other) for one, other in reads]
         fresh, attempts = False, 0
         while attempts < _NUMBER_ATTEMPTS:
@@ -158,16 +159,22 @@ class Transact:
         return [(await self._newest(kind, name, state, cause))[0] for (kind, name), state in pairs]
 
     def _mine(self, entries: Sequence[Entry], cause: Cause) -> Decided | None:
-        """The answer of an earlier attempt at this request that turns out to be in the log."""
+        """The answer of an earlier attempt at this request that turns out to be in the log.
+
+        The others' answers are remembered too: the states that these entries lead to are kept, the views may be far
+        behind, and a repetition of one of those requests must not be decided anew on a state that holds it already.
+        """
+        mine = None
         for entry in entries:
             fact = Fact()
             try:
                 fact.ParseFromString(entry.payload)
             except DecodeError:  # A poison entry is nobody's answer.
                 continue
+            outcome = self._requests.remember(fact, entry.revision)
             if fact.request_id == cause.request_id and fact.actor.id == cause.actor.id:
-                return _answer(same(self._requests.remember(fact, entry.revision), cause))
-        return None
+                mine = outcome
+        return None if mine is None else _answer(same(mine, cause))
 
     def _turn(self, kind: Kind, name: str) -> "_Turn":
         """Writers of this process take turns on one resource, so they do not lose races against each other."""

@@ -151,6 +151,12 @@ async def test_reads_of_former_states_are_recorded_and_others_are_not(toys: Toys
     assert list(known[0].resources) == [NAME]
 
 
+async def made(toys: Toys) -> None:
+    """The toy is there, and in the views too."""
+    reply = await toys.call("MakeToy", parent="projects/p", toy_id="ball")
+    await toys.call("GetToy", name=NAME, read={"at_least": M.MakeToyResponse.FromString(reply).revision})
+
+
 async def unanswered(toys: Toys) -> None:
     """Neither a refusal nor a former state is told, and what needs no record goes on."""
     wanted = ("UNAVAILABLE", "ACCESS_NOT_RECORDED")
@@ -175,7 +181,7 @@ async def answered(toys: Toys, nats: NatsServer) -> None:
 
 
 async def test_without_the_stream_nothing_is_answered_that_has_to_be_recorded(toys: Toys, nats: NatsServer) -> None:
-    await toys.call("MakeToy", parent="projects/p", toy_id="ball")
+    await made(toys)
     await recorded.remove(nats)
     await unanswered(toys)
     await recorded.make(nats)
@@ -183,7 +189,7 @@ async def test_without_the_stream_nothing_is_answered_that_has_to_be_recorded(to
 
 
 async def test_a_full_stream_says_so_at_once(toys: Toys, nats: NatsServer) -> None:
-    await toys.call("MakeToy", parent="projects/p", toy_id="ball")
+    await made(toys)
     await recorded.remove(nats)
     await recorded.make(nats, max_msgs=1)
     await toys.refused("GetToy", name=NAME, metadata=EVE)
@@ -196,7 +202,7 @@ async def test_a_full_stream_says_so_at_once(toys: Toys, nats: NatsServer) -> No
 
 
 async def test_without_the_server_nothing_is_answered_that_has_to_be_recorded(toys: Toys, nats: NatsServer) -> None:
-    await toys.call("MakeToy", parent="projects/p", toy_id="ball")
+    await made(toys)
     await nats.stop()
     await unanswered(toys)
     await nats.start()
