@@ -10,6 +10,8 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 BIN := .venv/bin
 PROTOC_PYTHON := .venv-protos/bin/python
+# Most tests wait for servers of their own, so a process more than the two cores of a pipeline is worth its while.
+SIDE_BY_SIDE ?= --numprocesses=3 --dist=loadfile
 LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links
 
@@ -30,7 +32,7 @@ up: .venv/.installed ## Run the embedded suite until Ctrl-C; data stays under .m
 
 .PHONY: test
 test: .venv/.installed .venv-protos/.installed ## Run the tests, without the long suites.
-	$(BIN)/python -m pytest tests -m "not long" --ignore=tests/bench --durations=15 $(ARGS)
+	$(BIN)/python -m pytest tests -m "not long" --ignore=tests/bench --durations=15 $(SIDE_BY_SIDE) $(ARGS)
 
 .PHONY: test-faults
 test-faults: .venv/.installed .venv-protos/.installed ## Run the long suites: kills, full disks, lost networks.

@@ -125,7 +125,7 @@ async def test_requests_that_do_not_arrive_give_their_places_back(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The first are only cancelled; past those the door takes requests in itself, and says why it refuses."""
-    monkeypatch.setattr(arriving, "SECONDS", 0.5)
+    monkeypatch.setattr(arriving, "SECONDS", 2.0)
     monkeypatch.setattr(connections, "MOST_CALLS", 240)
     monkeypatch.setattr(kernel.service, "MOST_CALLS", 240)
     async with service(TOYS, nats, postgres, tmp_path, schema=schema) as live:
@@ -134,7 +134,7 @@ async def test_requests_that_do_not_arrive_give_their_places_back(
             for _ in range(90):
                 wire.request(GET)
             await wire.flush()
-        await asyncio.gather(*(wire.read(3.0) for wire in wires))
+        await asyncio.gather(*(wire.read(5.0) for wire in wires))
         told = [headers["grpc-status"] for wire in wires for headers in said(wire) if "grpc-status" in headers]
         # An address has half of the 240 places for what has not arrived; the first 64 were not looked at so closely.
         assert told.count("4") == 120
