@@ -119,8 +119,9 @@ def _finding(version: Version, gate: GateOutcome, one: Finding, access: Access) 
     if one.state == FINDING_STATE_ANSWERED:
         barred = access.people(version.makers) | frozenset(one.answer.people)
         text = f"confirm that finding {one.number} is resolved, or open it again"
-        return _step(version, gate, "ConfirmFinding", text, access, barred=barred)
-    return _step(version, gate, "ResolveFinding", f"resolve finding {one.number}, or have it accepted", access)
+        return _step(version, gate, "ConfirmFinding", text, access, barred=barred, number=one.number)
+    text = f"resolve finding {one.number}, or have it accepted"
+    return _step(version, gate, "ResolveFinding", text, access, number=one.number)
 
 
 def _review(
@@ -134,7 +135,9 @@ def _review(
     given = [one for one in counting(transition, terms, access) if one.kind == required.kind]
     barred = access.people(barred_from(version, rules, access)).union(*(people_behind(one, access) for one in given))
     text = f"submit {_an(gate.name)} review of request {transition.number}"
-    return _step(version, gate, "SubmitReview", text, access, barred=barred, role=required.role)
+    return _step(
+        version, gate, "SubmitReview", text, access, barred=barred, role=required.role, number=transition.number
+    )
 
 
 def _an(word: str) -> str:
@@ -150,6 +153,7 @@ def _step(
     *,
     barred: Collection[str] = (),
     role: str = "",
+    number: int = 0,
 ) -> NextStep:
     permission = _METHODS.get(method, "")
     could = [
@@ -157,7 +161,7 @@ def _step(
         for one in _holders(version, permission, access)
         if access.people([one]).isdisjoint(barred) and (not role or access.holds(one, role, model_of(version)))
     ]
-    step = NextStep(gate=gate.name, kind=gate.kind, text=text, method=method, permission=permission)
+    step = NextStep(gate=gate.name, kind=gate.kind, text=text, method=method, permission=permission, number=number)
     step.principals.extend(could[:_MOST_NAMED])
     step.more = len(could) > _MOST_NAMED
     return step

@@ -316,7 +316,7 @@ class GateDifference(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[_types_pb2.GateKind, str]] = ..., before: _Optional[_Union[_types_pb2.GateOutcome, _Mapping]] = ..., after: _Optional[_Union[_types_pb2.GateOutcome, _Mapping]] = ...) -> None: ...
 
 class NextStep(_message.Message):
-    __slots__ = ("gate", "kind", "text", "method", "permission", "principals", "more")
+    __slots__ = ("gate", "kind", "text", "method", "permission", "principals", "more", "number")
     GATE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -324,6 +324,7 @@ class NextStep(_message.Message):
     PERMISSION_FIELD_NUMBER: _ClassVar[int]
     PRINCIPALS_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
     gate: str
     kind: _types_pb2.GateKind
     text: str
@@ -331,7 +332,8 @@ class NextStep(_message.Message):
     permission: str
     principals: _containers.RepeatedScalarFieldContainer[str]
     more: bool
-    def __init__(self, gate: _Optional[str] = ..., kind: _Optional[_Union[_types_pb2.GateKind, str]] = ..., text: _Optional[str] = ..., method: _Optional[str] = ..., permission: _Optional[str] = ..., principals: _Optional[_Iterable[str]] = ..., more: bool = ...) -> None: ...
+    number: int
+    def __init__(self, gate: _Optional[str] = ..., kind: _Optional[_Union[_types_pb2.GateKind, str]] = ..., text: _Optional[str] = ..., method: _Optional[str] = ..., permission: _Optional[str] = ..., principals: _Optional[_Iterable[str]] = ..., more: bool = ..., number: _Optional[int] = ...) -> None: ...
 
 class GetDependentsRequest(_message.Message):
     __slots__ = ("name", "read")

@@ -575,24 +575,24 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RaiseFinding(self, request, context):
-        """Records what a reviewer found. It stays for ever; from the severity that the policy says it blocks moves until it is
-        resolved or accepted. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_FINDINGS (64).
+        """Records what a reviewer found. It stays for ever; from the severity that the policy says it blocks moves until it
+        is resolved or accepted. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_FINDINGS (64).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveFinding(self, request, context):
-        """Says how a finding was resolved. Said by somebody behind the version's making, it is ANSWERED and blocks until somebody
-        else confirms it. NOT_FOUND with FINDING_NOT_FOUND; FAILED_PRECONDITION with FINDING_SETTLED.
+        """Says how a finding was resolved. Said by somebody behind the version's making, it is ANSWERED and blocks until
+        somebody else confirms it. NOT_FOUND with FINDING_NOT_FOUND; FAILED_PRECONDITION with FINDING_SETTLED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmFinding(self, request, context):
-        """Confirms that a finding is resolved as its answer says. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's
-        makers and for whoever gave the answer; FAILED_PRECONDITION with FINDING_NOT_ANSWERED.
+        """Confirms that a finding is resolved as its answer says. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the
+        version's makers and for whoever gave the answer; FAILED_PRECONDITION with FINDING_NOT_ANSWERED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -615,18 +615,18 @@ class RegistryServiceServicer(object):
 
     def AnswerChecklist(self, request, context):
         """Answers an item of the policy's checklists for the present content of a version. NOT_FOUND with ITEM_NOT_FOUND;
-        INVALID_ARGUMENT with NO_EVIDENCE or NO_REASON where the item wants them; PERMISSION_DENIED with SEPARATION_OF_DUTIES
-        or ROLE_REQUIRED.
+        INVALID_ARGUMENT with NO_EVIDENCE or NO_REASON where the item wants them; PERMISSION_DENIED with
+        SEPARATION_OF_DUTIES or ROLE_REQUIRED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DelegateReviews(self, request, context):
-        """Lets somebody else review in the caller's place, in person, for at most 90 days. What the delegate approves counts as
-        the caller's where a rule wants a role that the caller holds; the delegate needs a role to review at all, and delegates
-        no further. PERMISSION_DENIED with DELEGATE_IN_PERSON or SELF_DELEGATION; FAILED_PRECONDITION with
-        TOO_MANY_DELEGATIONS (100).
+        """Lets somebody else review in the caller's place, in person, for at most 90 days. What the delegate approves
+        counts as the caller's where a rule wants a role that the caller holds; the delegate needs a role to review at
+        all, and delegates no further. PERMISSION_DENIED with DELEGATE_IN_PERSON or SELF_DELEGATION; FAILED_PRECONDITION
+        with TOO_MANY_DELEGATIONS (100).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -165,16 +165,16 @@ class RegistryServiceStub:
     VERDICT_NOT_FOUND; INVALID_ARGUMENT naming the part of a policy that is wrong.
     """
     RaiseFinding: _grpc.UnaryUnaryMultiCallable[_governance_pb2.RaiseFindingRequest, _governance_pb2.RaiseFindingResponse]
-    """Records what a reviewer found. It stays for ever; from the severity that the policy says it blocks moves until it is
-    resolved or accepted. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_FINDINGS (64).
+    """Records what a reviewer found. It stays for ever; from the severity that the policy says it blocks moves until it
+    is resolved or accepted. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_FINDINGS (64).
     """
     ResolveFinding: _grpc.UnaryUnaryMultiCallable[_governance_pb2.ResolveFindingRequest, _governance_pb2.ResolveFindingResponse]
-    """Says how a finding was resolved. Said by somebody behind the version's making, it is ANSWERED and blocks until somebody
-    else confirms it. NOT_FOUND with FINDING_NOT_FOUND; FAILED_PRECONDITION with FINDING_SETTLED.
+    """Says how a finding was resolved. Said by somebody behind the version's making, it is ANSWERED and blocks until
+    somebody else confirms it. NOT_FOUND with FINDING_NOT_FOUND; FAILED_PRECONDITION with FINDING_SETTLED.
     """
     ConfirmFinding: _grpc.UnaryUnaryMultiCallable[_governance_pb2.ConfirmFindingRequest, _governance_pb2.ConfirmFindingResponse]
-    """Confirms that a finding is resolved as its answer says. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's
-    makers and for whoever gave the answer; FAILED_PRECONDITION with FINDING_NOT_ANSWERED.
+    """Confirms that a finding is resolved as its answer says. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the
+    version's makers and for whoever gave the answer; FAILED_PRECONDITION with FINDING_NOT_ANSWERED.
     """
     AcceptFinding: _grpc.UnaryUnaryMultiCallable[_governance_pb2.AcceptFindingRequest, _governance_pb2.AcceptFindingResponse]
     """Accepts a finding as it is, for good or until a time. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's
@@ -184,14 +184,14 @@ class RegistryServiceStub:
     """Opens a finding again that was answered, resolved or accepted. FAILED_PRECONDITION with FINDING_OPEN."""
     AnswerChecklist: _grpc.UnaryUnaryMultiCallable[_governance_pb2.AnswerChecklistRequest, _governance_pb2.AnswerChecklistResponse]
     """Answers an item of the policy's checklists for the present content of a version. NOT_FOUND with ITEM_NOT_FOUND;
-    INVALID_ARGUMENT with NO_EVIDENCE or NO_REASON where the item wants them; PERMISSION_DENIED with SEPARATION_OF_DUTIES
-    or ROLE_REQUIRED.
+    INVALID_ARGUMENT with NO_EVIDENCE or NO_REASON where the item wants them; PERMISSION_DENIED with
+    SEPARATION_OF_DUTIES or ROLE_REQUIRED.
     """
     DelegateReviews: _grpc.UnaryUnaryMultiCallable[_governance_pb2.DelegateReviewsRequest, _governance_pb2.DelegateReviewsResponse]
-    """Lets somebody else review in the caller's place, in person, for at most 90 days. What the delegate approves counts as
-    the caller's where a rule wants a role that the caller holds; the delegate needs a role to review at all, and delegates
-    no further. PERMISSION_DENIED with DELEGATE_IN_PERSON or SELF_DELEGATION; FAILED_PRECONDITION with
-    TOO_MANY_DELEGATIONS (100).
+    """Lets somebody else review in the caller's place, in person, for at most 90 days. What the delegate approves
+    counts as the caller's where a rule wants a role that the caller holds; the delegate needs a role to review at
+    all, and delegates no further. PERMISSION_DENIED with DELEGATE_IN_PERSON or SELF_DELEGATION; FAILED_PRECONDITION
+    with TOO_MANY_DELEGATIONS (100).
     """
     EndDelegation: _grpc.UnaryUnaryMultiCallable[_governance_pb2.EndDelegationRequest, _governance_pb2.EndDelegationResponse]
     """Ends a delegation before its time; its two sides may. NOT_FOUND with DELEGATION_NOT_FOUND; PERMISSION_DENIED with
@@ -350,16 +350,16 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     VERDICT_NOT_FOUND; INVALID_ARGUMENT naming the part of a policy that is wrong.
     """
     RaiseFinding: _aio.UnaryUnaryMultiCallable[_governance_pb2.RaiseFindingRequest, _governance_pb2.RaiseFindingResponse]  # type: ignore[assignment]
-    """Records what a reviewer found. It stays for ever; from the severity that the policy says it blocks moves until it is
-    resolved or accepted. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_FINDINGS (64).
+    """Records what a reviewer found. It stays for ever; from the severity that the policy says it blocks moves until it
+    is resolved or accepted. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_FINDINGS (64).
     """
     ResolveFinding: _aio.UnaryUnaryMultiCallable[_governance_pb2.ResolveFindingRequest, _governance_pb2.ResolveFindingResponse]  # type: ignore[assignment]
-    """Says how a finding was resolved. Said by somebody behind the version's making, it is ANSWERED and blocks until somebody
-    else confirms it. NOT_FOUND with FINDING_NOT_FOUND; FAILED_PRECONDITION with FINDING_SETTLED.
+    """Says how a finding was resolved. Said by somebody behind the version's making, it is ANSWERED and blocks until
+    somebody else confirms it. NOT_FOUND with FINDING_NOT_FOUND; FAILED_PRECONDITION with FINDING_SETTLED.
     """
     ConfirmFinding: _aio.UnaryUnaryMultiCallable[_governance_pb2.ConfirmFindingRequest, _governance_pb2.ConfirmFindingResponse]  # type: ignore[assignment]
-    """Confirms that a finding is resolved as its answer says. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's
-    makers and for whoever gave the answer; FAILED_PRECONDITION with FINDING_NOT_ANSWERED.
+    """Confirms that a finding is resolved as its answer says. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the
+    version's makers and for whoever gave the answer; FAILED_PRECONDITION with FINDING_NOT_ANSWERED.
     """
     AcceptFinding: _aio.UnaryUnaryMultiCallable[_governance_pb2.AcceptFindingRequest, _governance_pb2.AcceptFindingResponse]  # type: ignore[assignment]
     """Accepts a finding as it is, for good or until a time. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's
@@ -369,14 +369,14 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Opens a finding again that was answered, resolved or accepted. FAILED_PRECONDITION with FINDING_OPEN."""
     AnswerChecklist: _aio.UnaryUnaryMultiCallable[_governance_pb2.AnswerChecklistRequest, _governance_pb2.AnswerChecklistResponse]  # type: ignore[assignment]
     """Answers an item of the policy's checklists for the present content of a version. NOT_FOUND with ITEM_NOT_FOUND;
-    INVALID_ARGUMENT with NO_EVIDENCE or NO_REASON where the item wants them; PERMISSION_DENIED with SEPARATION_OF_DUTIES
-    or ROLE_REQUIRED.
+    INVALID_ARGUMENT with NO_EVIDENCE or NO_REASON where the item wants them; PERMISSION_DENIED with
+    SEPARATION_OF_DUTIES or ROLE_REQUIRED.
     """
     DelegateReviews: _aio.UnaryUnaryMultiCallable[_governance_pb2.DelegateReviewsRequest, _governance_pb2.DelegateReviewsResponse]  # type: ignore[assignment]
-    """Lets somebody else review in the caller's place, in person, for at most 90 days. What the delegate approves counts as
-    the caller's where a rule wants a role that the caller holds; the delegate needs a role to review at all, and delegates
-    no further. PERMISSION_DENIED with DELEGATE_IN_PERSON or SELF_DELEGATION; FAILED_PRECONDITION with
-    TOO_MANY_DELEGATIONS (100).
+    """Lets somebody else review in the caller's place, in person, for at most 90 days. What the delegate approves
+    counts as the caller's where a rule wants a role that the caller holds; the delegate needs a role to review at
+    all, and delegates no further. PERMISSION_DENIED with DELEGATE_IN_PERSON or SELF_DELEGATION; FAILED_PRECONDITION
+    with TOO_MANY_DELEGATIONS (100).
     """
     EndDelegation: _aio.UnaryUnaryMultiCallable[_governance_pb2.EndDelegationRequest, _governance_pb2.EndDelegationResponse]  # type: ignore[assignment]
     """Ends a delegation before its time; its two sides may. NOT_FOUND with DELEGATION_NOT_FOUND; PERMISSION_DENIED with
@@ -748,8 +748,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _governance_pb2.RaiseFindingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_governance_pb2.RaiseFindingResponse, _abc.Awaitable[_governance_pb2.RaiseFindingResponse]]:
-        """Records what a reviewer found. It stays for ever; from the severity that the policy says it blocks moves until it is
-        resolved or accepted. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_FINDINGS (64).
+        """Records what a reviewer found. It stays for ever; from the severity that the policy says it blocks moves until it
+        is resolved or accepted. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_FINDINGS (64).
         """
 
     @_abc_1.abstractmethod
@@ -758,8 +758,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _governance_pb2.ResolveFindingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_governance_pb2.ResolveFindingResponse, _abc.Awaitable[_governance_pb2.ResolveFindingResponse]]:
-        """Says how a finding was resolved. Said by somebody behind the version's making, it is ANSWERED and blocks until somebody
-        else confirms it. NOT_FOUND with FINDING_NOT_FOUND; FAILED_PRECONDITION with FINDING_SETTLED.
+        """Says how a finding was resolved. Said by somebody behind the version's making, it is ANSWERED and blocks until
+        somebody else confirms it. NOT_FOUND with FINDING_NOT_FOUND; FAILED_PRECONDITION with FINDING_SETTLED.
         """
 
     @_abc_1.abstractmethod
@@ -768,8 +768,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _governance_pb2.ConfirmFindingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_governance_pb2.ConfirmFindingResponse, _abc.Awaitable[_governance_pb2.ConfirmFindingResponse]]:
-        """Confirms that a finding is resolved as its answer says. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's
-        makers and for whoever gave the answer; FAILED_PRECONDITION with FINDING_NOT_ANSWERED.
+        """Confirms that a finding is resolved as its answer says. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the
+        version's makers and for whoever gave the answer; FAILED_PRECONDITION with FINDING_NOT_ANSWERED.
         """
 
     @_abc_1.abstractmethod
@@ -797,8 +797,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_governance_pb2.AnswerChecklistResponse, _abc.Awaitable[_governance_pb2.AnswerChecklistResponse]]:
         """Answers an item of the policy's checklists for the present content of a version. NOT_FOUND with ITEM_NOT_FOUND;
-        INVALID_ARGUMENT with NO_EVIDENCE or NO_REASON where the item wants them; PERMISSION_DENIED with SEPARATION_OF_DUTIES
-        or ROLE_REQUIRED.
+        INVALID_ARGUMENT with NO_EVIDENCE or NO_REASON where the item wants them; PERMISSION_DENIED with
+        SEPARATION_OF_DUTIES or ROLE_REQUIRED.
         """
 
     @_abc_1.abstractmethod
@@ -807,10 +807,10 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _governance_pb2.DelegateReviewsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_governance_pb2.DelegateReviewsResponse, _abc.Awaitable[_governance_pb2.DelegateReviewsResponse]]:
-        """Lets somebody else review in the caller's place, in person, for at most 90 days. What the delegate approves counts as
-        the caller's where a rule wants a role that the caller holds; the delegate needs a role to review at all, and delegates
-        no further. PERMISSION_DENIED with DELEGATE_IN_PERSON or SELF_DELEGATION; FAILED_PRECONDITION with
-        TOO_MANY_DELEGATIONS (100).
+        """Lets somebody else review in the caller's place, in person, for at most 90 days. What the delegate approves
+        counts as the caller's where a rule wants a role that the caller holds; the delegate needs a role to review at
+        all, and delegates no further. PERMISSION_DENIED with DELEGATE_IN_PERSON or SELF_DELEGATION; FAILED_PRECONDITION
+        with TOO_MANY_DELEGATIONS (100).
         """
 
     @_abc_1.abstractmethod
