@@ -115,4 +115,4 @@ def _fold_stage(version: Version, event: facts.StageChanged, envelope: Fact) -> 
     verdict.CopyFrom(event.verdict)
     verdict.decide_time.CopyFrom(envelope.recorded_at)
     verdict.decided_by = envelope.actor.id
-    verdict.generation = envelope.generation
+    verdict.version_generation = envelope.generation

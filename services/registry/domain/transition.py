@@ -104,9 +104,7 @@ def submit_review(
     given.on_behalf_of.extend(reviewers[1:])
     given.review_time.FromDatetime(now)
     if delegated_by:
-        model, reviewer = model_of(version), reviewers[0]
-        found = delegation_for(project, delegated_by=delegated_by, reviewer=reviewer, kind=kind, model=model, now=now)
-        given.delegated_by, given.delegation = delegated_by, found.number
+        given.delegated_by, given.delegation = delegated_by, _delegation(version, project, given, delegated_by, now)
     if any(_same_review(one, given) and not expired(one, terms.valid_seconds, now) for one in current.reviews):
         return None
     if len(current.reviews) >= _MOST_REVIEWS:
@@ -128,6 +126,15 @@ def submit_review(
         delegated_by=given.delegated_by,
         delegation=given.delegation,
     )
+
+
+def _delegation(version: Version, project: Project, given: Review, delegated_by: str, now: datetime) -> int:
+    """Number of the delegation by which the review is given in somebody's place; Denied when there is none."""
+    model = model_of(version)
+    found = delegation_for(
+        project, delegated_by=delegated_by, reviewer=given.reviewer, kind=given.kind, model=model, now=now
+    )
+    return int(found.number)
 
 
 def _check_other_people(version: Version, reviewers: Sequence[str], barred: Collection[str], access: Access) -> None:

@@ -44,7 +44,7 @@ class Verdicts(Room):
 
     async def _then(self, name: str, verdict: Verdict) -> _Then:
         """The states that the move's fact says it was decided on: the version before it, and those it read."""
-        revision = await queries.revision_of(self._pool, name, verdict.generation)
+        revision = await queries.revision_of(self._pool, name, verdict.version_generation)
         entry = await self._log.next("lifecycle.>", revision - 1)
         read = {one.resource: one.revision for one in Fact.FromString(entry.payload).reads} if entry else {}
         return _Then(

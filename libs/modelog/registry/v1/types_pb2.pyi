@@ -884,7 +884,7 @@ class GateOutcome(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[GateKind, str]] = ..., result: _Optional[_Union[GateResult, str]] = ..., condition: _Optional[str] = ..., reason: _Optional[str] = ..., evidence: _Optional[_Mapping[str, str]] = ..., source: _Optional[str] = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("from_stage", "to_stage", "transition", "policy_revision", "gates", "approvers", "artifact_sha256", "content_revision", "decide_time", "decided_by", "judge_time", "generation", "answered_for")
+    __slots__ = ("from_stage", "to_stage", "transition", "policy_revision", "gates", "approvers", "artifact_sha256", "content_revision", "decide_time", "decided_by", "judge_time", "version_generation", "answered_for")
     class AnsweredForEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -903,7 +903,7 @@ class Verdict(_message.Message):
     DECIDE_TIME_FIELD_NUMBER: _ClassVar[int]
     DECIDED_BY_FIELD_NUMBER: _ClassVar[int]
     JUDGE_TIME_FIELD_NUMBER: _ClassVar[int]
-    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    VERSION_GENERATION_FIELD_NUMBER: _ClassVar[int]
     ANSWERED_FOR_FIELD_NUMBER: _ClassVar[int]
     from_stage: str
     to_stage: str
@@ -916,9 +916,9 @@ class Verdict(_message.Message):
     decide_time: _timestamp_pb2.Timestamp
     decided_by: str
     judge_time: _timestamp_pb2.Timestamp
-    generation: int
+    version_generation: int
     answered_for: _containers.ScalarMap[str, str]
-    def __init__(self, from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., transition: _Optional[int] = ..., policy_revision: _Optional[int] = ..., gates: _Optional[_Iterable[_Union[GateOutcome, _Mapping]]] = ..., approvers: _Optional[_Iterable[str]] = ..., artifact_sha256: _Optional[str] = ..., content_revision: _Optional[int] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decided_by: _Optional[str] = ..., judge_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., generation: _Optional[int] = ..., answered_for: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    def __init__(self, from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., transition: _Optional[int] = ..., policy_revision: _Optional[int] = ..., gates: _Optional[_Iterable[_Union[GateOutcome, _Mapping]]] = ..., approvers: _Optional[_Iterable[str]] = ..., artifact_sha256: _Optional[str] = ..., content_revision: _Optional[int] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decided_by: _Optional[str] = ..., judge_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version_generation: _Optional[int] = ..., answered_for: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Deprecation(_message.Message):
     __slots__ = ("successor", "message", "sunset_time", "deprecated_by", "deprecate_time")
