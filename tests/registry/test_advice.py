@@ -70,6 +70,12 @@ def test_makers_those_who_reviewed_and_those_without_the_role_are_not_named() ->
     assert steps(requested(registered(), by_role), by_role) == {"fairness": ("SubmitReview", [CAT])}
 
 
+def test_an_expression_is_mended_where_what_it_speaks_of_is_written() -> None:
+    gates = ("size(fairness) > 0", "documentation.summary != ''", "'run' in tags", "source.commit != ''")
+    told = steps(registered(), staffed(rule(gates=gates)))
+    assert [told[f"g{number}"][0] for number in range(4)] == ["RecordEvaluation", "UpdateVersion", "SetTag", ""]
+
+
 def test_an_answer_of_the_makers_waits_for_others() -> None:
     version = raised(registered())
     words: dict[str, Any] = {"finding": 1, "text": "t", "evidence": [], "actors": [ADA], "now": NOW}

@@ -14,9 +14,11 @@ from modelog.cli.text import clean
 from modelog.cli.verbs import arg, opt, verb
 
 _PASSED = 1
+_DOCUMENTATION = 2
 # What a person types for the method of a next step; {name} is the short name, {gate} what failed.
 _LINES = {
-    "UpdateVersion": "modelog versions describe {name} --{flag} '...'",
+    "UpdateVersion": "modelog versions describe {name} {flag} '...'",
+    "SetTag": "modelog versions tag {name} KEY VALUE",
     "RecordEvaluation": "modelog versions evaluate {name} EVALUATION --metric NAME=VALUE",
     "AnswerChecklist": "modelog checklists answer {name} {item} --done --evidence ADDRESS",
     "ResolveFinding": "modelog findings resolve {name} {number} --text '...'",
@@ -63,7 +65,7 @@ def _line(step: Any, name: str, stage: str) -> str:
     return _LINES.get(step.method, "").format(
         name=name,
         gate=step.gate,
-        flag=step.gate.replace("_", "-"),
+        flag="--" + step.gate.replace("_", "-") if step.kind == _DOCUMENTATION else "--TEXT",
         item=step.gate.removeprefix("checklist."),
         number=step.number,
         project=name.partition("/")[0],

@@ -1,5 +1,6 @@
 """What to do about a gate that failed, and who could: the second half of "why can this version not move?"."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 
 from access.matrix import OWN, ROLES
@@ -23,8 +24,10 @@ from services.registry.domain.policy import kind_word, model_of, rules_for
 from services.registry.domain.requests import LIVE
 
 _MOST_NAMED = 20
+_WORD = re.compile(r"[a-z_]+")
 _METHODS = {
     "UpdateVersion": "registry.versions.update",
+    "SetTag": "registry.tags.set",
     "RecordEvaluation": "registry.evaluations.record",
     "AnswerChecklist": "registry.checklists.answer",
     "ResolveFinding": "registry.findings.resolve",
@@ -92,10 +95,13 @@ def _mend(gate: GateOutcome) -> tuple[str, str]:
     """The method and the words for an expression, by what it speaks of."""
     paths = ", ".join(f"{path} is {value}" for path, value in sorted(gate.evidence.items())[:3])
     told = f"make it hold ({paths})" if paths else "make it hold"
-    if any(path.startswith(("evaluations", "fairness")) for path in gate.evidence) or "evaluations" in gate.condition:
+    named = set(_WORD.findall(gate.condition))
+    if named & {"evaluations", "fairness"}:
         return "RecordEvaluation", f"{told}: record an evaluation, or register a better version"
-    if any(path.startswith("documentation") for path in gate.evidence):
+    if "documentation" in named:
         return "UpdateVersion", told
+    if "tags" in named:
+        return "SetTag", told
     return "", f"{told}; what it speaks of was fixed when the version was registered, so register another"
 
 
