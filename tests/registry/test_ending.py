@@ -45,11 +45,12 @@ def test_a_hold_covers_what_is_below_it() -> None:
 def test_a_restored_version_begins_anew_and_nothing_of_it_is_lost(end: tuple[Any, ...]) -> None:
     version = registered()
     after(version, moving(version, project()))
-    version.given(*end)
+    version.given(facts.VersionDeprecated(message="old"), *end)
     moving(version, project()).then_refused("VERSION_RETIRED")
     after(version, restored(version), by=BEN)
     assert (version.state.stage, version.state.phase) == ("development", types.PHASE_DEVELOPMENT)
     assert [one.to_stage for one in version.state.verdicts] == ["testing"]
+    assert not version.state.HasField("deprecation")
     assert version.state.record == (archived.record if len(end) > 1 else "")
     assert moving(version, project()).event is not None
 

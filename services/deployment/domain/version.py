@@ -63,7 +63,7 @@ def evolve_known_version(version: KnownVersion, event: Message, envelope: Fact) 
 def _fold_restored(version: KnownVersion, event: VersionRestored) -> None:
     """It starts anew: what was approved of its former life no longer is."""
     version.retired, version.phase, version.stage = False, event.to_phase, event.to_stage
-    version.approved_sha256 = ""
+    version.deprecated, version.successor, version.approved_sha256 = False, "", ""
     del version.approvers[:]
     del version.approving_people[:]
 

@@ -62,10 +62,12 @@ def restore_version(
 
 
 def evolve_ending(version: Version, event: Message, envelope: Fact) -> bool:
-    """Folds the event of this module; False for any other. The record of the former life stays named."""
+    """Folds the event of this module; False for any other. The record of the former life stays named; that it should no
+    longer be chosen was said of that life."""
     match event:
         case facts.VersionRestored():
             version.stage, version.phase = event.to_stage, event.to_phase
+            version.ClearField("deprecation")
         case _:
             return False
     return True
