@@ -125,6 +125,12 @@ def test_the_end_of_a_version_and_the_way_back(line: CommandLine, version: str) 
     assert [one["name"] for one in line.json("versions", "deprecated", f"{project}/-", "--past-sunset")] == [
         f"projects/{version.replace('/fraud/', '/models/fraud/versions/')}"
     ]
+    assert line("versions", "deprecated", f"{project}/-").rows()[1][:4] == [
+        version,
+        "development",
+        "2020-01-01",
+        "00:00:00Z",
+    ]
     line("versions", "retire", version, expect=CONFLICT)
     line("aliases", "remove", f"{project}/fraud", "champion")
     line("versions", "retire", version)

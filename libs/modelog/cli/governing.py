@@ -1,6 +1,6 @@
 """Verbs of versions about governance: why one cannot move, verdicts of the past, dependents, and the way back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +137,14 @@ def _dependents(state: State, reply: Any) -> None:
     return None
 
 
+def _deprecations(versions: Sequence[Any]) -> None:
+    """What to use instead, and since when each should be gone."""
+    of_deprecation = ("successor", "sunset_time", "deprecated_by", "message")
+    paths = ("stage", *(f"deprecation.{one}" for one in of_deprecation))
+    titles = ["version", "stage", "successor", "sunset", "deprecated by", "message"]
+    render.table(titles, [[tail(one.name), *(cell(one, path) for path in paths)] for one in versions])
+
+
 _TO = click.Option(["--to", "to_stage"], required=True, help="The stage it should come to.")
 _IF = (
     click.Option(["--policy-file"], type=click.Path(path_type=Path), help="Under this policy instead, JSON."),
@@ -186,6 +194,7 @@ COMMANDS = [
         "Versions that should no longer be chosen; risk/- for all of a project.",
         arg("parent", "model"),
         opt("past_sunset", "Only those that should be retired by now."),
+        tabulate=_deprecations,
     ),
     verb(
         "restore",
