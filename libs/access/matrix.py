@@ -17,7 +17,7 @@ ANYBODY = frozenset(
 
 _READ = frozenset(
     "registry.projects.get registry.models.get registry.models.list registry.versions.get registry.versions.list"
-    " registry.versions.compare registry.transitions.check"
+    " registry.versions.compare registry.transitions.check registry.verdicts.replay"
     " deployment.environments.get deployment.environments.list deployment.endpoints.get deployment.endpoints.list"
     " deployment.rollouts.get deployment.rollouts.list deployment.intervals.list"
     " monitoring.monitors.get monitoring.monitors.list monitoring.windows.list monitoring.windows.reevaluate"
@@ -41,16 +41,23 @@ ROLES: Mapping[str, frozenset[str]] = {
         " registry.versions.register registry.versions.update registry.evaluations.record"
         " registry.transitions.request registry.transitions.withdraw registry.versions.change_stage"
         " registry.aliases.assign registry.aliases.remove registry.versions.deprecate"
+        " registry.findings.resolve registry.checklists.answer"
         " monitoring.retrainings.start monitoring.baselines.capture deployment.rollouts.request"
     ),
     # Looks at what others made: evaluates, reviews, sets what is watched.
     VALIDATOR: _and(
-        "registry.evaluations.record registry.reviews.submit registry.versions.compare"
+        "registry.evaluations.record registry.reviews.submit registry.reviews.delegate registry.versions.compare"
+        " registry.findings.raise registry.findings.resolve registry.findings.confirm registry.findings.accept"
+        " registry.findings.reopen registry.checklists.answer"
         " monitoring.monitors.create monitoring.monitors.update monitoring.baselines.capture"
         " monitoring.alerts.acknowledge monitoring.alerts.resolve monitoring.retrainings.request"
     ),
     # Answers for what goes into production.
-    APPROVER: _and("registry.reviews.submit registry.versions.change_stage registry.aliases.assign"),
+    APPROVER: _and(
+        "registry.reviews.submit registry.reviews.delegate registry.versions.change_stage registry.aliases.assign"
+        " registry.findings.raise registry.findings.resolve registry.findings.confirm registry.findings.accept"
+        " registry.findings.reopen registry.checklists.answer"
+    ),
     # Puts versions where they serve.
     DEPLOYER: _and(
         "deployment.endpoints.create deployment.endpoints.remove deployment.rollouts.request deployment.rollouts.pause"
@@ -67,7 +74,8 @@ ROLES: Mapping[str, frozenset[str]] = {
     ),
     # Ends lives, and keeps what is left of them.
     ARCHIVIST: _and(
-        "registry.versions.deprecate registry.versions.retire registry.models.retire archive.records.verify"
+        "registry.versions.deprecate registry.versions.retire registry.versions.restore registry.models.retire"
+        " archive.records.verify"
         " archive.records.retry archive.holds.place archive.holds.release archive.history.get"
     ),
     # Reads everything that ever happened, who was refused and who may do what; changes nothing.
@@ -91,6 +99,8 @@ OWN: frozenset[tuple[str, str]] = frozenset(
         "registry.transitions.withdraw",
         "registry.versions.change_stage",
         "registry.versions.deprecate",
+        "registry.findings.resolve",
+        "registry.checklists.answer",
         "deployment.rollouts.request",
     )
 )
@@ -102,7 +112,8 @@ UNPROTECTED: frozenset[tuple[str, str]] = frozenset({(OPERATOR, "deployment.roll
 PRODUCTION_ROLES = frozenset({APPROVER, DEPLOYER, ADMIN})
 # So can whoever holds one of these permissions by a role of the project's own.
 PRODUCTION_PERMISSIONS = frozenset(
-    "registry.reviews.submit registry.versions.change_stage registry.projects.set_policy"
+    "registry.reviews.submit registry.reviews.delegate registry.findings.confirm registry.findings.accept"
+    " registry.versions.change_stage registry.projects.set_policy"
     " registry.projects.set_lifecycle registry.roles.grant registry.roles.define registry.service_accounts.register"
     " deployment.rollouts.request deployment.environments.define".split()
 )

@@ -160,10 +160,10 @@ EXPENSIVE = [
 @pytest.mark.parametrize("number", range(len(EXPENSIVE)))
 def test_an_expensive_expression_ends_soon_one_way_or_the_other(number: int) -> None:
     assert fault(EXPENSIVE[number], NAMES) is None
-    began = time.perf_counter()
+    began = time.process_time()  # What it costs, whatever else the machine does.
     result = evaluate(EXPENSIVE[number], large())
     assert result.passed or "too many steps" in result.reason
-    assert time.perf_counter() - began < 4.0
+    assert time.process_time() - began < 4.0
 
 
 def test_the_gates_of_one_transition_share_one_budget() -> None:

@@ -9,7 +9,15 @@ COLUMNS: Mapping[str, Sequence[str]] = {
         "name", "stage", "phase", "transition.state:transition", "artifact.format", "framework", "author", "revision",
         "create_time",
     ),
-    "modelog.registry.v1.Review": ("kind", "decision", "reviewer", "review_time", "comment"),
+    "modelog.registry.v1.Review": ("kind", "decision", "reviewer", "delegated_by", "review_time", "comment"),
+    "modelog.registry.v1.ReviewDelegation": (
+        "number", "delegated_by", "delegate", "kind", "model", "start_time", "expire_time",
+    ),
+    "modelog.registry.v1.Finding": (
+        "number", "severity", "state", "title", "kind", "raised_by", "raise_time", "answer.answered_by",
+        "answer.expire_time:accepted until",
+    ),
+    "modelog.registry.v1.Stage": ("id", "phase", "next", "description"),
     "modelog.registry.v1.Emergency": (
         "number", "principal", "role", "reason", "start_time", "expire_time", "reviewed_by", "justified", "comment",
     ),

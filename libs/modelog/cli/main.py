@@ -17,6 +17,12 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "reviews": ("stages", "Answers to a request to move a version on."),
         "aliases": ("registry", "Movable pointers to versions."),
     },
+    "Governance": {
+        "policies": ("policies", "What versions must meet to move: templates, files, projects."),
+        "lifecycles": ("policies", "The stages of a project's versions."),
+        "findings": ("findings", "What reviewers found about versions."),
+        "checklists": ("findings", "What a policy wants gone through, and the answers."),
+    },
     "Who may do what": {
         "roles": ("roles", "Who holds which role; granting, revoking, defining."),
         "accounts": ("roles", "Accounts for jobs, and who owns them."),

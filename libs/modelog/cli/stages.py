@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from modelog.cli import render
+from modelog.cli import delegations, render
 from modelog.cli.names import Name
 from modelog.cli.state import Noun, State, state_of
 from modelog.cli.verbs import arg, opt, verb
@@ -84,11 +84,14 @@ reviews = Noun(
             opt("comment", "In your words."),
             opt("evidence", "Address of what you relied on."),
             opt("transition", "Number of the request; the newest when not given."),
+            opt("delegated_by", "In whose place, when they delegated it to you.", flag="--for"),
             extra=_DECISION,
             prepare=_decide,
         ),
+        *delegations.COMMANDS,
     ],
 )
+delegations.listing(reviews)
 
 
 @reviews.command("list", short_help="The newest request of a version, and its reviews.")

@@ -8,6 +8,7 @@ import click
 from modelog.cli import render
 from modelog.cli.cells import Cell, tail
 from modelog.cli.failures import CONFLICT
+from modelog.cli.governing import COMMANDS as GOVERNING
 from modelog.cli.state import Noun, State
 from modelog.cli.values import Pair
 from modelog.cli.verbs import arg, opt, verb
@@ -161,5 +162,6 @@ versions = Noun(
             opt("sunset_time", "When it is meant to be retired.", flag="--sunset"),
         ),
         verb("retire", "registry.RetireVersion", "End the life of a version.", arg("name", "version")),
+        *GOVERNING,
     ],
 )

@@ -11,7 +11,10 @@ from kernel.fold import UNREADABLE, event_of
 from modelog.deployment.v1 import events_pb2 as deployment
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.monitoring.v1 import events_pb2 as monitoring
+from modelog.registry.v1 import governance_events_pb2 as governance
 
+# Imported so that they can be read: a record tells of findings and checklists as of everything else.
+_READ_TOO = (governance,)
 # Facts of these collections belong to the record as a whole life once any of them names the version; of others, such as
 # monitors that judged window after window, only the facts that name it do.
 WHOLE_LIVES = frozenset(("endpoints", "rollouts", "alerts", "retrainings"))

@@ -11,6 +11,7 @@ from modelog.access.v1.types_pb2 import KnownProject
 from modelog.deployment.v1.types_pb2 import Environment, KnownVersion
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import events_pb2 as registry
+from modelog.registry.v1.governance_events_pb2 import VersionRestored
 from modelog.registry.v1.types_pb2 import PHASE_ARCHIVED, PHASE_RETIRED, Phase
 
 SERVED_FORMATS = ("onnx",)
@@ -21,6 +22,7 @@ HEARD = (
     registry.VersionDeprecated,
     registry.VersionRetired,
     registry.VersionArchived,
+    VersionRestored,
 )
 
 
@@ -54,6 +56,16 @@ def evolve_known_version(version: KnownVersion, event: Message, envelope: Fact) 
             version.stage = event.to_stage
         case registry.VersionArchived():
             version.phase, version.stage = PHASE_ARCHIVED, event.to_stage
+        case VersionRestored():
+            _fold_restored(version, event)
+
+
+def _fold_restored(version: KnownVersion, event: VersionRestored) -> None:
+    """It starts anew: what was approved of its former life no longer is."""
+    version.retired, version.phase, version.stage = False, event.to_phase, event.to_stage
+    version.deprecated, version.successor, version.approved_sha256 = False, "", ""
+    del version.approvers[:]
+    del version.approving_people[:]
 
 
 def check_deployable(

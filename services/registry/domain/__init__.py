@@ -1,7 +1,9 @@
 """What may happen to projects, models and versions. Pure: no clock, no ids of its own, no I/O."""
 
 from kernel.fold import kind
+from modelog.registry.v1 import governance_pb2 as governance
 from modelog.registry.v1 import types_pb2 as types
+from services.registry.domain import hold
 from services.registry.domain.endpoint import HEARD, evolve_endpoint
 from services.registry.domain.model import evolve_model
 from services.registry.domain.project import evolve_project
@@ -18,4 +20,7 @@ KNOWN_ENDPOINT = kind(
     table="known_endpoint",
     listens=HEARD,
 )
-KINDS = (PROJECT, MODEL, VERSION, KNOWN_ENDPOINT)
+KNOWN_HOLD = kind(
+    "archive", "projects/*/holds/*", governance.KnownHold, hold.evolve_hold, table="known_hold", listens=hold.HEARD
+)
+KINDS = (PROJECT, MODEL, VERSION, KNOWN_ENDPOINT, KNOWN_HOLD)

@@ -1,37 +1,37 @@
 """Judging a transition: every condition it has to meet, with its outcome and what it was judged on."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from modelog.registry.v1.types_pb2 import (
+    FINDING_STATE_ACCEPTED,
+    GATE_KIND_CHECKLIST,
     GATE_KIND_DOCUMENTATION,
     GATE_KIND_EMERGENCY,
     GATE_KIND_EXPRESSION,
+    GATE_KIND_FINDING,
     GATE_KIND_LIFECYCLE,
-    GATE_KIND_REVIEW,
-    GATE_RESULT_FAILED,
     GATE_RESULT_PASSED,
     PHASE_PRODUCTION,
-    REVIEW_DECISION_APPROVE,
-    TRANSITION_STATE_REJECTED,
-    TRANSITION_STATE_UNSPECIFIED,
+    ChecklistItem,
+    ChecklistResult,
     GateKind,
     GateOutcome,
     Project,
-    RequiredReview,
     Review,
-    ReviewKind,
-    TransitionRequest,
+    Severity,
     TransitionRule,
-    TransitionState,
     Version,
 )
 from services.registry.domain.access import Access
+from services.registry.domain.approvals import review_gates
+from services.registry.domain.checklists import items_of, why_unanswered
 from services.registry.domain.emergencies import why_frozen
 from services.registry.domain.expressions import BUDGET_STEPS, evaluate
+from services.registry.domain.findings import blocking_from, why_blocking
 from services.registry.domain.lifecycle import LAST_PHASES, leads, stage_in
+from services.registry.domain.outcomes import outcome
 from services.registry.domain.policy import rules_for
-from services.registry.domain.requests import LIVE
 from services.registry.domain.seen import values_of
 
 
@@ -46,71 +46,26 @@ class Judgement(NamedTuple):
 
 
 def judge(version: Version, to_stage: str, access: Access) -> Judgement:
-    """Every gate between the version's present stage and `to_stage`, under the project's lifecycle and policy."""
+    """Every gate between the version's present stage and `to_stage`, under the project's lifecycle and policy.
+
+    The same version, project, roles and moment give the same bytes: a verdict can be judged again from the log.
+    """
     project = access.project
-    rules = rules_for(project.policy, version.stage, to_stage)
-    reviews, approvals = _reviews(version, to_stage, rules, access)
-    gates = [_lifecycle(version, project, to_stage), *_documentation(version, rules), *_expressions(version, rules)]
-    return Judgement([*gates, *reviews, *_emergencies(to_stage, access)], approvals)
-
-
-def required_reviews(rules: Sequence[TransitionRule]) -> list[RequiredReview]:
-    """What all the rules require together: of the same kind and role the larger count."""
-    most: dict[tuple[ReviewKind, str], RequiredReview] = {}
-    for rule in rules:
-        for one in rule.required_reviews:
-            known = most.get((one.kind, one.role))
-            if known is None or known.count < one.count:
-                most[one.kind, one.role] = one
-    return list(most.values())
-
-
-def reviewers_of(
-    transition: TransitionRequest, required: RequiredReview, model: str, barred: Collection[str], access: Access
-) -> list[str]:
-    """Who approves in a way that counts, in the order of their reviews. Who answers for others: all need the role."""
-
-    def wanted(review: Review) -> bool:
-        answering = (review.reviewer, *review.on_behalf_of)
-        return review.kind == required.kind and (
-            not required.role or all(access.holds(one, required.role, model) for one in answering)
-        )
-
-    return [review.reviewer for review in _counting(transition, barred, access, wanted)]
-
-
-def _counting(
-    transition: TransitionRequest, barred: Collection[str], access: Access, wanted: Callable[[Review], bool]
-) -> list[Review]:
-    """Approvals that are wanted, of nobody who is barred, and one only of whatever accounts the same person uses."""
-    counting: list[Review] = []
-    seen = set(barred)
-    for review in transition.reviews:
-        behind = people_behind(review, access)
-        if review.decision == REVIEW_DECISION_APPROVE and seen.isdisjoint(behind) and wanted(review):
-            counting.append(review)
-            seen |= behind
-    return counting
-
-
-def people_behind(review: Review, access: Access) -> frozenset[str]:
-    return access.people((review.reviewer, *review.on_behalf_of))
-
-
-def barred_from(version: Version, rules: Sequence[TransitionRule], access: Access) -> Collection[str]:
-    """Who may not review this version under these rules. Without any rule separation of duties holds as well."""
-    waived = bool(rules) and all(rule.author_may_review for rule in rules)
-    return () if waived else access.people(version.makers)
-
-
-def bound(transition: TransitionRequest, version: Version, to_stage: str) -> bool:
-    """Whether a request speaks of this move of this very artifact and content."""
-    return (
-        transition.to_stage == to_stage
-        and transition.from_stage == version.stage
-        and transition.artifact_sha256 == version.artifact.sha256
-        and transition.content_revision == version.content_revision
-    )
+    rules = rules_for(project.policy, version, to_stage)
+    reviews, approvals = review_gates(version, to_stage, rules, access)
+    gates = [
+        _lifecycle(version, project, to_stage),
+        *_documentation(version, rules),
+        *_expressions(version, rules),
+        *_checklists(version, rules, access),
+        *_findings(version, rules, access),
+        *reviews,
+        *_emergencies(to_stage, access),
+    ]
+    sources = {key: source for rule in rules for key, source in sorted(rule.sources.items())}
+    for gate in gates:
+        gate.source = gate.source or sources.get(gate.name) or sources.get(f"review.{gate.name}") or ""
+    return Judgement(gates, approvals)
 
 
 def _lifecycle(version: Version, project: Project, to_stage: str) -> GateOutcome:
@@ -124,13 +79,13 @@ def _lifecycle(version: Version, project: Project, to_stage: str) -> GateOutcome
     else:
         reason = ""
     condition = f"{version.stage} leads to {to_stage}"
-    return _outcome("lifecycle", GATE_KIND_LIFECYCLE, condition, reason, {"stage": version.stage})
+    return outcome("lifecycle", GATE_KIND_LIFECYCLE, condition, reason, {"stage": version.stage})
 
 
 def _documentation(version: Version, rules: Sequence[TransitionRule]) -> list[GateOutcome]:
     fields = dict.fromkeys(field for rule in rules for field in rule.required_documentation)
     return [
-        _outcome(
+        outcome(
             field,
             GATE_KIND_DOCUMENTATION,
             f"documentation.{field} is filled in",
@@ -148,8 +103,46 @@ def _expressions(version: Version, rules: Sequence[TransitionRule]) -> list[Gate
     for gate in gates:
         result = evaluate(gate.expression, values, budget_steps)
         budget_steps -= result.steps
-        outcomes.append(_outcome(gate.name, GATE_KIND_EXPRESSION, gate.expression, result.reason, result.evidence))
+        outcomes.append(outcome(gate.name, GATE_KIND_EXPRESSION, gate.expression, result.reason, result.evidence))
     return outcomes
+
+
+def _checklists(version: Version, rules: Sequence[TransitionRule], access: Access) -> list[GateOutcome]:
+    return [_item(version, item, why_unanswered(item, version, access)) for item in items_of(rules).values()]
+
+
+def _item(version: Version, item: ChecklistItem, reason: str) -> GateOutcome:
+    evidence: dict[str, str] = {}
+    if item.id in version.checklist:
+        answer = version.checklist[item.id]
+        evidence = {
+            "result": ChecklistResult.Name(answer.result).removeprefix("CHECKLIST_RESULT_"),
+            "answered_by": answer.answered_by,
+            "evidence": ", ".join(answer.evidence),
+            "content_revision": str(answer.content_revision),
+        }
+    gate = outcome(f"checklist.{item.id}", GATE_KIND_CHECKLIST, item.text, reason, evidence)
+    gate.source = item.source
+    return gate
+
+
+def _findings(version: Version, rules: Sequence[TransitionRule], access: Access) -> list[GateOutcome]:
+    """A gate where something was found or a rule asks for it, so that verdicts do not speak of what never was."""
+    if not rules or not (version.findings or any(rule.findings_block_from for rule in rules)):
+        return []
+    least = blocking_from(rules)
+    blocking = [
+        (one, why) for one in version.findings if one.severity >= least and (why := why_blocking(one, access.now))
+    ]
+    told = [f"finding {one.number} ({_severity(one.severity)}, {one.title!r}) is {why}" for one, why in blocking]
+    more = f"; and {len(told) - 5} more" if len(told) > 5 else ""
+    evidence = {
+        "blocking": ", ".join(str(one.number) for one, _ in blocking),
+        "accepted": ", ".join(str(one.number) for one in version.findings if one.state == FINDING_STATE_ACCEPTED),
+        "raised": str(len(version.findings)),
+    }
+    condition = f"no finding of {_severity(least)} or above is unsettled"
+    return [outcome("findings", GATE_KIND_FINDING, condition, "; ".join(told[:5]) + more, evidence)]
 
 
 def _emergencies(to_stage: str, access: Access) -> list[GateOutcome]:
@@ -157,55 +150,8 @@ def _emergencies(to_stage: str, access: Access) -> list[GateOutcome]:
     target = stage_in(access.project.lifecycle, to_stage)
     frozen = why_frozen(access) if target is not None and target.phase == PHASE_PRODUCTION else ""
     condition = "every emergency was reviewed within a day"
-    return [_outcome("emergencies", GATE_KIND_EMERGENCY, condition, frozen, {})] if frozen else []
+    return [outcome("emergencies", GATE_KIND_EMERGENCY, condition, frozen, {})] if frozen else []
 
 
-def _reviews(
-    version: Version, to_stage: str, rules: Sequence[TransitionRule], access: Access
-) -> tuple[list[GateOutcome], list[Review]]:
-    transition = version.transition
-    about = bound(transition, version, to_stage)
-    if about and transition.state == TRANSITION_STATE_REJECTED:
-        who = ", ".join(_rejecting(transition.reviews))
-        reason = f"rejected by {who}; request the transition again once that is answered"
-        return [_outcome("rejection", GATE_KIND_REVIEW, "no review rejects", reason, {"reviewers": who})], []
-    live = transition if about and transition.state in LIVE else TransitionRequest()
-    barred = barred_from(version, rules, access)
-    outcomes, model = [], model_of(version)
-    for required in required_reviews(rules):
-        who_approves = reviewers_of(live, required, model, barred, access)
-        missing = required.count - len(who_approves)
-        outcomes.append(
-            _outcome(
-                ReviewKind.Name(required.kind).removeprefix("REVIEW_KIND_").lower(),
-                GATE_KIND_REVIEW,
-                f"approved by {required.count}" + (f" holding {required.role}" if required.role else ""),
-                "" if missing <= 0 else _missing(missing, version, live),
-                {"reviewers": ", ".join(who_approves), "transition": str(live.number)},
-            )
-        )
-    return outcomes, _counting(live, barred, access, lambda _: True)
-
-
-def model_of(version: Version) -> str:
-    """`projects/risk/models/fraud` of a version of it."""
-    return version.name.partition("/versions/")[0]
-
-
-def _rejecting(reviews: Sequence[Review]) -> list[str]:
-    return list(dict.fromkeys(review.reviewer for review in reviews if review.decision != REVIEW_DECISION_APPROVE))
-
-
-def _missing(missing: int, version: Version, live: TransitionRequest) -> str:
-    if live.number:
-        return f"{missing} more needed on transition request {live.number}"
-    state = version.transition.state
-    if state == TRANSITION_STATE_UNSPECIFIED:
-        return "no transition was requested; request it, then have it reviewed"
-    was = TransitionState.Name(state).removeprefix("TRANSITION_STATE_")
-    return f"transition request {version.transition.number} to {version.transition.to_stage} is {was}; request it again"
-
-
-def _outcome(name: str, kind: GateKind, condition: str, reason: str, evidence: dict[str, str]) -> GateOutcome:
-    result = GATE_RESULT_FAILED if reason else GATE_RESULT_PASSED
-    return GateOutcome(name=name, kind=kind, result=result, condition=condition, reason=reason, evidence=evidence)
+def _severity(severity: Severity) -> str:
+    return Severity.Name(severity).removeprefix("SEVERITY_")

@@ -11,6 +11,7 @@ from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1.types_pb2 import Lifecycle, Policy, Project
 from services.registry.domain.access import NOWHERE
+from services.registry.domain.delegated import evolve_delegation
 from services.registry.domain.lifecycle import BUILT_IN, check_lifecycle
 from services.registry.domain.policy import check_policy, check_roles
 
@@ -74,5 +75,5 @@ def evolve_project(project: Project, event: Message, envelope: Fact) -> None:
         case facts.PolicySet():
             project.policy.CopyFrom(event.policy)
         case _:
-            if not evolve_access(project, event, envelope):
+            if not evolve_access(project, event, envelope) and not evolve_delegation(project, event, envelope):
                 raise UnknownFact(event)

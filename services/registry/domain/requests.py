@@ -31,7 +31,7 @@ def movable(version: Version, project: Project) -> None:
         raise NotFound("VERSION_NOT_FOUND", "there is no such version; register it first")
     project_present(project)
     if version.phase in LAST_PHASES:
-        raise NotAllowedNow("VERSION_RETIRED", f"{version.name} is retired and does not move any more")
+        raise NotAllowedNow("VERSION_RETIRED", f"{version.name} is retired and does not change any more")
 
 
 def live_transition(version: Version, project: Project, number: int) -> TransitionRequest:
@@ -89,6 +89,7 @@ def evolve_transition(version: Version, event: Message, envelope: Fact) -> bool:
             review.comment = event.comment
             review.evidence.extend(event.evidence)
             review.on_behalf_of.extend(one.id for one in envelope.on_behalf_of)
+            review.delegated_by, review.delegation = event.delegated_by, event.delegation
             review.review_time.CopyFrom(envelope.recorded_at)
             place_review(version.transition, review)
             version.transition.state = event.state
@@ -114,3 +115,4 @@ def _fold_stage(version: Version, event: facts.StageChanged, envelope: Fact) -> 
     verdict.CopyFrom(event.verdict)
     verdict.decide_time.CopyFrom(envelope.recorded_at)
     verdict.decided_by = envelope.actor.id
+    verdict.version_generation = envelope.generation

@@ -6,8 +6,10 @@ from datetime import datetime
 from kernel.errors import Denied, NotAllowedNow
 from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1.types_pb2 import (
+    GATE_KIND_CHECKLIST,
     GATE_KIND_DOCUMENTATION,
     GATE_KIND_EXPRESSION,
+    GATE_KIND_FINDING,
     GATE_KIND_REVIEW,
     PHASE_PRODUCTION,
     REVIEW_DECISION_APPROVE,
@@ -28,22 +30,24 @@ from modelog.registry.v1.types_pb2 import (
     Version,
 )
 from services.registry.domain.access import NOWHERE, Access
-from services.registry.domain.emergencies import check_reviewed
-from services.registry.domain.gates import (
-    Judgement,
-    barred_from,
+from services.registry.domain.approvals import (
     bound,
-    judge,
-    model_of,
+    expired,
     people_behind,
     required_reviews,
-    reviewers_of,
+    reviews_of,
+    terms_of,
 )
+from services.registry.domain.delegated import delegation_for
+from services.registry.domain.emergencies import check_reviewed
+from services.registry.domain.gates import Judgement, judge
 from services.registry.domain.lifecycle import step
-from services.registry.domain.policy import rules_for
+from services.registry.domain.policy import model_of, rules_for
 from services.registry.domain.requests import LIVE, live_transition, movable, place_review
 
 _MOST_REVIEWS = 64
+# Gates that no review opens: something about the version itself has to change.
+_OF_THE_VERSION = (GATE_KIND_DOCUMENTATION, GATE_KIND_EXPRESSION, GATE_KIND_CHECKLIST, GATE_KIND_FINDING)
 
 
 def request_transition(
@@ -59,7 +63,7 @@ def request_transition(
             f"request {current.number} to {current.to_stage} is open; withdraw it first",
             metadata={"transition": str(current.number)},
         )
-    rules = rules_for(project.policy, version.stage, to_stage)
+    rules = rules_for(project.policy, version, to_stage)
     judgement = judge(version, to_stage, Access(project, everywhere, now))
     return facts.TransitionRequested(
         number=current.number + 1,
@@ -85,27 +89,30 @@ def submit_review(
     comment: str,
     evidence: Sequence[str],
     now: datetime,
+    delegated_by: str = "",
 ) -> facts.ReviewSubmitted | None:
-    """`reviewers`: who reviews, then for whom. Nobody behind them may have made the version."""
+    """`reviewers`: who reviews, then for whom; `delegated_by`: in whose place. Nobody behind them may have made the
+    version."""
     current = live_transition(version, project, transition)
     access = Access(project, everywhere, now)
-    rules = rules_for(project.policy, version.stage, current.to_stage)
-    barred = barred_from(version, rules, access)
-    _check_other_people(version, reviewers, barred, access)
+    rules = rules_for(project.policy, version, current.to_stage)
+    terms = terms_of(version, rules, access)
+    _check_other_people(version, [*reviewers, delegated_by], terms.barred, access)
     if decision == REVIEW_DECISION_APPROVE:
         check_reviewed(access)
     given = Review(kind=kind, decision=decision, reviewer=reviewers[0], comment=comment, evidence=evidence)
     given.on_behalf_of.extend(reviewers[1:])
-    if any(_same_review(known, given) for known in current.reviews):
+    given.review_time.FromDatetime(now)
+    if delegated_by:
+        given.delegated_by, given.delegation = delegated_by, _delegation(version, project, given, delegated_by, now)
+    if any(_same_review(one, given) and not expired(one, terms.valid_seconds, now) for one in current.reviews):
         return None
     if len(current.reviews) >= _MOST_REVIEWS:
         raise NotAllowedNow("TOO_MANY_REVIEWS", f"request {transition} has {_MOST_REVIEWS} reviews already")
     after = TransitionRequest()
     after.CopyFrom(current)
     place_review(after, given)
-    satisfied = all(
-        len(reviewers_of(after, one, model_of(version), barred, access)) >= one.count for one in required_reviews(rules)
-    )
+    satisfied = all(len(reviews_of(after, one, terms, access)) >= one.count for one in required_reviews(rules))
     return facts.ReviewSubmitted(
         transition=transition,
         kind=kind,
@@ -116,11 +123,22 @@ def submit_review(
         content_revision=version.content_revision,
         state=_state_after(decision, satisfied=satisfied),
         policy_revision=project.revision,
+        delegated_by=given.delegated_by,
+        delegation=given.delegation,
     )
 
 
+def _delegation(version: Version, project: Project, given: Review, delegated_by: str, now: datetime) -> int:
+    """Number of the delegation by which the review is given in somebody's place; Denied when there is none."""
+    model = model_of(version)
+    found = delegation_for(
+        project, delegated_by=delegated_by, reviewer=given.reviewer, kind=given.kind, model=model, now=now
+    )
+    return int(found.number)
+
+
 def _check_other_people(version: Version, reviewers: Sequence[str], barred: Collection[str], access: Access) -> None:
-    involved = next((one for one in reviewers if not access.people([one]).isdisjoint(barred)), "")
+    involved = next((one for one in reviewers if one and not access.people([one]).isdisjoint(barred)), "")
     if involved:
         raise Denied(
             "SEPARATION_OF_DUTIES",
@@ -169,7 +187,9 @@ def change_stage(
         approvers=approvers,
         artifact_sha256=version.artifact.sha256,
         content_revision=version.content_revision,
+        answered_for={one.reviewer: one.delegated_by for one in judgement.approvals if one.delegated_by},
     )
+    verdict.judge_time.FromDatetime(now)
     return facts.StageChanged(
         from_stage=version.stage,
         to_stage=to_stage,
@@ -183,7 +203,7 @@ def change_stage(
 
 
 def _refuse_failed(version: Version, judgement: Judgement, to_stage: str) -> None:
-    if failed := judgement.failed(GATE_KIND_DOCUMENTATION, GATE_KIND_EXPRESSION):
+    if failed := judgement.failed(*_OF_THE_VERSION):
         raise NotAllowedNow("GATES_FAILED", f"{version.name} may not move: {_told(failed)}", metadata=_reasons(failed))
     if failed := judgement.failed():
         current = version.transition
@@ -207,4 +227,5 @@ def _same_review(known: Review, given: Review) -> bool:
         and known.comment == given.comment
         and list(known.evidence) == list(given.evidence)
         and list(known.on_behalf_of) == list(given.on_behalf_of)
+        and known.delegated_by == given.delegated_by
     )

@@ -21,7 +21,7 @@ from modelog.registry.v1.types_pb2 import (
     Project,
     Version,
 )
-from services.registry.domain import requests, tags
+from services.registry.domain import checklists, ending, findings, requests, tags
 from services.registry.domain.lifecycle import LAST_PHASES, stage_of_phase
 from services.registry.domain.masks import paths, write
 from services.registry.domain.model import present as model_present
@@ -152,12 +152,13 @@ def _same_deprecation(known: Deprecation, event: facts.VersionDeprecated) -> boo
 
 
 def retire_version(
-    version: Version, model: Model, project: Project, *, serving: Sequence[str]
+    version: Version, model: Model, project: Project, *, serving: Sequence[str], holds: Sequence[str] = ()
 ) -> facts.VersionRetired | None:
-    """`serving`: names of the endpoints that serve it, as far as deployment's facts are known."""
+    """`serving`: names of the endpoints that serve it, `holds`: of legal holds over it, as far as they are known."""
     present(version)
     if version.phase in LAST_PHASES:
         return None
+    ending.check_unheld(version, holds)
     aliases = sorted(alias for alias, target in model.aliases.items() if target.version == version.name)
     if serving or aliases:
         parts = [f"served by {', '.join(serving)}"] if serving else []
@@ -210,8 +211,12 @@ def evolve_version(version: Version, event: Message, envelope: Fact) -> None:
         case facts.VersionArchived():
             version.stage, version.phase, version.record = event.to_stage, PHASE_ARCHIVED, event.record
         case _:
-            if not requests.evolve_transition(version, event, envelope):
+            if not any(fold(version, event, envelope) for fold in _FOLDS):
                 raise UnknownFact(event)
+
+
+# What other modules of this folder know of versions.
+_FOLDS = (requests.evolve_transition, findings.evolve_finding, checklists.evolve_checklist, ending.evolve_ending)
 
 
 def _fold_registered(version: Version, event: facts.VersionRegistered, envelope: Fact) -> None:

@@ -1,12 +1,19 @@
 """The door of the registry: request, verb, reply. One file for each resource, as in the domain."""
 
 from services.registry.servicer.access import Access
+from services.registry.servicer.checklists import Checklists
+from services.registry.servicer.delegations import Delegations
+from services.registry.servicer.ending import Ending
+from services.registry.servicer.findings import Findings
 from services.registry.servicer.models import Models
 from services.registry.servicer.projects import Projects
 from services.registry.servicer.roles import Roles
 from services.registry.servicer.transitions import Transitions
+from services.registry.servicer.verdicts import Verdicts
 from services.registry.servicer.versions import Versions
 
 
-class RegistryServicer(Projects, Roles, Access, Models, Versions, Transitions):
+class RegistryServicer(
+    Projects, Roles, Access, Models, Versions, Transitions, Verdicts, Findings, Checklists, Delegations, Ending
+):
     """modelog.registry.v1.RegistryService."""

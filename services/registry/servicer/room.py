@@ -24,6 +24,11 @@ def access_reads(name: str) -> tuple[tuple[Kind, str], ...]:
     return (PROJECT, project_of(name)), (PROJECT, EVERYWHERE)
 
 
+def project_read(name: str) -> tuple[tuple[Kind, str], ...]:
+    """What a decision reads that only looks at the project."""
+    return ((PROJECT, project_of(name)),)
+
+
 def everywhere_read(project: str) -> tuple[tuple[Kind, str], ...]:
     """What a decision on a project itself reads besides: who owns the accounts of all projects."""
     return () if project == EVERYWHERE else ((PROJECT, EVERYWHERE),)

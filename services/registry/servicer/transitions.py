@@ -9,6 +9,7 @@ from kernel.rpc import Context
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from services.registry.domain import PROJECT, VERSION, transition
 from services.registry.domain.access import Access
+from services.registry.domain.advice import next_steps
 from services.registry.domain.gates import judge
 from services.registry.servicer.room import Room, access_reads, actors
 
@@ -44,6 +45,7 @@ class Transitions(Room):
             comment=request.comment,
             evidence=request.evidence,
             now=cause.now,
+            delegated_by=request.delegated_by,
         )
         decided = await self._transact(VERSION, request.name, cause, verb, reads=access_reads(request.name))
         after = await self._after(VERSION, decided)
@@ -82,11 +84,13 @@ class Transitions(Room):
         if not version.name:
             raise NotFound(VERSION.not_found_reason, f"there is no {request.name}", metadata={"resource": request.name})
         now = await self._moment(request.read, context.now)
-        judgement = judge(version, request.to_stage, Access(project, everywhere, now))
+        access = Access(project, everywhere, now)
+        judgement = judge(version, request.to_stage, access)
         return rpc.CheckTransitionResponse(
             name=version.name,
             revision=version.revision,
             allowed=not judgement.failed(),
             gates=judgement.gates,
             policy_revision=project.revision,
+            next_steps=next_steps(version, request.to_stage, judgement.failed(), access),
         )

@@ -70,11 +70,12 @@ class Versions(Room):
         VERSION.pattern.ids(request.name)
         await self._resources.catch_up()
         serving = await queries.serving_endpoints(self._pool, request.name)
+        holds = await queries.active_holds(self._pool, request.name)
         decided = await self._transact(
             VERSION,
             request.name,
             context.cause(),
-            partial(version.retire_version, serving=serving),
+            partial(version.retire_version, serving=serving, holds=holds),
             reads=((MODEL, VERSION.pattern.parent(request.name)), (PROJECT, project_of(request.name))),
         )
         return rpc.RetireVersionResponse(name=decided.name, revision=decided.revision)

@@ -258,7 +258,7 @@ class TransitionRequested(_message.Message):
     def __init__(self, number: _Optional[int] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., artifact_sha256: _Optional[str] = ..., content_revision: _Optional[int] = ..., gates: _Optional[_Iterable[_Union[_types_pb2.GateOutcome, _Mapping]]] = ..., policy_revision: _Optional[int] = ..., state: _Optional[_Union[_types_pb2.TransitionState, str]] = ...) -> None: ...
 
 class ReviewSubmitted(_message.Message):
-    __slots__ = ("transition", "kind", "decision", "comment", "evidence", "artifact_sha256", "content_revision", "state", "policy_revision")
+    __slots__ = ("transition", "kind", "decision", "comment", "evidence", "artifact_sha256", "content_revision", "state", "policy_revision", "delegated_by", "delegation")
     TRANSITION_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
@@ -268,6 +268,8 @@ class ReviewSubmitted(_message.Message):
     CONTENT_REVISION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+    DELEGATED_BY_FIELD_NUMBER: _ClassVar[int]
+    DELEGATION_FIELD_NUMBER: _ClassVar[int]
     transition: int
     kind: _types_pb2.ReviewKind
     decision: _types_pb2.ReviewDecision
@@ -277,7 +279,9 @@ class ReviewSubmitted(_message.Message):
     content_revision: int
     state: _types_pb2.TransitionState
     policy_revision: int
-    def __init__(self, transition: _Optional[int] = ..., kind: _Optional[_Union[_types_pb2.ReviewKind, str]] = ..., decision: _Optional[_Union[_types_pb2.ReviewDecision, str]] = ..., comment: _Optional[str] = ..., evidence: _Optional[_Iterable[str]] = ..., artifact_sha256: _Optional[str] = ..., content_revision: _Optional[int] = ..., state: _Optional[_Union[_types_pb2.TransitionState, str]] = ..., policy_revision: _Optional[int] = ...) -> None: ...
+    delegated_by: str
+    delegation: int
+    def __init__(self, transition: _Optional[int] = ..., kind: _Optional[_Union[_types_pb2.ReviewKind, str]] = ..., decision: _Optional[_Union[_types_pb2.ReviewDecision, str]] = ..., comment: _Optional[str] = ..., evidence: _Optional[_Iterable[str]] = ..., artifact_sha256: _Optional[str] = ..., content_revision: _Optional[int] = ..., state: _Optional[_Union[_types_pb2.TransitionState, str]] = ..., policy_revision: _Optional[int] = ..., delegated_by: _Optional[str] = ..., delegation: _Optional[int] = ...) -> None: ...
 
 class TransitionDecided(_message.Message):
     __slots__ = ("transition", "state")

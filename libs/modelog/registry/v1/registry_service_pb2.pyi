@@ -6,6 +6,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelog.registry.v1 import access_pb2 as _access_pb2
+from modelog.registry.v1 import governance_pb2 as _governance_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2
 from modelog.type.v1 import options_pb2 as _options_pb2
 from modelog.type.v1 import read_pb2 as _read_pb2
@@ -715,7 +716,7 @@ class RequestTransitionResponse(_message.Message):
     def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., transition: _Optional[int] = ..., state: _Optional[_Union[_types_pb2.TransitionState, str]] = ..., gates: _Optional[_Iterable[_Union[_types_pb2.GateOutcome, _Mapping]]] = ...) -> None: ...
 
 class SubmitReviewRequest(_message.Message):
-    __slots__ = ("name", "request_id", "reason", "etag", "validate_only", "transition", "kind", "decision", "comment", "evidence")
+    __slots__ = ("name", "request_id", "reason", "etag", "validate_only", "transition", "kind", "decision", "comment", "evidence", "delegated_by")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -726,6 +727,7 @@ class SubmitReviewRequest(_message.Message):
     DECISION_FIELD_NUMBER: _ClassVar[int]
     COMMENT_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    DELEGATED_BY_FIELD_NUMBER: _ClassVar[int]
     name: str
     request_id: str
     reason: str
@@ -736,7 +738,8 @@ class SubmitReviewRequest(_message.Message):
     decision: _types_pb2.ReviewDecision
     comment: str
     evidence: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ..., etag: _Optional[str] = ..., validate_only: bool = ..., transition: _Optional[int] = ..., kind: _Optional[_Union[_types_pb2.ReviewKind, str]] = ..., decision: _Optional[_Union[_types_pb2.ReviewDecision, str]] = ..., comment: _Optional[str] = ..., evidence: _Optional[_Iterable[str]] = ...) -> None: ...
+    delegated_by: str
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ..., etag: _Optional[str] = ..., validate_only: bool = ..., transition: _Optional[int] = ..., kind: _Optional[_Union[_types_pb2.ReviewKind, str]] = ..., decision: _Optional[_Union[_types_pb2.ReviewDecision, str]] = ..., comment: _Optional[str] = ..., evidence: _Optional[_Iterable[str]] = ..., delegated_by: _Optional[str] = ...) -> None: ...
 
 class SubmitReviewResponse(_message.Message):
     __slots__ = ("name", "revision", "state")
@@ -809,18 +812,20 @@ class CheckTransitionRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., to_stage: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ...) -> None: ...
 
 class CheckTransitionResponse(_message.Message):
-    __slots__ = ("name", "revision", "allowed", "gates", "policy_revision")
+    __slots__ = ("name", "revision", "allowed", "gates", "policy_revision", "next_steps")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     ALLOWED_FIELD_NUMBER: _ClassVar[int]
     GATES_FIELD_NUMBER: _ClassVar[int]
     POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+    NEXT_STEPS_FIELD_NUMBER: _ClassVar[int]
     name: str
     revision: int
     allowed: bool
     gates: _containers.RepeatedCompositeFieldContainer[_types_pb2.GateOutcome]
     policy_revision: int
-    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., allowed: bool = ..., gates: _Optional[_Iterable[_Union[_types_pb2.GateOutcome, _Mapping]]] = ..., policy_revision: _Optional[int] = ...) -> None: ...
+    next_steps: _containers.RepeatedCompositeFieldContainer[_governance_pb2.NextStep]
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., allowed: bool = ..., gates: _Optional[_Iterable[_Union[_types_pb2.GateOutcome, _Mapping]]] = ..., policy_revision: _Optional[int] = ..., next_steps: _Optional[_Iterable[_Union[_governance_pb2.NextStep, _Mapping]]] = ...) -> None: ...
 
 class DeprecateVersionRequest(_message.Message):
     __slots__ = ("name", "request_id", "reason", "etag", "validate_only", "successor", "message", "sunset_time")

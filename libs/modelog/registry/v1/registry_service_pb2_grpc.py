@@ -5,6 +5,7 @@ import grpc
 import warnings
 
 from modelog.registry.v1 import access_pb2 as modelog_dot_registry_dot_v1_dot_access__pb2
+from modelog.registry.v1 import governance_pb2 as modelog_dot_registry_dot_v1_dot_governance__pb2
 from modelog.registry.v1 import registry_service_pb2 as modelog_dot_registry_dot_v1_dot_registry__service__pb2
 from modelog.registry.v1 import types_pb2 as modelog_dot_registry_dot_v1_dot_types__pb2
 
@@ -211,15 +212,75 @@ class RegistryServiceStub(object):
                 request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.CheckTransitionRequest.SerializeToString,
                 response_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.CheckTransitionResponse.FromString,
                 _registered_method=True)
+        self.ReplayVerdict = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/ReplayVerdict',
+                request_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ReplayVerdictRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ReplayVerdictResponse.FromString,
+                _registered_method=True)
+        self.RaiseFinding = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/RaiseFinding',
+                request_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.RaiseFindingRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.RaiseFindingResponse.FromString,
+                _registered_method=True)
+        self.ResolveFinding = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/ResolveFinding',
+                request_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ResolveFindingRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ResolveFindingResponse.FromString,
+                _registered_method=True)
+        self.ConfirmFinding = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/ConfirmFinding',
+                request_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ConfirmFindingRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ConfirmFindingResponse.FromString,
+                _registered_method=True)
+        self.AcceptFinding = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/AcceptFinding',
+                request_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.AcceptFindingRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.AcceptFindingResponse.FromString,
+                _registered_method=True)
+        self.ReopenFinding = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/ReopenFinding',
+                request_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ReopenFindingRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ReopenFindingResponse.FromString,
+                _registered_method=True)
+        self.AnswerChecklist = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/AnswerChecklist',
+                request_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.AnswerChecklistRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.AnswerChecklistResponse.FromString,
+                _registered_method=True)
+        self.DelegateReviews = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/DelegateReviews',
+                request_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.DelegateReviewsRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.DelegateReviewsResponse.FromString,
+                _registered_method=True)
+        self.EndDelegation = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/EndDelegation',
+                request_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.EndDelegationRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.EndDelegationResponse.FromString,
+                _registered_method=True)
         self.DeprecateVersion = channel.unary_unary(
                 '/modelog.registry.v1.RegistryService/DeprecateVersion',
                 request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.DeprecateVersionRequest.SerializeToString,
                 response_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.DeprecateVersionResponse.FromString,
                 _registered_method=True)
+        self.ListDeprecatedVersions = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/ListDeprecatedVersions',
+                request_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ListDeprecatedVersionsRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ListDeprecatedVersionsResponse.FromString,
+                _registered_method=True)
+        self.GetDependents = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/GetDependents',
+                request_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.GetDependentsRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.GetDependentsResponse.FromString,
+                _registered_method=True)
         self.RetireVersion = channel.unary_unary(
                 '/modelog.registry.v1.RegistryService/RetireVersion',
                 request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RetireVersionRequest.SerializeToString,
                 response_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RetireVersionResponse.FromString,
+                _registered_method=True)
+        self.RestoreVersion = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/RestoreVersion',
+                request_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.RestoreVersionRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.RestoreVersionResponse.FromString,
                 _registered_method=True)
         self.CompareVersions = channel.unary_unary(
                 '/modelog.registry.v1.RegistryService/CompareVersions',
@@ -471,7 +532,8 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SubmitReview(self, request, context):
-        """Answers the open transition request. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's makers;
+        """Answers the open transition request, in somebody's place where that was delegated. PERMISSION_DENIED with
+        SEPARATION_OF_DUTIES for the version's makers, or NOT_DELEGATED;
         FAILED_PRECONDITION with TRANSITION_NOT_OPEN, TRANSITION_VOID, TOO_MANY_REVIEWS (64), or for an approval
         EMERGENCY_NOT_REVIEWED while an emergency has waited more than a day for its review.
         """
@@ -503,6 +565,81 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReplayVerdict(self, request, context):
+        """Judges a past move again, on the state of version, roles and delegations as of that moment, under the policy that
+        applied, that of another revision, or one that comes with the request; nothing is recorded. NOT_FOUND with
+        VERDICT_NOT_FOUND; INVALID_ARGUMENT naming the part of a policy that is wrong.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RaiseFinding(self, request, context):
+        """Records what a reviewer found. It stays for ever; from the severity that the policy says it blocks moves until it
+        is resolved or accepted. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_FINDINGS (64).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveFinding(self, request, context):
+        """Says how a finding was resolved. Said by somebody behind the version's making, it is ANSWERED and blocks until
+        somebody else confirms it. NOT_FOUND with FINDING_NOT_FOUND; FAILED_PRECONDITION with FINDING_SETTLED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmFinding(self, request, context):
+        """Confirms that a finding is resolved as its answer says. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the
+        version's makers and for whoever gave the answer; FAILED_PRECONDITION with FINDING_NOT_ANSWERED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcceptFinding(self, request, context):
+        """Accepts a finding as it is, for good or until a time. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's
+        makers; FAILED_PRECONDITION with FINDING_SETTLED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReopenFinding(self, request, context):
+        """Opens a finding again that was answered, resolved or accepted. FAILED_PRECONDITION with FINDING_OPEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AnswerChecklist(self, request, context):
+        """Answers an item of the policy's checklists for the present content of a version. NOT_FOUND with ITEM_NOT_FOUND;
+        INVALID_ARGUMENT with NO_EVIDENCE or NO_REASON where the item wants them; PERMISSION_DENIED with
+        SEPARATION_OF_DUTIES or ROLE_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DelegateReviews(self, request, context):
+        """Lets somebody else review in the caller's place, in person, for at most 90 days. What the delegate approves
+        counts as the caller's where a rule wants a role that the caller holds; the delegate needs a role to review at
+        all, and delegates no further. PERMISSION_DENIED with DELEGATE_IN_PERSON or SELF_DELEGATION; FAILED_PRECONDITION
+        with TOO_MANY_DELEGATIONS (100).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndDelegation(self, request, context):
+        """Ends a delegation before its time; its two sides may. NOT_FOUND with DELEGATION_NOT_FOUND; PERMISSION_DENIED with
+        NOT_YOUR_OWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeprecateVersion(self, request, context):
         """Says that a version should no longer be chosen; it goes on serving. NOT_FOUND with VERSION_NOT_FOUND (the
         successor); FAILED_PRECONDITION with VERSION_RETIRED.
@@ -511,9 +648,32 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDeprecatedVersions(self, request, context):
+        """The versions that should no longer be chosen, or those of them that should be retired by now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDependents(self, request, context):
+        """Who depends on a version: what hinders retiring it, and what was derived from it. NOT_FOUND with VERSION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RetireVersion(self, request, context):
         """Ends the life of a version. FAILED_PRECONDITION with VERSION_IN_USE, listing every endpoint that serves it and
-        every alias that points to it.
+        every alias that points to it, or VERSION_HELD while a legal hold covers it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreVersion(self, request, context):
+        """Brings a retired or archived version back to the first stage of the lifecycle, from where it has to pass every gate
+        again. PERMISSION_DENIED with SEPARATION_OF_DUTIES for its makers; FAILED_PRECONDITION with VERSION_NOT_RETIRED or
+        MODEL_RETIRED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -699,15 +859,75 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.CheckTransitionRequest.FromString,
                     response_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.CheckTransitionResponse.SerializeToString,
             ),
+            'ReplayVerdict': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayVerdict,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ReplayVerdictRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ReplayVerdictResponse.SerializeToString,
+            ),
+            'RaiseFinding': grpc.unary_unary_rpc_method_handler(
+                    servicer.RaiseFinding,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.RaiseFindingRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.RaiseFindingResponse.SerializeToString,
+            ),
+            'ResolveFinding': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveFinding,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ResolveFindingRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ResolveFindingResponse.SerializeToString,
+            ),
+            'ConfirmFinding': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmFinding,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ConfirmFindingRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ConfirmFindingResponse.SerializeToString,
+            ),
+            'AcceptFinding': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptFinding,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.AcceptFindingRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.AcceptFindingResponse.SerializeToString,
+            ),
+            'ReopenFinding': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReopenFinding,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ReopenFindingRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ReopenFindingResponse.SerializeToString,
+            ),
+            'AnswerChecklist': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnswerChecklist,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.AnswerChecklistRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.AnswerChecklistResponse.SerializeToString,
+            ),
+            'DelegateReviews': grpc.unary_unary_rpc_method_handler(
+                    servicer.DelegateReviews,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.DelegateReviewsRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.DelegateReviewsResponse.SerializeToString,
+            ),
+            'EndDelegation': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndDelegation,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.EndDelegationRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.EndDelegationResponse.SerializeToString,
+            ),
             'DeprecateVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.DeprecateVersion,
                     request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.DeprecateVersionRequest.FromString,
                     response_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.DeprecateVersionResponse.SerializeToString,
             ),
+            'ListDeprecatedVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeprecatedVersions,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ListDeprecatedVersionsRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.ListDeprecatedVersionsResponse.SerializeToString,
+            ),
+            'GetDependents': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDependents,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.GetDependentsRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.GetDependentsResponse.SerializeToString,
+            ),
             'RetireVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.RetireVersion,
                     request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RetireVersionRequest.FromString,
                     response_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RetireVersionResponse.SerializeToString,
+            ),
+            'RestoreVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreVersion,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_governance__pb2.RestoreVersionRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_governance__pb2.RestoreVersionResponse.SerializeToString,
             ),
             'CompareVersions': grpc.unary_unary_rpc_method_handler(
                     servicer.CompareVersions,
@@ -1648,6 +1868,249 @@ class RegistryService(object):
             _registered_method=True)
 
     @staticmethod
+    def ReplayVerdict(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/ReplayVerdict',
+            modelog_dot_registry_dot_v1_dot_governance__pb2.ReplayVerdictRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_governance__pb2.ReplayVerdictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RaiseFinding(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/RaiseFinding',
+            modelog_dot_registry_dot_v1_dot_governance__pb2.RaiseFindingRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_governance__pb2.RaiseFindingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveFinding(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/ResolveFinding',
+            modelog_dot_registry_dot_v1_dot_governance__pb2.ResolveFindingRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_governance__pb2.ResolveFindingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmFinding(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/ConfirmFinding',
+            modelog_dot_registry_dot_v1_dot_governance__pb2.ConfirmFindingRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_governance__pb2.ConfirmFindingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcceptFinding(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/AcceptFinding',
+            modelog_dot_registry_dot_v1_dot_governance__pb2.AcceptFindingRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_governance__pb2.AcceptFindingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReopenFinding(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/ReopenFinding',
+            modelog_dot_registry_dot_v1_dot_governance__pb2.ReopenFindingRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_governance__pb2.ReopenFindingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnswerChecklist(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/AnswerChecklist',
+            modelog_dot_registry_dot_v1_dot_governance__pb2.AnswerChecklistRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_governance__pb2.AnswerChecklistResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DelegateReviews(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/DelegateReviews',
+            modelog_dot_registry_dot_v1_dot_governance__pb2.DelegateReviewsRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_governance__pb2.DelegateReviewsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndDelegation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/EndDelegation',
+            modelog_dot_registry_dot_v1_dot_governance__pb2.EndDelegationRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_governance__pb2.EndDelegationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def DeprecateVersion(request,
             target,
             options=(),
@@ -1675,6 +2138,60 @@ class RegistryService(object):
             _registered_method=True)
 
     @staticmethod
+    def ListDeprecatedVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/ListDeprecatedVersions',
+            modelog_dot_registry_dot_v1_dot_governance__pb2.ListDeprecatedVersionsRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_governance__pb2.ListDeprecatedVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDependents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/GetDependents',
+            modelog_dot_registry_dot_v1_dot_governance__pb2.GetDependentsRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_governance__pb2.GetDependentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def RetireVersion(request,
             target,
             options=(),
@@ -1691,6 +2208,33 @@ class RegistryService(object):
             '/modelog.registry.v1.RegistryService/RetireVersion',
             modelog_dot_registry_dot_v1_dot_registry__service__pb2.RetireVersionRequest.SerializeToString,
             modelog_dot_registry_dot_v1_dot_registry__service__pb2.RetireVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/RestoreVersion',
+            modelog_dot_registry_dot_v1_dot_governance__pb2.RestoreVersionRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_governance__pb2.RestoreVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,

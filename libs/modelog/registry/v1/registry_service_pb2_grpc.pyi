@@ -7,6 +7,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from modelog.registry.v1 import access_pb2 as _access_pb2
+from modelog.registry.v1 import governance_pb2 as _governance_pb2
 from modelog.registry.v1 import registry_service_pb2 as _registry_service_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2
 import abc as _abc_1
@@ -142,7 +143,8 @@ class RegistryServiceStub:
     asking.
     """
     SubmitReview: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.SubmitReviewRequest, _registry_service_pb2.SubmitReviewResponse]
-    """Answers the open transition request. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's makers;
+    """Answers the open transition request, in somebody's place where that was delegated. PERMISSION_DENIED with
+    SEPARATION_OF_DUTIES for the version's makers, or NOT_DELEGATED;
     FAILED_PRECONDITION with TRANSITION_NOT_OPEN, TRANSITION_VOID, TOO_MANY_REVIEWS (64), or for an approval
     EMERGENCY_NOT_REVIEWED while an emergency has waited more than a day for its review.
     """
@@ -157,13 +159,60 @@ class RegistryServiceStub:
     """Whether the version could move now, and every gate with its outcome and evidence; nothing is recorded. Errors as
     GetVersion.
     """
+    ReplayVerdict: _grpc.UnaryUnaryMultiCallable[_governance_pb2.ReplayVerdictRequest, _governance_pb2.ReplayVerdictResponse]
+    """Judges a past move again, on the state of version, roles and delegations as of that moment, under the policy that
+    applied, that of another revision, or one that comes with the request; nothing is recorded. NOT_FOUND with
+    VERDICT_NOT_FOUND; INVALID_ARGUMENT naming the part of a policy that is wrong.
+    """
+    RaiseFinding: _grpc.UnaryUnaryMultiCallable[_governance_pb2.RaiseFindingRequest, _governance_pb2.RaiseFindingResponse]
+    """Records what a reviewer found. It stays for ever; from the severity that the policy says it blocks moves until it
+    is resolved or accepted. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_FINDINGS (64).
+    """
+    ResolveFinding: _grpc.UnaryUnaryMultiCallable[_governance_pb2.ResolveFindingRequest, _governance_pb2.ResolveFindingResponse]
+    """Says how a finding was resolved. Said by somebody behind the version's making, it is ANSWERED and blocks until
+    somebody else confirms it. NOT_FOUND with FINDING_NOT_FOUND; FAILED_PRECONDITION with FINDING_SETTLED.
+    """
+    ConfirmFinding: _grpc.UnaryUnaryMultiCallable[_governance_pb2.ConfirmFindingRequest, _governance_pb2.ConfirmFindingResponse]
+    """Confirms that a finding is resolved as its answer says. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the
+    version's makers and for whoever gave the answer; FAILED_PRECONDITION with FINDING_NOT_ANSWERED.
+    """
+    AcceptFinding: _grpc.UnaryUnaryMultiCallable[_governance_pb2.AcceptFindingRequest, _governance_pb2.AcceptFindingResponse]
+    """Accepts a finding as it is, for good or until a time. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's
+    makers; FAILED_PRECONDITION with FINDING_SETTLED.
+    """
+    ReopenFinding: _grpc.UnaryUnaryMultiCallable[_governance_pb2.ReopenFindingRequest, _governance_pb2.ReopenFindingResponse]
+    """Opens a finding again that was answered, resolved or accepted. FAILED_PRECONDITION with FINDING_OPEN."""
+    AnswerChecklist: _grpc.UnaryUnaryMultiCallable[_governance_pb2.AnswerChecklistRequest, _governance_pb2.AnswerChecklistResponse]
+    """Answers an item of the policy's checklists for the present content of a version. NOT_FOUND with ITEM_NOT_FOUND;
+    INVALID_ARGUMENT with NO_EVIDENCE or NO_REASON where the item wants them; PERMISSION_DENIED with
+    SEPARATION_OF_DUTIES or ROLE_REQUIRED.
+    """
+    DelegateReviews: _grpc.UnaryUnaryMultiCallable[_governance_pb2.DelegateReviewsRequest, _governance_pb2.DelegateReviewsResponse]
+    """Lets somebody else review in the caller's place, in person, for at most 90 days. What the delegate approves
+    counts as the caller's where a rule wants a role that the caller holds; the delegate needs a role to review at
+    all, and delegates no further. PERMISSION_DENIED with DELEGATE_IN_PERSON or SELF_DELEGATION; FAILED_PRECONDITION
+    with TOO_MANY_DELEGATIONS (100).
+    """
+    EndDelegation: _grpc.UnaryUnaryMultiCallable[_governance_pb2.EndDelegationRequest, _governance_pb2.EndDelegationResponse]
+    """Ends a delegation before its time; its two sides may. NOT_FOUND with DELEGATION_NOT_FOUND; PERMISSION_DENIED with
+    NOT_YOUR_OWN.
+    """
     DeprecateVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.DeprecateVersionRequest, _registry_service_pb2.DeprecateVersionResponse]
     """Says that a version should no longer be chosen; it goes on serving. NOT_FOUND with VERSION_NOT_FOUND (the
     successor); FAILED_PRECONDITION with VERSION_RETIRED.
     """
+    ListDeprecatedVersions: _grpc.UnaryUnaryMultiCallable[_governance_pb2.ListDeprecatedVersionsRequest, _governance_pb2.ListDeprecatedVersionsResponse]
+    """The versions that should no longer be chosen, or those of them that should be retired by now."""
+    GetDependents: _grpc.UnaryUnaryMultiCallable[_governance_pb2.GetDependentsRequest, _governance_pb2.GetDependentsResponse]
+    """Who depends on a version: what hinders retiring it, and what was derived from it. NOT_FOUND with VERSION_NOT_FOUND."""
     RetireVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RetireVersionRequest, _registry_service_pb2.RetireVersionResponse]
     """Ends the life of a version. FAILED_PRECONDITION with VERSION_IN_USE, listing every endpoint that serves it and
-    every alias that points to it.
+    every alias that points to it, or VERSION_HELD while a legal hold covers it.
+    """
+    RestoreVersion: _grpc.UnaryUnaryMultiCallable[_governance_pb2.RestoreVersionRequest, _governance_pb2.RestoreVersionResponse]
+    """Brings a retired or archived version back to the first stage of the lifecycle, from where it has to pass every gate
+    again. PERMISSION_DENIED with SEPARATION_OF_DUTIES for its makers; FAILED_PRECONDITION with VERSION_NOT_RETIRED or
+    MODEL_RETIRED.
     """
     CompareVersions: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.CompareVersionsRequest, _registry_service_pb2.CompareVersionsResponse]
     """What differs between versions, and which is better in each metric. NOT_FOUND with VERSION_NOT_FOUND."""
@@ -279,7 +328,8 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     asking.
     """
     SubmitReview: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.SubmitReviewRequest, _registry_service_pb2.SubmitReviewResponse]  # type: ignore[assignment]
-    """Answers the open transition request. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's makers;
+    """Answers the open transition request, in somebody's place where that was delegated. PERMISSION_DENIED with
+    SEPARATION_OF_DUTIES for the version's makers, or NOT_DELEGATED;
     FAILED_PRECONDITION with TRANSITION_NOT_OPEN, TRANSITION_VOID, TOO_MANY_REVIEWS (64), or for an approval
     EMERGENCY_NOT_REVIEWED while an emergency has waited more than a day for its review.
     """
@@ -294,13 +344,60 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Whether the version could move now, and every gate with its outcome and evidence; nothing is recorded. Errors as
     GetVersion.
     """
+    ReplayVerdict: _aio.UnaryUnaryMultiCallable[_governance_pb2.ReplayVerdictRequest, _governance_pb2.ReplayVerdictResponse]  # type: ignore[assignment]
+    """Judges a past move again, on the state of version, roles and delegations as of that moment, under the policy that
+    applied, that of another revision, or one that comes with the request; nothing is recorded. NOT_FOUND with
+    VERDICT_NOT_FOUND; INVALID_ARGUMENT naming the part of a policy that is wrong.
+    """
+    RaiseFinding: _aio.UnaryUnaryMultiCallable[_governance_pb2.RaiseFindingRequest, _governance_pb2.RaiseFindingResponse]  # type: ignore[assignment]
+    """Records what a reviewer found. It stays for ever; from the severity that the policy says it blocks moves until it
+    is resolved or accepted. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_FINDINGS (64).
+    """
+    ResolveFinding: _aio.UnaryUnaryMultiCallable[_governance_pb2.ResolveFindingRequest, _governance_pb2.ResolveFindingResponse]  # type: ignore[assignment]
+    """Says how a finding was resolved. Said by somebody behind the version's making, it is ANSWERED and blocks until
+    somebody else confirms it. NOT_FOUND with FINDING_NOT_FOUND; FAILED_PRECONDITION with FINDING_SETTLED.
+    """
+    ConfirmFinding: _aio.UnaryUnaryMultiCallable[_governance_pb2.ConfirmFindingRequest, _governance_pb2.ConfirmFindingResponse]  # type: ignore[assignment]
+    """Confirms that a finding is resolved as its answer says. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the
+    version's makers and for whoever gave the answer; FAILED_PRECONDITION with FINDING_NOT_ANSWERED.
+    """
+    AcceptFinding: _aio.UnaryUnaryMultiCallable[_governance_pb2.AcceptFindingRequest, _governance_pb2.AcceptFindingResponse]  # type: ignore[assignment]
+    """Accepts a finding as it is, for good or until a time. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's
+    makers; FAILED_PRECONDITION with FINDING_SETTLED.
+    """
+    ReopenFinding: _aio.UnaryUnaryMultiCallable[_governance_pb2.ReopenFindingRequest, _governance_pb2.ReopenFindingResponse]  # type: ignore[assignment]
+    """Opens a finding again that was answered, resolved or accepted. FAILED_PRECONDITION with FINDING_OPEN."""
+    AnswerChecklist: _aio.UnaryUnaryMultiCallable[_governance_pb2.AnswerChecklistRequest, _governance_pb2.AnswerChecklistResponse]  # type: ignore[assignment]
+    """Answers an item of the policy's checklists for the present content of a version. NOT_FOUND with ITEM_NOT_FOUND;
+    INVALID_ARGUMENT with NO_EVIDENCE or NO_REASON where the item wants them; PERMISSION_DENIED with
+    SEPARATION_OF_DUTIES or ROLE_REQUIRED.
+    """
+    DelegateReviews: _aio.UnaryUnaryMultiCallable[_governance_pb2.DelegateReviewsRequest, _governance_pb2.DelegateReviewsResponse]  # type: ignore[assignment]
+    """Lets somebody else review in the caller's place, in person, for at most 90 days. What the delegate approves
+    counts as the caller's where a rule wants a role that the caller holds; the delegate needs a role to review at
+    all, and delegates no further. PERMISSION_DENIED with DELEGATE_IN_PERSON or SELF_DELEGATION; FAILED_PRECONDITION
+    with TOO_MANY_DELEGATIONS (100).
+    """
+    EndDelegation: _aio.UnaryUnaryMultiCallable[_governance_pb2.EndDelegationRequest, _governance_pb2.EndDelegationResponse]  # type: ignore[assignment]
+    """Ends a delegation before its time; its two sides may. NOT_FOUND with DELEGATION_NOT_FOUND; PERMISSION_DENIED with
+    NOT_YOUR_OWN.
+    """
     DeprecateVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.DeprecateVersionRequest, _registry_service_pb2.DeprecateVersionResponse]  # type: ignore[assignment]
     """Says that a version should no longer be chosen; it goes on serving. NOT_FOUND with VERSION_NOT_FOUND (the
     successor); FAILED_PRECONDITION with VERSION_RETIRED.
     """
+    ListDeprecatedVersions: _aio.UnaryUnaryMultiCallable[_governance_pb2.ListDeprecatedVersionsRequest, _governance_pb2.ListDeprecatedVersionsResponse]  # type: ignore[assignment]
+    """The versions that should no longer be chosen, or those of them that should be retired by now."""
+    GetDependents: _aio.UnaryUnaryMultiCallable[_governance_pb2.GetDependentsRequest, _governance_pb2.GetDependentsResponse]  # type: ignore[assignment]
+    """Who depends on a version: what hinders retiring it, and what was derived from it. NOT_FOUND with VERSION_NOT_FOUND."""
     RetireVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RetireVersionRequest, _registry_service_pb2.RetireVersionResponse]  # type: ignore[assignment]
     """Ends the life of a version. FAILED_PRECONDITION with VERSION_IN_USE, listing every endpoint that serves it and
-    every alias that points to it.
+    every alias that points to it, or VERSION_HELD while a legal hold covers it.
+    """
+    RestoreVersion: _aio.UnaryUnaryMultiCallable[_governance_pb2.RestoreVersionRequest, _governance_pb2.RestoreVersionResponse]  # type: ignore[assignment]
+    """Brings a retired or archived version back to the first stage of the lifecycle, from where it has to pass every gate
+    again. PERMISSION_DENIED with SEPARATION_OF_DUTIES for its makers; FAILED_PRECONDITION with VERSION_NOT_RETIRED or
+    MODEL_RETIRED.
     """
     CompareVersions: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.CompareVersionsRequest, _registry_service_pb2.CompareVersionsResponse]  # type: ignore[assignment]
     """What differs between versions, and which is better in each metric. NOT_FOUND with VERSION_NOT_FOUND."""
@@ -599,7 +696,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_service_pb2.SubmitReviewRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.SubmitReviewResponse, _abc.Awaitable[_registry_service_pb2.SubmitReviewResponse]]:
-        """Answers the open transition request. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's makers;
+        """Answers the open transition request, in somebody's place where that was delegated. PERMISSION_DENIED with
+        SEPARATION_OF_DUTIES for the version's makers, or NOT_DELEGATED;
         FAILED_PRECONDITION with TRANSITION_NOT_OPEN, TRANSITION_VOID, TOO_MANY_REVIEWS (64), or for an approval
         EMERGENCY_NOT_REVIEWED while an emergency has waited more than a day for its review.
         """
@@ -634,6 +732,98 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ReplayVerdict(
+        self,
+        request: _governance_pb2.ReplayVerdictRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_governance_pb2.ReplayVerdictResponse, _abc.Awaitable[_governance_pb2.ReplayVerdictResponse]]:
+        """Judges a past move again, on the state of version, roles and delegations as of that moment, under the policy that
+        applied, that of another revision, or one that comes with the request; nothing is recorded. NOT_FOUND with
+        VERDICT_NOT_FOUND; INVALID_ARGUMENT naming the part of a policy that is wrong.
+        """
+
+    @_abc_1.abstractmethod
+    def RaiseFinding(
+        self,
+        request: _governance_pb2.RaiseFindingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_governance_pb2.RaiseFindingResponse, _abc.Awaitable[_governance_pb2.RaiseFindingResponse]]:
+        """Records what a reviewer found. It stays for ever; from the severity that the policy says it blocks moves until it
+        is resolved or accepted. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_FINDINGS (64).
+        """
+
+    @_abc_1.abstractmethod
+    def ResolveFinding(
+        self,
+        request: _governance_pb2.ResolveFindingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_governance_pb2.ResolveFindingResponse, _abc.Awaitable[_governance_pb2.ResolveFindingResponse]]:
+        """Says how a finding was resolved. Said by somebody behind the version's making, it is ANSWERED and blocks until
+        somebody else confirms it. NOT_FOUND with FINDING_NOT_FOUND; FAILED_PRECONDITION with FINDING_SETTLED.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmFinding(
+        self,
+        request: _governance_pb2.ConfirmFindingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_governance_pb2.ConfirmFindingResponse, _abc.Awaitable[_governance_pb2.ConfirmFindingResponse]]:
+        """Confirms that a finding is resolved as its answer says. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the
+        version's makers and for whoever gave the answer; FAILED_PRECONDITION with FINDING_NOT_ANSWERED.
+        """
+
+    @_abc_1.abstractmethod
+    def AcceptFinding(
+        self,
+        request: _governance_pb2.AcceptFindingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_governance_pb2.AcceptFindingResponse, _abc.Awaitable[_governance_pb2.AcceptFindingResponse]]:
+        """Accepts a finding as it is, for good or until a time. PERMISSION_DENIED with SEPARATION_OF_DUTIES for the version's
+        makers; FAILED_PRECONDITION with FINDING_SETTLED.
+        """
+
+    @_abc_1.abstractmethod
+    def ReopenFinding(
+        self,
+        request: _governance_pb2.ReopenFindingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_governance_pb2.ReopenFindingResponse, _abc.Awaitable[_governance_pb2.ReopenFindingResponse]]:
+        """Opens a finding again that was answered, resolved or accepted. FAILED_PRECONDITION with FINDING_OPEN."""
+
+    @_abc_1.abstractmethod
+    def AnswerChecklist(
+        self,
+        request: _governance_pb2.AnswerChecklistRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_governance_pb2.AnswerChecklistResponse, _abc.Awaitable[_governance_pb2.AnswerChecklistResponse]]:
+        """Answers an item of the policy's checklists for the present content of a version. NOT_FOUND with ITEM_NOT_FOUND;
+        INVALID_ARGUMENT with NO_EVIDENCE or NO_REASON where the item wants them; PERMISSION_DENIED with
+        SEPARATION_OF_DUTIES or ROLE_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def DelegateReviews(
+        self,
+        request: _governance_pb2.DelegateReviewsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_governance_pb2.DelegateReviewsResponse, _abc.Awaitable[_governance_pb2.DelegateReviewsResponse]]:
+        """Lets somebody else review in the caller's place, in person, for at most 90 days. What the delegate approves
+        counts as the caller's where a rule wants a role that the caller holds; the delegate needs a role to review at
+        all, and delegates no further. PERMISSION_DENIED with DELEGATE_IN_PERSON or SELF_DELEGATION; FAILED_PRECONDITION
+        with TOO_MANY_DELEGATIONS (100).
+        """
+
+    @_abc_1.abstractmethod
+    def EndDelegation(
+        self,
+        request: _governance_pb2.EndDelegationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_governance_pb2.EndDelegationResponse, _abc.Awaitable[_governance_pb2.EndDelegationResponse]]:
+        """Ends a delegation before its time; its two sides may. NOT_FOUND with DELEGATION_NOT_FOUND; PERMISSION_DENIED with
+        NOT_YOUR_OWN.
+        """
+
+    @_abc_1.abstractmethod
     def DeprecateVersion(
         self,
         request: _registry_service_pb2.DeprecateVersionRequest,
@@ -644,13 +834,40 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ListDeprecatedVersions(
+        self,
+        request: _governance_pb2.ListDeprecatedVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_governance_pb2.ListDeprecatedVersionsResponse, _abc.Awaitable[_governance_pb2.ListDeprecatedVersionsResponse]]:
+        """The versions that should no longer be chosen, or those of them that should be retired by now."""
+
+    @_abc_1.abstractmethod
+    def GetDependents(
+        self,
+        request: _governance_pb2.GetDependentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_governance_pb2.GetDependentsResponse, _abc.Awaitable[_governance_pb2.GetDependentsResponse]]:
+        """Who depends on a version: what hinders retiring it, and what was derived from it. NOT_FOUND with VERSION_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
     def RetireVersion(
         self,
         request: _registry_service_pb2.RetireVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.RetireVersionResponse, _abc.Awaitable[_registry_service_pb2.RetireVersionResponse]]:
         """Ends the life of a version. FAILED_PRECONDITION with VERSION_IN_USE, listing every endpoint that serves it and
-        every alias that points to it.
+        every alias that points to it, or VERSION_HELD while a legal hold covers it.
+        """
+
+    @_abc_1.abstractmethod
+    def RestoreVersion(
+        self,
+        request: _governance_pb2.RestoreVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_governance_pb2.RestoreVersionResponse, _abc.Awaitable[_governance_pb2.RestoreVersionResponse]]:
+        """Brings a retired or archived version back to the first stage of the lifecycle, from where it has to pass every gate
+        again. PERMISSION_DENIED with SEPARATION_OF_DUTIES for its makers; FAILED_PRECONDITION with VERSION_NOT_RETIRED or
+        MODEL_RETIRED.
         """
 
     @_abc_1.abstractmethod

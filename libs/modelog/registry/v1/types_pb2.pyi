@@ -60,6 +60,28 @@ class ReviewDecision(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REVIEW_DECISION_APPROVE: _ClassVar[ReviewDecision]
     REVIEW_DECISION_REJECT: _ClassVar[ReviewDecision]
 
+class Severity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SEVERITY_UNSPECIFIED: _ClassVar[Severity]
+    SEVERITY_LOW: _ClassVar[Severity]
+    SEVERITY_MEDIUM: _ClassVar[Severity]
+    SEVERITY_HIGH: _ClassVar[Severity]
+    SEVERITY_CRITICAL: _ClassVar[Severity]
+
+class FindingState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FINDING_STATE_UNSPECIFIED: _ClassVar[FindingState]
+    FINDING_STATE_OPEN: _ClassVar[FindingState]
+    FINDING_STATE_ANSWERED: _ClassVar[FindingState]
+    FINDING_STATE_RESOLVED: _ClassVar[FindingState]
+    FINDING_STATE_ACCEPTED: _ClassVar[FindingState]
+
+class ChecklistResult(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CHECKLIST_RESULT_UNSPECIFIED: _ClassVar[ChecklistResult]
+    CHECKLIST_RESULT_DONE: _ClassVar[ChecklistResult]
+    CHECKLIST_RESULT_NOT_APPLICABLE: _ClassVar[ChecklistResult]
+
 class GateKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     GATE_KIND_UNSPECIFIED: _ClassVar[GateKind]
@@ -68,6 +90,8 @@ class GateKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     GATE_KIND_EXPRESSION: _ClassVar[GateKind]
     GATE_KIND_REVIEW: _ClassVar[GateKind]
     GATE_KIND_EMERGENCY: _ClassVar[GateKind]
+    GATE_KIND_FINDING: _ClassVar[GateKind]
+    GATE_KIND_CHECKLIST: _ClassVar[GateKind]
 
 class GrantState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -112,12 +136,27 @@ REVIEW_KIND_PERFORMANCE: ReviewKind
 REVIEW_DECISION_UNSPECIFIED: ReviewDecision
 REVIEW_DECISION_APPROVE: ReviewDecision
 REVIEW_DECISION_REJECT: ReviewDecision
+SEVERITY_UNSPECIFIED: Severity
+SEVERITY_LOW: Severity
+SEVERITY_MEDIUM: Severity
+SEVERITY_HIGH: Severity
+SEVERITY_CRITICAL: Severity
+FINDING_STATE_UNSPECIFIED: FindingState
+FINDING_STATE_OPEN: FindingState
+FINDING_STATE_ANSWERED: FindingState
+FINDING_STATE_RESOLVED: FindingState
+FINDING_STATE_ACCEPTED: FindingState
+CHECKLIST_RESULT_UNSPECIFIED: ChecklistResult
+CHECKLIST_RESULT_DONE: ChecklistResult
+CHECKLIST_RESULT_NOT_APPLICABLE: ChecklistResult
 GATE_KIND_UNSPECIFIED: GateKind
 GATE_KIND_LIFECYCLE: GateKind
 GATE_KIND_DOCUMENTATION: GateKind
 GATE_KIND_EXPRESSION: GateKind
 GATE_KIND_REVIEW: GateKind
 GATE_KIND_EMERGENCY: GateKind
+GATE_KIND_FINDING: GateKind
+GATE_KIND_CHECKLIST: GateKind
 GRANT_STATE_UNSPECIFIED: GrantState
 GRANT_STATE_GRANTED: GrantState
 GRANT_STATE_PROPOSED: GrantState
@@ -126,7 +165,7 @@ GATE_RESULT_PASSED: GateResult
 GATE_RESULT_FAILED: GateResult
 
 class Project(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "title", "description", "lifecycle", "policy", "roles", "role_proposals", "role_definitions", "service_accounts", "emergencies")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "title", "description", "lifecycle", "policy", "roles", "role_proposals", "role_definitions", "service_accounts", "emergencies", "delegations", "delegation_count")
     class RoleDefinitionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -156,6 +195,8 @@ class Project(_message.Message):
     ROLE_DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
     SERVICE_ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
     EMERGENCIES_FIELD_NUMBER: _ClassVar[int]
+    DELEGATIONS_FIELD_NUMBER: _ClassVar[int]
+    DELEGATION_COUNT_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -171,7 +212,9 @@ class Project(_message.Message):
     role_definitions: _containers.MessageMap[str, RoleDefinition]
     service_accounts: _containers.MessageMap[str, ServiceAccount]
     emergencies: _containers.RepeatedCompositeFieldContainer[Emergency]
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., lifecycle: _Optional[_Union[Lifecycle, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., roles: _Optional[_Iterable[_Union[RoleBinding, _Mapping]]] = ..., role_proposals: _Optional[_Iterable[_Union[RoleProposal, _Mapping]]] = ..., role_definitions: _Optional[_Mapping[str, RoleDefinition]] = ..., service_accounts: _Optional[_Mapping[str, ServiceAccount]] = ..., emergencies: _Optional[_Iterable[_Union[Emergency, _Mapping]]] = ...) -> None: ...
+    delegations: _containers.RepeatedCompositeFieldContainer[ReviewDelegation]
+    delegation_count: int
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., lifecycle: _Optional[_Union[Lifecycle, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., roles: _Optional[_Iterable[_Union[RoleBinding, _Mapping]]] = ..., role_proposals: _Optional[_Iterable[_Union[RoleProposal, _Mapping]]] = ..., role_definitions: _Optional[_Mapping[str, RoleDefinition]] = ..., service_accounts: _Optional[_Mapping[str, ServiceAccount]] = ..., emergencies: _Optional[_Iterable[_Union[Emergency, _Mapping]]] = ..., delegations: _Optional[_Iterable[_Union[ReviewDelegation, _Mapping]]] = ..., delegation_count: _Optional[int] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "details", "tags", "aliases", "retired")
@@ -212,7 +255,7 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., details: _Optional[_Union[ModelDetails, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ..., aliases: _Optional[_Mapping[str, Alias]] = ..., retired: bool = ...) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "artifact", "signature", "source", "training_data", "hyperparameters", "framework", "parent_version", "documentation", "evaluations", "tags", "stage", "phase", "transition", "content_revision", "verdicts", "deprecation", "answers", "author", "makers", "record")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "artifact", "signature", "source", "training_data", "hyperparameters", "framework", "parent_version", "documentation", "evaluations", "tags", "stage", "phase", "transition", "content_revision", "verdicts", "deprecation", "answers", "author", "makers", "record", "findings", "checklist")
     class HyperparametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -234,6 +277,13 @@ class Version(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class ChecklistEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: ChecklistAnswer
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[ChecklistAnswer, _Mapping]] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -260,6 +310,8 @@ class Version(_message.Message):
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
     MAKERS_FIELD_NUMBER: _ClassVar[int]
     RECORD_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    CHECKLIST_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -286,7 +338,9 @@ class Version(_message.Message):
     author: str
     makers: _containers.RepeatedScalarFieldContainer[str]
     record: str
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., artifact: _Optional[_Union[Artifact, _Mapping]] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., source: _Optional[_Union[GitSource, _Mapping]] = ..., training_data: _Optional[_Iterable[_Union[DataSet, _Mapping]]] = ..., hyperparameters: _Optional[_Mapping[str, str]] = ..., framework: _Optional[str] = ..., parent_version: _Optional[str] = ..., documentation: _Optional[_Union[Documentation, _Mapping]] = ..., evaluations: _Optional[_Mapping[str, Evaluation]] = ..., tags: _Optional[_Mapping[str, str]] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., transition: _Optional[_Union[TransitionRequest, _Mapping]] = ..., content_revision: _Optional[int] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., deprecation: _Optional[_Union[Deprecation, _Mapping]] = ..., answers: _Optional[str] = ..., author: _Optional[str] = ..., makers: _Optional[_Iterable[str]] = ..., record: _Optional[str] = ...) -> None: ...
+    findings: _containers.RepeatedCompositeFieldContainer[Finding]
+    checklist: _containers.MessageMap[str, ChecklistAnswer]
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., artifact: _Optional[_Union[Artifact, _Mapping]] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., source: _Optional[_Union[GitSource, _Mapping]] = ..., training_data: _Optional[_Iterable[_Union[DataSet, _Mapping]]] = ..., hyperparameters: _Optional[_Mapping[str, str]] = ..., framework: _Optional[str] = ..., parent_version: _Optional[str] = ..., documentation: _Optional[_Union[Documentation, _Mapping]] = ..., evaluations: _Optional[_Mapping[str, Evaluation]] = ..., tags: _Optional[_Mapping[str, str]] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., transition: _Optional[_Union[TransitionRequest, _Mapping]] = ..., content_revision: _Optional[int] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., deprecation: _Optional[_Union[Deprecation, _Mapping]] = ..., answers: _Optional[str] = ..., author: _Optional[str] = ..., makers: _Optional[_Iterable[str]] = ..., record: _Optional[str] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., checklist: _Optional[_Mapping[str, ChecklistAnswer]] = ...) -> None: ...
 
 class Artifact(_message.Message):
     __slots__ = ("uri", "sha256", "size_bytes", "format")
@@ -506,20 +560,37 @@ class Policy(_message.Message):
     def __init__(self, rules: _Optional[_Iterable[_Union[TransitionRule, _Mapping]]] = ...) -> None: ...
 
 class TransitionRule(_message.Message):
-    __slots__ = ("from_stage", "to_stage", "required_documentation", "gates", "required_reviews", "author_may_review")
+    __slots__ = ("from_stage", "to_stage", "required_documentation", "gates", "required_reviews", "author_may_review", "findings_block_from", "checklist", "approval_valid_seconds", "model_ids", "sources")
+    class SourcesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     FROM_STAGE_FIELD_NUMBER: _ClassVar[int]
     TO_STAGE_FIELD_NUMBER: _ClassVar[int]
     REQUIRED_DOCUMENTATION_FIELD_NUMBER: _ClassVar[int]
     GATES_FIELD_NUMBER: _ClassVar[int]
     REQUIRED_REVIEWS_FIELD_NUMBER: _ClassVar[int]
     AUTHOR_MAY_REVIEW_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_BLOCK_FROM_FIELD_NUMBER: _ClassVar[int]
+    CHECKLIST_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_VALID_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_IDS_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
     from_stage: str
     to_stage: str
     required_documentation: _containers.RepeatedScalarFieldContainer[str]
     gates: _containers.RepeatedCompositeFieldContainer[Gate]
     required_reviews: _containers.RepeatedCompositeFieldContainer[RequiredReview]
     author_may_review: bool
-    def __init__(self, from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., required_documentation: _Optional[_Iterable[str]] = ..., gates: _Optional[_Iterable[_Union[Gate, _Mapping]]] = ..., required_reviews: _Optional[_Iterable[_Union[RequiredReview, _Mapping]]] = ..., author_may_review: bool = ...) -> None: ...
+    findings_block_from: Severity
+    checklist: _containers.RepeatedCompositeFieldContainer[ChecklistItem]
+    approval_valid_seconds: int
+    model_ids: _containers.RepeatedScalarFieldContainer[str]
+    sources: _containers.ScalarMap[str, str]
+    def __init__(self, from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., required_documentation: _Optional[_Iterable[str]] = ..., gates: _Optional[_Iterable[_Union[Gate, _Mapping]]] = ..., required_reviews: _Optional[_Iterable[_Union[RequiredReview, _Mapping]]] = ..., author_may_review: bool = ..., findings_block_from: _Optional[_Union[Severity, str]] = ..., checklist: _Optional[_Iterable[_Union[ChecklistItem, _Mapping]]] = ..., approval_valid_seconds: _Optional[int] = ..., model_ids: _Optional[_Iterable[str]] = ..., sources: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Gate(_message.Message):
     __slots__ = ("name", "expression")
@@ -528,6 +599,22 @@ class Gate(_message.Message):
     name: str
     expression: str
     def __init__(self, name: _Optional[str] = ..., expression: _Optional[str] = ...) -> None: ...
+
+class ChecklistItem(_message.Message):
+    __slots__ = ("id", "text", "evidence_required", "role", "not_by_makers", "source")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    NOT_BY_MAKERS_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    text: str
+    evidence_required: bool
+    role: str
+    not_by_makers: bool
+    source: str
+    def __init__(self, id: _Optional[str] = ..., text: _Optional[str] = ..., evidence_required: bool = ..., role: _Optional[str] = ..., not_by_makers: bool = ..., source: _Optional[str] = ...) -> None: ...
 
 class RequiredReview(_message.Message):
     __slots__ = ("kind", "count", "role")
@@ -660,7 +747,7 @@ class TransitionRequest(_message.Message):
     def __init__(self, number: _Optional[int] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., state: _Optional[_Union[TransitionState, str]] = ..., artifact_sha256: _Optional[str] = ..., content_revision: _Optional[int] = ..., requested_by: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reviews: _Optional[_Iterable[_Union[Review, _Mapping]]] = ..., void_reason: _Optional[str] = ..., gates: _Optional[_Iterable[_Union[GateOutcome, _Mapping]]] = ...) -> None: ...
 
 class Review(_message.Message):
-    __slots__ = ("kind", "decision", "reviewer", "review_time", "comment", "evidence", "on_behalf_of")
+    __slots__ = ("kind", "decision", "reviewer", "review_time", "comment", "evidence", "on_behalf_of", "delegated_by", "delegation")
     KIND_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
     REVIEWER_FIELD_NUMBER: _ClassVar[int]
@@ -668,6 +755,8 @@ class Review(_message.Message):
     COMMENT_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    DELEGATED_BY_FIELD_NUMBER: _ClassVar[int]
+    DELEGATION_FIELD_NUMBER: _ClassVar[int]
     kind: ReviewKind
     decision: ReviewDecision
     reviewer: str
@@ -675,10 +764,102 @@ class Review(_message.Message):
     comment: str
     evidence: _containers.RepeatedScalarFieldContainer[str]
     on_behalf_of: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, kind: _Optional[_Union[ReviewKind, str]] = ..., decision: _Optional[_Union[ReviewDecision, str]] = ..., reviewer: _Optional[str] = ..., review_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., comment: _Optional[str] = ..., evidence: _Optional[_Iterable[str]] = ..., on_behalf_of: _Optional[_Iterable[str]] = ...) -> None: ...
+    delegated_by: str
+    delegation: int
+    def __init__(self, kind: _Optional[_Union[ReviewKind, str]] = ..., decision: _Optional[_Union[ReviewDecision, str]] = ..., reviewer: _Optional[str] = ..., review_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., comment: _Optional[str] = ..., evidence: _Optional[_Iterable[str]] = ..., on_behalf_of: _Optional[_Iterable[str]] = ..., delegated_by: _Optional[str] = ..., delegation: _Optional[int] = ...) -> None: ...
+
+class ReviewDelegation(_message.Message):
+    __slots__ = ("number", "delegated_by", "delegate", "kind", "model", "start_time", "expire_time")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    DELEGATED_BY_FIELD_NUMBER: _ClassVar[int]
+    DELEGATE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    delegated_by: str
+    delegate: str
+    kind: ReviewKind
+    model: str
+    start_time: _timestamp_pb2.Timestamp
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, number: _Optional[int] = ..., delegated_by: _Optional[str] = ..., delegate: _Optional[str] = ..., kind: _Optional[_Union[ReviewKind, str]] = ..., model: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Finding(_message.Message):
+    __slots__ = ("number", "severity", "kind", "title", "text", "evidence", "state", "raised_by", "raise_time", "content_revision", "answer", "confirmed_by", "confirm_time", "reopened", "reopen_reason")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    RAISED_BY_FIELD_NUMBER: _ClassVar[int]
+    RAISE_TIME_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_REVISION_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMED_BY_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_TIME_FIELD_NUMBER: _ClassVar[int]
+    REOPENED_FIELD_NUMBER: _ClassVar[int]
+    REOPEN_REASON_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    severity: Severity
+    kind: ReviewKind
+    title: str
+    text: str
+    evidence: _containers.RepeatedScalarFieldContainer[str]
+    state: FindingState
+    raised_by: str
+    raise_time: _timestamp_pb2.Timestamp
+    content_revision: int
+    answer: FindingAnswer
+    confirmed_by: str
+    confirm_time: _timestamp_pb2.Timestamp
+    reopened: int
+    reopen_reason: str
+    def __init__(self, number: _Optional[int] = ..., severity: _Optional[_Union[Severity, str]] = ..., kind: _Optional[_Union[ReviewKind, str]] = ..., title: _Optional[str] = ..., text: _Optional[str] = ..., evidence: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[FindingState, str]] = ..., raised_by: _Optional[str] = ..., raise_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., content_revision: _Optional[int] = ..., answer: _Optional[_Union[FindingAnswer, _Mapping]] = ..., confirmed_by: _Optional[str] = ..., confirm_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reopened: _Optional[int] = ..., reopen_reason: _Optional[str] = ...) -> None: ...
+
+class FindingAnswer(_message.Message):
+    __slots__ = ("text", "evidence", "answered_by", "answer_time", "expire_time", "people", "content_revision")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_BY_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    PEOPLE_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_REVISION_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    evidence: _containers.RepeatedScalarFieldContainer[str]
+    answered_by: str
+    answer_time: _timestamp_pb2.Timestamp
+    expire_time: _timestamp_pb2.Timestamp
+    people: _containers.RepeatedScalarFieldContainer[str]
+    content_revision: int
+    def __init__(self, text: _Optional[str] = ..., evidence: _Optional[_Iterable[str]] = ..., answered_by: _Optional[str] = ..., answer_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., people: _Optional[_Iterable[str]] = ..., content_revision: _Optional[int] = ...) -> None: ...
+
+class ChecklistAnswer(_message.Message):
+    __slots__ = ("result", "comment", "evidence", "answered_by", "on_behalf_of", "answer_time", "content_revision", "text")
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_BY_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_TIME_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_REVISION_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    result: ChecklistResult
+    comment: str
+    evidence: _containers.RepeatedScalarFieldContainer[str]
+    answered_by: str
+    on_behalf_of: _containers.RepeatedScalarFieldContainer[str]
+    answer_time: _timestamp_pb2.Timestamp
+    content_revision: int
+    text: str
+    def __init__(self, result: _Optional[_Union[ChecklistResult, str]] = ..., comment: _Optional[str] = ..., evidence: _Optional[_Iterable[str]] = ..., answered_by: _Optional[str] = ..., on_behalf_of: _Optional[_Iterable[str]] = ..., answer_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., content_revision: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
 
 class GateOutcome(_message.Message):
-    __slots__ = ("name", "kind", "result", "condition", "reason", "evidence")
+    __slots__ = ("name", "kind", "result", "condition", "reason", "evidence", "source")
     class EvidenceEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -692,16 +873,25 @@ class GateOutcome(_message.Message):
     CONDITION_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: GateKind
     result: GateResult
     condition: str
     reason: str
     evidence: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[GateKind, str]] = ..., result: _Optional[_Union[GateResult, str]] = ..., condition: _Optional[str] = ..., reason: _Optional[str] = ..., evidence: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    source: str
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[GateKind, str]] = ..., result: _Optional[_Union[GateResult, str]] = ..., condition: _Optional[str] = ..., reason: _Optional[str] = ..., evidence: _Optional[_Mapping[str, str]] = ..., source: _Optional[str] = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("from_stage", "to_stage", "transition", "policy_revision", "gates", "approvers", "artifact_sha256", "content_revision", "decide_time", "decided_by")
+    __slots__ = ("from_stage", "to_stage", "transition", "policy_revision", "gates", "approvers", "artifact_sha256", "content_revision", "decide_time", "decided_by", "judge_time", "version_generation", "answered_for")
+    class AnsweredForEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     FROM_STAGE_FIELD_NUMBER: _ClassVar[int]
     TO_STAGE_FIELD_NUMBER: _ClassVar[int]
     TRANSITION_FIELD_NUMBER: _ClassVar[int]
@@ -712,6 +902,9 @@ class Verdict(_message.Message):
     CONTENT_REVISION_FIELD_NUMBER: _ClassVar[int]
     DECIDE_TIME_FIELD_NUMBER: _ClassVar[int]
     DECIDED_BY_FIELD_NUMBER: _ClassVar[int]
+    JUDGE_TIME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_FOR_FIELD_NUMBER: _ClassVar[int]
     from_stage: str
     to_stage: str
     transition: int
@@ -722,7 +915,10 @@ class Verdict(_message.Message):
     content_revision: int
     decide_time: _timestamp_pb2.Timestamp
     decided_by: str
-    def __init__(self, from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., transition: _Optional[int] = ..., policy_revision: _Optional[int] = ..., gates: _Optional[_Iterable[_Union[GateOutcome, _Mapping]]] = ..., approvers: _Optional[_Iterable[str]] = ..., artifact_sha256: _Optional[str] = ..., content_revision: _Optional[int] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decided_by: _Optional[str] = ...) -> None: ...
+    judge_time: _timestamp_pb2.Timestamp
+    version_generation: int
+    answered_for: _containers.ScalarMap[str, str]
+    def __init__(self, from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., transition: _Optional[int] = ..., policy_revision: _Optional[int] = ..., gates: _Optional[_Iterable[_Union[GateOutcome, _Mapping]]] = ..., approvers: _Optional[_Iterable[str]] = ..., artifact_sha256: _Optional[str] = ..., content_revision: _Optional[int] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decided_by: _Optional[str] = ..., judge_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version_generation: _Optional[int] = ..., answered_for: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Deprecation(_message.Message):
     __slots__ = ("successor", "message", "sunset_time", "deprecated_by", "deprecate_time")
