@@ -15,7 +15,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "versions": ("versions", "Trained artifacts: register, describe, evaluate, compare, retire."),
         "stages": ("stages", "How far a version's life has come, and moving it on."),
         "reviews": ("stages", "Answers to a request to move a version on."),
-        "aliases": ("registry", "Movable pointers to versions."),
+        "aliases": ("aliases", "Movable pointers to versions: assign, swap, roll back."),
     },
     "Who may do what": {
         "roles": ("roles", "Who holds which role; granting, revoking, defining."),
