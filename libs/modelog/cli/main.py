@@ -17,6 +17,11 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "reviews": ("stages", "Answers to a request to move a version on."),
         "aliases": ("aliases", "Movable pointers to versions: assign, swap, roll back."),
     },
+    "As files": {
+        "apply": ("declare", "Make projects, models, environments and monitors what files say."),
+        "diff": ("declare", "What apply would change."),
+        "export": ("declare", "A project and what lives in it as a file for apply."),
+    },
     "Who may do what": {
         "roles": ("roles", "Who holds which role; granting, revoking, defining."),
         "accounts": ("roles", "Accounts for jobs, and who owns them."),
