@@ -2,10 +2,12 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from modelog.cli.failures import FAILED, NOT_FOUND, USAGE
+from modelog.cli.state import State
 from tests.cli.line import CommandLine
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "modelog.yaml"
@@ -146,3 +148,40 @@ def test_the_reason_is_the_file_and_its_commit(line: CommandLine, risk: str, fil
         line.json("history", f"projects/{risk}/models/fraud")[-1]["fact"]["reason"]
         == f"apply models at {commit} (modified)"
     )
+
+
+def test_a_change_in_between_is_seen_and_planned_anew(
+    line: CommandLine, risk: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line("apply", "-f", file, "--yes")
+    line("models", "update", f"{risk}/fraud", "--title", "By hand")
+    plainly, others = State.call, iter(["--task"])
+
+    def call(state: State, method: str, request: Any) -> Any:
+        """Lets somebody else write once, just before the first write of `apply`."""
+        if method == "registry.UpdateModel" and not request.validate_only and request.reason:
+            for flag in others:
+                line("models", "update", f"{risk}/fraud", flag, "something else")
+        return plainly(state, method, request)
+
+    monkeypatch.setattr(State, "call", call)
+    done = line("apply", "-f", file, "--yes")
+    assert "has changed since the plan was made; planning again" in done.err
+    assert '~ details.task: "something else" -> "binary-classification"' in done.out
+    assert line.json("models", "get", f"{risk}/fraud")["details"]["title"] == "Card fraud"
+    assert line("diff", "-f", file).status == 0
+
+
+def test_a_lifecycle_and_the_policy_over_it_change_together(line: CommandLine, risk: str, file: Path) -> None:
+    """Neither fits what is there: the new policy names a new stage, the old one a stage that goes."""
+    line("apply", "-f", file, "--yes")
+    renamed = line.file(f"{risk}-renamed.yaml", file.read_text().replace("validation", "checking"))
+    line("apply", "-f", renamed, "--yes")
+    assert line("diff", "-f", renamed).status == 0
+    gone = (
+        file.read_text()
+        .replace("[production, development]", "[development]")
+        .replace("toStage: production", "toStage: validation")
+    )
+    line("apply", "-f", line.file(f"{risk}-gone.yaml", gone), "--yes")
+    assert line.json("projects", "get", risk)["policy"]["rules"][0]["toStage"] == "validation"
