@@ -31,6 +31,13 @@ async def living_versions(pool: Pool, model: str) -> list[str]:
     return [row[0] for row in await pool.fetch(sql, prefix, prefix[:-1] + "0", _MOST_NAMED)]
 
 
+async def registrations(pool: Pool, versions: Sequence[str]) -> tuple[int, int]:
+    """The revisions at which the first and the last of these versions were registered."""
+    sql = "select min(revision) from version_history where name = any($1::text[]) group by name"
+    revisions = [int(row[0]) for row in await pool.fetch(sql, versions)]
+    return min(revisions), max(revisions)
+
+
 async def alias_moves(pool: Pool, request: ListAliasMovesRequest) -> ListAliasMovesResponse:
     """One page, newest first, as of the moment that is asked for."""
     size = request.page_size or _PAGE_SIZE

@@ -2,6 +2,7 @@
 
 from services.registry.servicer.access import Access
 from services.registry.servicer.aliases import Aliases
+from services.registry.servicer.comparisons import Comparisons
 from services.registry.servicer.models import Models
 from services.registry.servicer.projects import Projects
 from services.registry.servicer.roles import Roles
@@ -9,5 +10,5 @@ from services.registry.servicer.transitions import Transitions
 from services.registry.servicer.versions import Versions
 
 
-class RegistryServicer(Projects, Roles, Access, Models, Aliases, Versions, Transitions):
+class RegistryServicer(Projects, Roles, Access, Models, Aliases, Versions, Transitions, Comparisons):
     """modelog.registry.v1.RegistryService."""
