@@ -185,3 +185,25 @@ def test_a_lifecycle_and_the_policy_over_it_change_together(line: CommandLine, r
     )
     line("apply", "-f", line.file(f"{risk}-gone.yaml", gone), "--yes")
     assert line.json("projects", "get", risk)["policy"]["rules"][0]["toStage"] == "validation"
+
+
+def test_only_some_of_what_files_declare_is_applied(line: CommandLine, risk: str, file: Path) -> None:
+    """Who may write models is seldom who may write policies, so one file is applied by several people."""
+    line("apply", "-f", file, "--only", "Project", "--yes")
+    assert (
+        "1 to create, 0 to change, 0 unchanged"
+        in line("diff", "-f", file, "--only", f"projects/{risk}/models/fraud", expect=_WOULD_CHANGE).out
+    )
+    assert "no file declares 'Modl'" in line("diff", "-f", file, "--only", "Modl", expect=FAILED).err
+    line("apply", "-f", file, "--only", "Modl", "--yes", expect=USAGE)
+
+
+def test_several_who_apply_at_once_come_to_the_same_end_and_no_fact_is_written_twice(
+    line: CommandLine, risk: str, file: Path
+) -> None:
+    running = [line.start("apply", "-f", file, "--yes") for _ in range(3)]
+    ended = [process.communicate(timeout=60) for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0], ended
+    assert line("diff", "-f", file).status == 0
+    facts = [entry["fact"]["event"]["@type"].rpartition(".")[2] for entry in line.json("history", f"projects/{risk}")]
+    assert sorted(facts) == ["LifecycleSet", "PolicySet", "ProjectCreated", "RoleDefined"]

@@ -1,9 +1,11 @@
 """`modelog apply`, `diff` and `export`: resources as files kept in git. Nothing here removes anything."""
 
 import json
+import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from modelog.declare.difference import Change
 
 # How often a plan is made anew because others wrote in between.
-_ATTEMPTS = 4
+_ATTEMPTS = 10
+_LONGEST_PAUSE_SECONDS = 0.5
 _FAILED, _WOULD_CHANGE = 1, 2
 _SIGNS = {"create": Cell("+", "green"), "update": Cell("~", "yellow"), "unchanged": Cell("=", "dim")}
 _MOST_CHARACTERS = 160
@@ -55,18 +58,28 @@ _FILES = click.option(
     required=True,
     help="A YAML file, a folder of them, or - for standard input.",
 )
+_ONLY = click.option(
+    "--only", multiple=True, metavar="KIND|NAME", help="Only resources of this kind, or this one: Model, risk/fraud."
+)
 _UNMANAGED = click.option("--show-unmanaged", is_flag=True, help="Also list what lives there and no file declares.")
 
 
 @click.command("apply", cls=_Detailed)
 @_FILES
+@_ONLY
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Only show the plan; exit status 2 when there are changes.")
 @_UNMANAGED
 @click.option("--reason", default="", help="Why; recorded before the file and its commit.")
 @click.pass_context
 def apply(
-    ctx: click.Context, files: tuple[Path, ...], yes: bool, dry_run: bool, show_unmanaged: bool, reason: str
+    ctx: click.Context,
+    files: tuple[Path, ...],
+    only: tuple[str, ...],
+    yes: bool,
+    dry_run: bool,
+    show_unmanaged: bool,
+    reason: str,
 ) -> int:
     """Make projects, models, environments, endpoints and monitors what files say.
 
@@ -78,22 +91,23 @@ def apply(
     if state.at and not dry_run:
         raise click.UsageError("--at is for reads; apply writes")
     if dry_run:
-        return _dry(state, files, show_unmanaged)
+        return _dry(state, files, only, show_unmanaged)
     if not yes and (state.as_json or not sys.stdin.isatty() or Path("-") in files):
         raise click.UsageError("say --yes, for nobody can be asked here; --dry-run shows what would change")
-    return _guarded(state, lambda: _apply(state, files, yes, show_unmanaged, reason))
+    return _guarded(state, lambda: _apply(state, files, only, yes, show_unmanaged, reason))
 
 
 @click.command("diff", cls=_Detailed)
 @_FILES
+@_ONLY
 @_UNMANAGED
 @click.pass_context
-def diff(ctx: click.Context, files: tuple[Path, ...], show_unmanaged: bool) -> int:
+def diff(ctx: click.Context, files: tuple[Path, ...], only: tuple[str, ...], show_unmanaged: bool) -> int:
     """What `apply` would change, as `apply --dry-run` shows it: exit status 0 nothing, 2 something, else failed.
 
     With --at, how the files differ from what was there then.
     """
-    return _dry(state_of(ctx), files, show_unmanaged)
+    return _dry(state_of(ctx), files, only, show_unmanaged)
 
 
 @click.command("export", cls=Command)
@@ -119,12 +133,12 @@ def export(ctx: click.Context, project: str, output: Path | None) -> None:
     return click.echo(f"{len(documents)} resources written to {output}", err=True)
 
 
-def _dry(state: State, files: Sequence[Path], show_unmanaged: bool) -> int:
+def _dry(state: State, files: Sequence[Path], only: Sequence[str], show_unmanaged: bool) -> int:
     from modelog.cli.failures import USAGE, tell
     from modelog.sdk.errors import Refused
 
     def planned() -> int:
-        documents = _documents(files)
+        documents = _documents(files, only)
         plan = _plan(state, documents)
         _show(state, plan, _unmanaged(state, documents, show_unmanaged), ())
         return _WOULD_CHANGE if plan.changed else 0
@@ -136,11 +150,11 @@ def _dry(state: State, files: Sequence[Path], show_unmanaged: bool) -> int:
         return _FAILED if status == USAGE else status
 
 
-def _apply(state: State, files: Sequence[Path], yes: bool, show_unmanaged: bool, more: str) -> int:
+def _apply(state: State, files: Sequence[Path], only: Sequence[str], yes: bool, show_unmanaged: bool, more: str) -> int:
     from modelog.declare import Changed, Written, apply_plan
     from modelog.declare.provenance import reason_for
 
-    documents, reason, facts = _documents(files), reason_for(files, more), list[Written]()
+    documents, reason, facts = _documents(files, only), reason_for(files, more), list[Written]()
     for _ in range(_ATTEMPTS):
         plan = _plan(state, documents)
         if not state.as_json:
@@ -152,6 +166,7 @@ def _apply(state: State, files: Sequence[Path], yes: bool, show_unmanaged: bool,
         except Changed as changed:
             facts += changed.written
             click.echo(f"{changed}; planning again", err=True)
+            sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # Two who apply at once do not stay in step.
             continue
         if state.as_json:
             _show(state, plan, _unmanaged(state, documents, show_unmanaged), facts)
@@ -159,10 +174,20 @@ def _apply(state: State, files: Sequence[Path], yes: bool, show_unmanaged: bool,
     raise _Contended("others keep changing what the files declare; try again later")
 
 
-def _documents(files: Sequence[Path]) -> "list[Document]":
+def _documents(files: Sequence[Path], only: Sequence[str]) -> "list[Document]":
+    """What the files declare; of that only these kinds and names."""
     from modelog.declare import read_files
+    from modelog.declare.kinds import short_name
 
-    return read_files(files, standard_input=sys.stdin.read() if Path("-") in files else "")
+    found = read_files(files, standard_input=sys.stdin.read() if Path("-") in files else "")
+    for one in only:
+        if not any(one in (document.kind.word, document.name, short_name(document.name)) for document in found):
+            raise click.UsageError(f"--only: no file declares {one!r}; write a kind like Model, or a name")
+    return [
+        document
+        for document in found
+        if not only or {document.kind.word, document.name, short_name(document.name)} & set(only)
+    ]
 
 
 def _plan(state: State, documents: "Sequence[Document]") -> "Plan":
