@@ -88,6 +88,7 @@ def apply(
     to 7 it could not be found out.
     """
     state = state_of(ctx)
+    _separate(only, show_unmanaged)
     if state.at and not dry_run:
         raise click.UsageError("--at is for reads; apply writes")
     if dry_run:
@@ -107,6 +108,7 @@ def diff(ctx: click.Context, files: tuple[Path, ...], only: tuple[str, ...], sho
 
     With --at, how the files differ from what was there then.
     """
+    _separate(only, show_unmanaged)
     return _dry(state_of(ctx), files, only, show_unmanaged)
 
 
@@ -131,6 +133,11 @@ def export(ctx: click.Context, project: str, output: Path | None) -> None:
         return click.echo(text, nl=False)
     output.write_text(text, encoding="utf-8")
     return click.echo(f"{len(documents)} resources written to {output}", err=True)
+
+
+def _separate(only: Sequence[str], show_unmanaged: bool) -> None:
+    if only and show_unmanaged:
+        raise click.UsageError("--only and --show-unmanaged: what --only leaves out is not unmanaged; choose one")
 
 
 def _dry(state: State, files: Sequence[Path], only: Sequence[str], show_unmanaged: bool) -> int:
