@@ -25,7 +25,7 @@ class Comparisons(Room):
     ) -> rpc.CompareVersionsResponse:
         for index, name in enumerate(request.names):
             VERSION.pattern.ids(name, f"names[{index}]")
-        found = [await self._resources.load(VERSION, name, request.read) for name in request.names]
+        found = await asyncio.gather(*(self._resources.load(VERSION, name, request.read) for name in request.names))
         for name, one in zip(request.names, found, strict=True):
             if not one.name:
                 raise NotFound(VERSION.not_found_reason, f"there is no {name}", metadata={"resource": name})
