@@ -6,11 +6,17 @@ from typing import Any
 
 from kernel.errors import invalid_field
 from kernel.postgres import Pool
-from modelog.registry.v1.declare_pb2 import AliasMove, Incident, ListAliasMovesRequest, ListAliasMovesResponse
+from modelog.registry.v1.declare_pb2 import (
+    AliasMove,
+    Incident,
+    ListAliasMovesRequest,
+    ListAliasMovesResponse,
+    ServingPlace,
+)
 from modelog.type.v1.read_pb2 import ReadOptions
 
 _MOST_NAMED = 20
-_MOST_INCIDENTS = 200
+_MOST_ROWS = 200
 _PAGE_SIZE = 50
 _LAST = 2**63 - 1
 
@@ -29,6 +35,18 @@ async def living_versions(pool: Pool, model: str) -> list[str]:
     )
     prefix = f"{model}/versions/"
     return [row[0] for row in await pool.fetch(sql, prefix, prefix[:-1] + "0", _MOST_NAMED)]
+
+
+async def serving_places(pool: Pool, versions: Sequence[str]) -> list[ServingPlace]:
+    """Where these versions serve now, at most 200 places."""
+    sql = (
+        "select version, endpoint, percent from serving where version = any($1::text[])"
+        " order by version, endpoint limit $2"
+    )
+    return [
+        ServingPlace(version=row[0], endpoint=row[1], percent=row[2])
+        for row in await pool.fetch(sql, versions, _MOST_ROWS)
+    ]
 
 
 async def registrations(pool: Pool, versions: Sequence[str]) -> tuple[int, int]:
@@ -67,7 +85,7 @@ async def incidents(pool: Pool, versions: Sequence[str], read: ReadOptions) -> l
     known, moment = _known(read, 3)
     columns = "version, kind, resource, summary, revision, recorded_at"
     newest = f"select {columns} from incident where version = any($1::text[]){known} order by revision desc limit $2"
-    rows = await pool.fetch(f"select * from ({newest}) as newest order by revision", versions, _MOST_INCIDENTS, *moment)
+    rows = await pool.fetch(f"select * from ({newest}) as newest order by revision", versions, _MOST_ROWS, *moment)
     return [_incident(row) for row in rows]
 
 

@@ -1,12 +1,13 @@
 """`modelog apply`, `diff` and `export` against running services."""
 
+import io
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from modelog.cli.failures import FAILED, NOT_FOUND, USAGE
+from modelog.cli.failures import FAILED, INTERRUPTED, NOT_FOUND, USAGE
 from modelog.cli.state import State
 from tests.cli.line import CommandLine
 
@@ -207,3 +208,33 @@ def test_several_who_apply_at_once_come_to_the_same_end_and_no_fact_is_written_t
     assert line("diff", "-f", file).status == 0
     facts = [entry["fact"]["event"]["@type"].rpartition(".")[2] for entry in line.json("history", f"projects/{risk}")]
     assert sorted(facts) == ["LifecycleSet", "PolicySet", "ProjectCreated", "RoleDefined"]
+
+
+class _Terminal(io.StringIO):
+    """Somebody who types this."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_person_is_asked_and_may_say_no(
+    line: CommandLine, risk: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", _Terminal("n\n"))
+    line("apply", "-f", file, "--only", "Project", expect=INTERRUPTED)
+    line("projects", "get", risk, expect=NOT_FOUND)
+    monkeypatch.setattr("sys.stdin", _Terminal("y\n"))
+    assert "Apply? [y/N]" in line("apply", "-f", file, "--only", "Project").err
+    line("projects", "get", risk)
+    line("apply", "-f", file, "--only", "Project")  # Nothing to ask about.
+
+
+def test_the_past_is_exported_and_compared_with(line: CommandLine, risk: str, file: Path) -> None:
+    line("apply", "-f", file, "--yes")
+    then = line.json("projects", "get", risk)["revision"]
+    line("projects", "update", risk, "--title", "Renamed")
+    assert "title: Credit risk" in line("--at", then, "export", risk).out
+    assert "title: Renamed" in line("export", risk).out
+    told = line("--at", then, "diff", "-f", file, "--only", "Project")
+    assert told.out.splitlines()[-1] == "0 to create, 0 to change, 1 unchanged"
+    line("--at", then, "apply", "-f", file, "--yes", expect=USAGE)

@@ -14,7 +14,7 @@ from modelog.registry.v1.registry_service_pb2 import (
 )
 from modelog.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from modelog.type.v1.read_pb2 import ReadOptions
-from services.registry.domain import KNOWN_ALERT, KNOWN_RETRAINING, KNOWN_ROLLOUT
+from services.registry.domain import KNOWN_ALERT, KNOWN_ENDPOINT, KNOWN_RETRAINING, KNOWN_ROLLOUT
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
 from testkit.people import ADMINISTRATOR, People
@@ -22,6 +22,7 @@ from tests.registry.build import ADA, BEN, MODEL_NAME, PROJECT_NAME, artifact, e
 from tests.registry.office import Elsewhere, Office, office
 
 ROLLOUT = f"{PROJECT_NAME}/endpoints/eu/rollouts/1"
+ENDPOINT = f"{PROJECT_NAME}/endpoints/eu"
 ALERT = f"{PROJECT_NAME}/monitors/eu/alerts/1"
 RETRAINING = f"{PROJECT_NAME}/monitors/eu/retrainings/1"
 
@@ -48,7 +49,15 @@ async def test_incidents_are_told_of_the_version_they_happened_to_and_as_of_then
         (names[2], "INCIDENT_KIND_ROLLBACK", ROLLOUT, "too slow"),
     ]
     assert all(one.time.ToSeconds() > 0 for one in reply.incidents)
+    await elsewhere.record(KNOWN_ENDPOINT, ENDPOINT, deployment.EndpointCreated(environment="e"))
+    share = [{"version": names[0], "percent": 90}, {"version": names[1], "percent": 10}]
+    moved = await elsewhere.record(KNOWN_ENDPOINT, ENDPOINT, deployment.TrafficShifted(traffic=share))
+    serving = (await registry.CompareVersions(names=names, read={"at_least": moved})).serving
+    assert [(one.version, one.endpoint, one.percent) for one in serving] == [
+        (names[0], ENDPOINT, 90), (names[1], ENDPOINT, 10),
+    ]  # fmt: skip
     then = await registry.CompareVersions(names=names, read={"as_of_revision": raised})
+    assert not then.serving
     assert [one.revision for one in then.incidents] == [raised]
     others = await registry.CompareVersions(names=names[::2], read={"at_least": last})
     assert [one.version for one in others.incidents] == [names[2]]

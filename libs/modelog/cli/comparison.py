@@ -54,6 +54,10 @@ def _compared(state: State, reply: Any) -> None:
     render.table(["", *(tail(name) for name in reply.names)], _rows(reply))
     if reply.sources:
         _sources(reply)
+    if reply.serving:
+        click.echo()
+        rows = [[tail(one.version), tail(one.endpoint), f"{one.percent} %"] for one in reply.serving]
+        render.table(["version", "serves at", "share"], rows)
     if reply.incidents:
         _incidents(reply)
     if reply.facts:

@@ -31,6 +31,8 @@ class Comparisons(Room):
                 raise NotFound(VERSION.not_found_reason, f"there is no {name}", metadata={"resource": name})
         reply = compare(found, include_equal=request.include_equal)
         reply.incidents.extend(await queries.incidents(self._pool, request.names, request.read))
+        if request.read.WhichOneof("as_of") is None:
+            reply.serving.extend(await queries.serving_places(self._pool, request.names))
         if request.include_facts:
             await self._add_facts(reply, context)
         return reply

@@ -224,6 +224,16 @@ class Incident(_message.Message):
     time: _timestamp_pb2.Timestamp
     def __init__(self, version: _Optional[str] = ..., kind: _Optional[_Union[IncidentKind, str]] = ..., resource: _Optional[str] = ..., summary: _Optional[str] = ..., revision: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
+class ServingPlace(_message.Message):
+    __slots__ = ("version", "endpoint", "percent")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    endpoint: str
+    percent: int
+    def __init__(self, version: _Optional[str] = ..., endpoint: _Optional[str] = ..., percent: _Optional[int] = ...) -> None: ...
+
 class FactSummary(_message.Message):
     __slots__ = ("revision", "resource", "event", "actor", "reason", "time")
     REVISION_FIELD_NUMBER: _ClassVar[int]

@@ -886,7 +886,7 @@ class CompareVersionsRequest(_message.Message):
     def __init__(self, names: _Optional[_Iterable[str]] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ..., include_equal: bool = ..., include_facts: bool = ...) -> None: ...
 
 class CompareVersionsResponse(_message.Message):
-    __slots__ = ("names", "fields", "metrics", "columns", "sources", "incidents", "facts", "more_facts", "facts_withheld")
+    __slots__ = ("names", "fields", "metrics", "columns", "sources", "incidents", "facts", "more_facts", "facts_withheld", "serving")
     NAMES_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
@@ -896,6 +896,7 @@ class CompareVersionsResponse(_message.Message):
     FACTS_FIELD_NUMBER: _ClassVar[int]
     MORE_FACTS_FIELD_NUMBER: _ClassVar[int]
     FACTS_WITHHELD_FIELD_NUMBER: _ClassVar[int]
+    SERVING_FIELD_NUMBER: _ClassVar[int]
     names: _containers.RepeatedScalarFieldContainer[str]
     fields: _containers.RepeatedCompositeFieldContainer[FieldComparison]
     metrics: _containers.RepeatedCompositeFieldContainer[MetricComparison]
@@ -905,7 +906,8 @@ class CompareVersionsResponse(_message.Message):
     facts: _containers.RepeatedCompositeFieldContainer[_declare_pb2.FactSummary]
     more_facts: bool
     facts_withheld: bool
-    def __init__(self, names: _Optional[_Iterable[str]] = ..., fields: _Optional[_Iterable[_Union[FieldComparison, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[_declare_pb2.ColumnComparison, _Mapping]]] = ..., sources: _Optional[_Iterable[_Union[_declare_pb2.SourceComparison, _Mapping]]] = ..., incidents: _Optional[_Iterable[_Union[_declare_pb2.Incident, _Mapping]]] = ..., facts: _Optional[_Iterable[_Union[_declare_pb2.FactSummary, _Mapping]]] = ..., more_facts: bool = ..., facts_withheld: bool = ...) -> None: ...
+    serving: _containers.RepeatedCompositeFieldContainer[_declare_pb2.ServingPlace]
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., fields: _Optional[_Iterable[_Union[FieldComparison, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[_declare_pb2.ColumnComparison, _Mapping]]] = ..., sources: _Optional[_Iterable[_Union[_declare_pb2.SourceComparison, _Mapping]]] = ..., incidents: _Optional[_Iterable[_Union[_declare_pb2.Incident, _Mapping]]] = ..., facts: _Optional[_Iterable[_Union[_declare_pb2.FactSummary, _Mapping]]] = ..., more_facts: bool = ..., facts_withheld: bool = ..., serving: _Optional[_Iterable[_Union[_declare_pb2.ServingPlace, _Mapping]]] = ...) -> None: ...
 
 class FieldComparison(_message.Message):
     __slots__ = ("path", "values")
