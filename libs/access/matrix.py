@@ -17,7 +17,7 @@ ANYBODY = frozenset(
 
 _READ = frozenset(
     "registry.projects.get registry.models.get registry.models.list registry.versions.get registry.versions.list"
-    " registry.versions.compare registry.transitions.check registry.verdicts.replay"
+    " registry.versions.compare registry.transitions.check registry.verdicts.replay registry.aliases.list"
     " deployment.environments.get deployment.environments.list deployment.endpoints.get deployment.endpoints.list"
     " deployment.rollouts.get deployment.rollouts.list deployment.intervals.list"
     " monitoring.monitors.get monitoring.monitors.list monitoring.windows.list monitoring.windows.reevaluate"
@@ -40,8 +40,8 @@ ROLES: Mapping[str, frozenset[str]] = {
         "registry.models.create registry.models.update registry.tags.set registry.tags.remove"
         " registry.versions.register registry.versions.update registry.evaluations.record"
         " registry.transitions.request registry.transitions.withdraw registry.versions.change_stage"
-        " registry.aliases.assign registry.aliases.remove registry.versions.deprecate"
-        " registry.findings.resolve registry.checklists.answer"
+        " registry.aliases.assign registry.aliases.remove registry.aliases.swap registry.aliases.rollback"
+        " registry.versions.deprecate registry.findings.resolve registry.checklists.answer"
         " monitoring.retrainings.start monitoring.baselines.capture deployment.rollouts.request"
     ),
     # Looks at what others made: evaluates, reviews, sets what is watched.
@@ -55,8 +55,8 @@ ROLES: Mapping[str, frozenset[str]] = {
     # Answers for what goes into production.
     APPROVER: _and(
         "registry.reviews.submit registry.reviews.delegate registry.versions.change_stage registry.aliases.assign"
-        " registry.findings.raise registry.findings.resolve registry.findings.confirm registry.findings.accept"
-        " registry.findings.reopen registry.checklists.answer"
+        " registry.aliases.swap registry.aliases.rollback registry.findings.raise registry.findings.resolve"
+        " registry.findings.confirm registry.findings.accept registry.findings.reopen registry.checklists.answer"
     ),
     # Puts versions where they serve.
     DEPLOYER: _and(
@@ -67,6 +67,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     # Keeps what serves serving.
     OPERATOR: _and(
         "deployment.rollouts.request deployment.rollouts.pause deployment.rollouts.resume deployment.rollouts.rollback"
+        " registry.aliases.rollback"
         " monitoring.monitors.create monitoring.monitors.update monitoring.monitors.pause monitoring.monitors.resume"
         " monitoring.baselines.capture monitoring.outcomes.record monitoring.alerts.acknowledge"
         " monitoring.alerts.silence monitoring.alerts.resolve monitoring.retrainings.request"
@@ -82,7 +83,8 @@ ROLES: Mapping[str, frozenset[str]] = {
     AUDITOR: _READ | _HISTORY | frozenset(["archive.access.list", "registry.access.review"]),
     # Says who may do what and by which rules, and makes no models.
     ADMIN: _and(
-        "registry.projects.create registry.projects.set_lifecycle registry.projects.set_policy registry.roles.grant"
+        "registry.projects.create registry.projects.update registry.projects.set_lifecycle"
+        " registry.projects.set_policy registry.roles.grant"
         " registry.roles.revoke registry.roles.define registry.roles.remove registry.emergencies.declare"
         " registry.emergencies.review registry.service_accounts.register registry.service_accounts.remove"
         " registry.access.review deployment.environments.define deployment.environments.remove"

@@ -22,6 +22,8 @@ _NUMBER_ATTEMPTS = 256  # A lost race for a number means that somebody else won 
 
 Decide = Callable[..., Message | None]
 Reads = Sequence[tuple[Kind, str]]
+# What a decision reads, where that depends on the resource it decides on.
+ReadsOf = Callable[[Any], Reads]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,13 @@ class Transact:
         self._heads: dict[tuple[str, str], int] = {}
         self._locks: dict[tuple[str, str], _Lock] = {}
 
-    async def __call__(self, kind: Kind, name: str, cause: Cause, decide: Decide, *, reads: Reads = ()) -> Decided:
-        """Decides on the resource `name` and records the event, if any. `decide(state, *states of reads)`."""
+    async def __call__(
+        self, kind: Kind, name: str, cause: Cause, decide: Decide, *, reads: Reads | ReadsOf = ()
+    ) -> Decided:
+        """Decides on the resource `name` and records the event, if any. `decide(state, *states of reads)`.
+
+        reads: names of other resources, or what tells them from the state: asked again with each newer one.
+        """
         kind.pattern.ids(name)
         async with self._turn(kind, name):
             state = await self._states.load(kind, name, own=True)
@@ -59,8 +66,9 @@ class Transact:
             return await self._decide_on(kind, name, state, cause, decide, reads)
 
     async def _decide_on(
-        self, kind: Kind, name: str, state: Any, cause: Cause, decide: Decide, reads: Reads
+        self, kind: Kind, name: str, state: Any, cause: Cause, decide: Decide, wanted: Reads | ReadsOf
     ) -> Decided:
+        reads = _reads_of(wanted, state)
         others = [await self._states.load(one, other) for one, other in reads]
         fresh = False
         for attempt in range(_ATTEMPTS):
@@ -68,6 +76,7 @@ class Transact:
             if event is None and not fresh:
                 # Only an append is guarded, so before saying no, or "already so", look at the log itself.
                 state, done = await self._newest(kind, name, state, cause)
+                reads, others = await self._reads_now(wanted, state, reads, others)
                 others = await self._reread(reads, others, cause)
                 fresh = True
                 if done:
@@ -84,7 +93,17 @@ class Transact:
             state, done = await self._newest(kind, name, state, cause)
             if done:
                 return done
+            reads, others = await self._reads_now(wanted, state, reads, others)
         raise Conflict("RESOURCE_CONTENDED", f"{name} changes too fast to decide on; read it and try again")
+
+    async def _reads_now(
+        self, wanted: Reads | ReadsOf, state: Any, reads: Reads, others: list[Any]
+    ) -> tuple[Reads, list[Any]]:
+        """What is to be read by the newest state, with states: as before, unless that tells other names now."""
+        now = _reads_of(wanted, state)
+        if now == reads:
+            return reads, others
+        return now, [await self._states.load(one, other) for one, other in now]
 
     async def create_numbered(
         self, kind: Kind, parent: str, cause: Cause, decide: Decide, *, reads: Reads = ()
@@ -214,6 +233,10 @@ class _Turn:
 
 class _Lock(asyncio.Lock):
     users = 0
+
+
+def _reads_of(wanted: Reads | ReadsOf, state: Any) -> Reads:
+    return wanted(state) if callable(wanted) else wanted
 
 
 def _judge(

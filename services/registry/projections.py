@@ -1,16 +1,34 @@
-"""Tables that are not resources: what serves where, what is held, which versions retired, and what they derive from."""
+"""Tables that are not resources: what serves where, what is held, which versions retired and what they derive from,
+how aliases moved, and incidents."""
 
-from collections.abc import Sequence
-from datetime import UTC
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from kernel.folding import Folded
 from kernel.names import sort_key
+from modelog.registry.v1 import declare_events_pb2 as declared
 from modelog.registry.v1 import events_pb2 as facts
+from modelog.registry.v1.declare_pb2 import (
+    ALIAS_MOVE_KIND_ASSIGNED,
+    ALIAS_MOVE_KIND_REMOVED,
+    ALIAS_MOVE_KIND_ROLLED_BACK,
+    ALIAS_MOVE_KIND_SWAPPED,
+)
 from modelog.registry.v1.governance_events_pb2 import VersionRestored
 from services.registry.domain import KNOWN_ENDPOINT, KNOWN_HOLD, endpoint, hold
+from services.registry.domain.incidents import INCIDENTS
 
-PROJECTED = (*endpoint.HEARD, *hold.HEARD, facts.VersionRegistered, facts.VersionRetired, VersionRestored)
+MOVING = (facts.AliasAssigned, facts.AliasRemoved, declared.AliasesSwapped, declared.AliasRolledBack)
+PROJECTED = (
+    *endpoint.HEARD,
+    *hold.HEARD,
+    facts.VersionRegistered,
+    facts.VersionRetired,
+    VersionRestored,
+    *MOVING,
+    *INCIDENTS,
+)
 
 
 async def project(connection: Any, folded: Sequence[Folded]) -> None:
@@ -19,6 +37,10 @@ async def project(connection: Any, folded: Sequence[Folded]) -> None:
     await _held(connection, {one.state.name: one.state for one in folded if one.kind is KNOWN_HOLD})
     await _retired(connection, folded)
     await _derived(connection, [one for one in folded if isinstance(one.event, facts.VersionRegistered)])
+    if moves := [(one, move) for one in folded for move in _moves_of(one)]:
+        await _moved(connection, moves)
+    if incidents := [one for one in folded if type(one.event) in INCIDENTS and one.state.version]:
+        await _happened(connection, incidents)
 
 
 async def _retired(connection: Any, folded: Sequence[Folded]) -> None:
@@ -70,3 +92,40 @@ async def _serving(connection: Any, endpoints: dict[str, Any]) -> None:
         [version for _, version in shares],
         list(shares.values()),
     )
+
+
+async def _moved(connection: Any, moves: Sequence[tuple[Folded, tuple[str, int, str, str]]]) -> None:
+    await connection.executemany(
+        "insert into alias_move (model, revision, alias, kind, from_version, to_version, recorded_at, actor, reason)"
+        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        [(one.state.name, one.revision, *move, _time(one), one.fact.actor.id, one.fact.reason) for one, move in moves],
+    )
+
+
+async def _happened(connection: Any, incidents: Sequence[Folded]) -> None:
+    await connection.executemany(
+        "insert into incident (version, revision, kind, resource, summary, recorded_at)"
+        " values ($1, $2, $3, $4, $5, $6)",
+        [
+            (one.state.version, one.revision, INCIDENTS[type(one.event)], one.state.name, one.state.summary, _time(one))
+            for one in incidents
+        ],
+    )
+
+
+def _time(one: Folded) -> datetime:
+    return one.fact.recorded_at.ToDatetime(UTC)
+
+
+def _moves_of(one: Folded) -> Iterator[tuple[str, int, str, str]]:
+    """Alias, kind of move, from and to of each alias that a fact moves."""
+    match one.event:
+        case facts.AliasAssigned() as event:
+            yield event.alias, ALIAS_MOVE_KIND_ASSIGNED, event.displaced_version, event.version
+        case facts.AliasRemoved() as event:
+            yield event.alias, ALIAS_MOVE_KIND_REMOVED, event.displaced_version, ""
+        case declared.AliasRolledBack() as event:
+            yield event.alias, ALIAS_MOVE_KIND_ROLLED_BACK, event.displaced_version, event.version
+        case declared.AliasesSwapped() as event:
+            yield event.alias, ALIAS_MOVE_KIND_SWAPPED, event.other_version, event.version
+            yield event.other_alias, ALIAS_MOVE_KIND_SWAPPED, event.version, event.other_version

@@ -1,14 +1,25 @@
-"""What decisions need to know beyond single resources."""
+"""What decisions need to know beyond single resources, and reads of tables that are no resources."""
 
 from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
+from kernel.errors import invalid_field
 from kernel.postgres import Pool
+from modelog.registry.v1.declare_pb2 import (
+    AliasMove,
+    Incident,
+    ListAliasMovesRequest,
+    ListAliasMovesResponse,
+    ServingPlace,
+)
 from modelog.type.v1.read_pb2 import ReadOptions
 from services.registry.domain.hold import covering
 
 _MOST_NAMED = 20
+_MOST_ROWS = 200
+_PAGE_SIZE = 50
+_LAST = 2**63 - 1
 
 
 async def serving_endpoints(pool: Pool, version: str) -> list[str]:
@@ -50,3 +61,82 @@ async def revision_of(pool: Pool, version: str, generation: int) -> int:
     sql = "select revision from version_history where name = $1 order by revision limit 1 offset $2"
     rows: Sequence[Any] = await pool.fetch(sql, version, generation - 1)
     return int(rows[0][0]) if rows else 0
+
+
+async def serving_places(pool: Pool, versions: Sequence[str]) -> list[ServingPlace]:
+    """Where these versions serve now, at most 200 places."""
+    sql = (
+        "select version, endpoint, percent from serving where version = any($1::text[])"
+        " order by version, endpoint limit $2"
+    )
+    return [
+        ServingPlace(version=row[0], endpoint=row[1], percent=row[2])
+        for row in await pool.fetch(sql, versions, _MOST_ROWS)
+    ]
+
+
+async def registrations(pool: Pool, versions: Sequence[str]) -> tuple[int, int]:
+    """The revisions at which the first and the last of these versions were registered."""
+    sql = "select min(revision) from version_history where name = any($1::text[]) group by name"
+    revisions = [int(row[0]) for row in await pool.fetch(sql, versions)]
+    return min(revisions), max(revisions)
+
+
+async def alias_moves(pool: Pool, request: ListAliasMovesRequest) -> ListAliasMovesResponse:
+    """One page, newest first, as of the moment that is asked for."""
+    size = request.page_size or _PAGE_SIZE
+    before = _opened(request.page_token)
+    known, moment = _known(request.read, 6)
+    sql = (
+        "select alias, kind, from_version, to_version, revision, recorded_at, actor, reason from alias_move"
+        " where model = $1 and ($2 = '' or alias = $2) and (revision, alias) < ($3, $4)"
+        f"{known} order by revision desc, alias desc limit $5"
+    )
+    rows = await pool.fetch(sql, request.parent, request.alias, *before, size + 1, *moment)
+    reply = ListAliasMovesResponse(moves=[_move(row) for row in rows[:size]])
+    if len(rows) > size:
+        reply.next_page_token = f"{rows[size - 1]['revision']} {rows[size - 1]['alias']}"
+    return reply
+
+
+def _move(row: Any) -> AliasMove:
+    names = ("alias", "kind", "from_version", "to_version", "revision", "reason")
+    move = AliasMove(**{name: row[name] for name in names}, moved_by=row["actor"])
+    move.move_time.FromDatetime(row["recorded_at"])
+    return move
+
+
+async def incidents(pool: Pool, versions: Sequence[str], read: ReadOptions) -> list[Incident]:
+    """What happened to these versions, oldest first, the newest 200, as of the moment that is asked for."""
+    known, moment = _known(read, 3)
+    columns = "version, kind, resource, summary, revision, recorded_at"
+    newest = f"select {columns} from incident where version = any($1::text[]){known} order by revision desc limit $2"
+    rows = await pool.fetch(f"select * from ({newest}) as newest order by revision", versions, _MOST_ROWS, *moment)
+    return [_incident(row) for row in rows]
+
+
+def _incident(row: Any) -> Incident:
+    names = ("version", "kind", "resource", "summary", "revision")
+    incident = Incident(**{name: row[name] for name in names})
+    incident.time.FromDatetime(row["recorded_at"])
+    return incident
+
+
+def _known(read: ReadOptions, place: int) -> tuple[str, list[Any]]:
+    """The condition that a row was known at that moment, with its argument at `place`."""
+    match read.WhichOneof("as_of"):
+        case "as_of_revision":
+            return f" and revision <= ${place}", [read.as_of_revision]
+        case "as_of_time":
+            return f" and recorded_at <= ${place}", [read.as_of_time.ToDatetime(UTC)]
+    return "", []
+
+
+def _opened(token: str) -> tuple[int, str]:
+    """Before which revision and alias the next page begins."""
+    if not token:
+        return _LAST, ""
+    revision, _, alias = token.partition(" ")
+    if not (revision.isascii() and revision.isdigit() and int(revision[:19]) <= _LAST and len(revision) < 20 and alias):
+        raise invalid_field("page_token", "take it unchanged from the last reply of the same query")
+    return int(revision), alias

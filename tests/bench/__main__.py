@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 
 from suite.postgres_server import PostgresServer
-from tests.bench import access, calls, sizes, tokens, views
+from tests.bench import access, calls, compare, sizes, tokens, views
 from tests.bench.effort import QUICK, Effort
 from tests.bench.ground import Ground
 from tests.bench.outcome import Outcome, keep, machine, show
@@ -30,6 +30,7 @@ MEASURES: Mapping[str, Callable[[Ground, Effort], Awaitable[Outcome]]] = {
     "fold": views.fold,
     "depth": sizes.depth,
     "memory": sizes.memory,
+    "compare": compare.compare,
     "access-write": access.write,
     "access-read": access.read,
     "tokens": tokens.tokens,

@@ -1,4 +1,4 @@
-"""Models: describing, tags, aliases, retiring."""
+"""Models: describing, tags, retiring."""
 
 from typing import Any
 
@@ -10,18 +10,14 @@ from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1 import types_pb2 as types
 from services.registry.domain import MODEL
 from services.registry.domain.model import (
-    assign_alias,
     create_model,
     describe_model,
-    remove_alias,
     remove_model_tag,
     retire_model,
     set_model_tag,
 )
 from testkit.scenario import Life, life
-from tests.registry.build import ADA, BEN, MODEL_NAME, PROJECT_NAME, VERSION_NAME, model_created, project, registered
-
-VERSION_2 = f"{MODEL_NAME}/versions/2"
+from tests.registry.build import ADA, BEN, MODEL_NAME, VERSION_NAME, model_created, project
 
 
 def fraud(*events: Any, by: str = "") -> Life:
@@ -42,8 +38,6 @@ def test_a_model_is_created_in_a_project_and_once() -> None:
         (describe_model, (), {"details": types.ModelDetails(), "mask": FieldMask(paths=["title"])}),
         (set_model_tag, (), {"key": "k", "value": "v"}),
         (remove_model_tag, (), {"key": "k"}),
-        (assign_alias, (types.Version(name=VERSION_NAME),), {"alias": "champion"}),
-        (remove_alias, (), {"alias": "champion"}),
         (retire_model, (), {"living": []}),
     ],
 )
@@ -86,37 +80,6 @@ def test_tags_are_set_replaced_and_removed() -> None:
     full = fraud(*(facts.TagSet(key=f"k{n}", value="") for n in range(64)))
     full.when(set_model_tag, key="one-more", value="").then_refused("TOO_MANY_TAGS")
     full.when(set_model_tag, key="k1", value="new").then(facts.TagSet(key="k1", value="new"))
-
-
-def test_an_alias_is_displaced_in_one_fact_that_names_both_versions() -> None:
-    first = facts.AliasAssigned(alias="champion", version=VERSION_NAME)
-    fraud().when(assign_alias, registered().state, alias="champion").then(first)
-    fraud(first).when(assign_alias, registered().state, alias="champion").then_nothing()
-    moved = facts.AliasAssigned(alias="champion", version=VERSION_2, displaced_version=VERSION_NAME)
-    fraud(first).when(assign_alias, registered(name=VERSION_2).state, alias="champion").then(moved)
-    alias = fraud(first, moved, by=BEN).state.aliases["champion"]
-    assert (alias.version, alias.previous_version, alias.assigned_by) == (VERSION_2, VERSION_NAME, BEN)
-    assert alias.assign_time.ToSeconds() > 0
-
-
-def test_an_alias_points_only_to_a_living_version_of_its_model() -> None:
-    fraud().when(assign_alias, types.Version(), alias="champion").then_refused("VERSION_NOT_FOUND")
-    other = registered(name=f"{PROJECT_NAME}/models/churn/versions/1").state
-    fraud().when(assign_alias, other, alias="champion").then_refused("INVALID_REQUEST")
-    gone = registered(facts.VersionRetired(to_stage="retired")).state
-    fraud().when(assign_alias, gone, alias="champion").then_refused("VERSION_RETIRED")
-
-
-def test_a_model_has_a_bounded_number_of_aliases() -> None:
-    full = fraud(*(facts.AliasAssigned(alias=f"a{n}", version=VERSION_2) for n in range(64)))
-    full.when(assign_alias, registered().state, alias="one-more").then_refused("TOO_MANY_ALIASES")
-
-
-def test_an_alias_is_removed_once() -> None:
-    first = facts.AliasAssigned(alias="champion", version=VERSION_NAME)
-    removed = facts.AliasRemoved(alias="champion", displaced_version=VERSION_NAME)
-    fraud(first).when(remove_alias, alias="champion").then(removed)
-    fraud(first, removed).when(remove_alias, alias="champion").then_refused("ALIAS_NOT_FOUND")
 
 
 def test_a_model_retires_when_its_versions_have() -> None:

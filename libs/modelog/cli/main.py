@@ -15,7 +15,12 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "versions": ("versions", "Trained artifacts: register, describe, evaluate, compare, retire."),
         "stages": ("stages", "How far a version's life has come, and moving it on."),
         "reviews": ("stages", "Answers to a request to move a version on."),
-        "aliases": ("registry", "Movable pointers to versions."),
+        "aliases": ("aliases", "Movable pointers to versions: assign, swap, roll back."),
+    },
+    "As files": {
+        "apply": ("declare", "Make projects, models, environments and monitors what files say."),
+        "diff": ("declare", "What apply would change."),
+        "export": ("declare", "A project and what lives in it as a file for apply."),
     },
     "Governance": {
         "policies": ("policies", "What versions must meet to move: templates, files, projects."),

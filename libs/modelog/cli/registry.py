@@ -1,4 +1,4 @@
-"""Projects, models and aliases."""
+"""Projects and models."""
 
 from modelog.cli.state import Noun
 from modelog.cli.verbs import arg, opt, verb
@@ -24,6 +24,14 @@ projects = Noun(
             "registry.CreateProject",
             "Create a project with the built-in lifecycle and no policy.",
             arg("project_id"),
+            opt("title", "For people."),
+            opt("description", "What belongs into it."),
+        ),
+        verb(
+            "update",
+            "registry.UpdateProject",
+            'Change what people say about a project; an empty text ("") clears it.',
+            arg("name", "project"),
             opt("title", "For people."),
             opt("description", "What belongs into it."),
         ),
@@ -68,21 +76,5 @@ models = Noun(
         verb("tag", "registry.SetTag", "Label a model.", arg("name", "model"), arg("key"), arg("value")),
         verb("untag", "registry.RemoveTag", "Take a label away.", arg("name", "model"), arg("key")),
         verb("retire", "registry.RetireModel", "Close a model for further versions.", arg("name", "model")),
-    ],
-)
-
-aliases = Noun(
-    "aliases",
-    help="Movable pointers to versions. `models get` lists them.",
-    commands=[
-        verb(
-            "assign",
-            "registry.AssignAlias",
-            "Point an alias to a version of the model.",
-            arg("name", "model"),
-            arg("alias"),
-            arg("version", "version"),
-        ),
-        verb("remove", "registry.RemoveAlias", "Take an alias away.", arg("name", "model"), arg("alias")),
     ],
 )

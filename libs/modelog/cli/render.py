@@ -67,6 +67,14 @@ def table(titles: Sequence[str], lines: Iterable[Sequence[Cell | str]]) -> None:
     _print(made)
 
 
+def line(*parts: Cell) -> None:
+    """One line made of parts in colours of their own."""
+    told = Text()
+    for part in parts:
+        told.append(clean(" ".join(part.text.split("\n"))), style=part.style)
+    console().print(told, soft_wrap=True)
+
+
 def details(message: Any) -> None:
     """All that is set in a message, one line a value, what is inside indented."""
     made = Table(box=None, pad_edge=False, show_header=False)

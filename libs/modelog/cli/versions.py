@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from modelog.cli import render
-from modelog.cli.cells import Cell, tail
+from modelog.cli.cells import Cell
+from modelog.cli.comparison import compare
 from modelog.cli.failures import CONFLICT
 from modelog.cli.governing import COMMANDS as GOVERNING
 from modelog.cli.state import Noun, State
@@ -59,20 +60,6 @@ def _checked(state: State, reply: Any) -> int:
         word = Cell("allowed", "green") if reply.allowed else Cell("not allowed", "red")
         render.table(["outcome", "policy of revision"], [[word, str(reply.policy_revision)]])
     return 0 if reply.allowed else CONFLICT
-
-
-def _compared(state: State, reply: Any) -> None:
-    """One column a version; the best of a metric is marked."""
-    if state.as_json:
-        return render.print_json(render.plain(reply))
-    rows: list[list[Cell | str]] = [[field.path, *field.values] for field in reply.fields]
-    for metric in reply.metrics:
-        row: list[Cell | str] = [metric.path]
-        for name, one in zip(reply.names, metric.values, strict=True):
-            text = f"{one.value:g}" if one.HasField("value") else ""
-            row.append(Cell(f"{text} best", "green") if name in metric.best else text)
-        rows.append(row)
-    return render.table(["", *(tail(name) for name in reply.names)], rows)
 
 
 _FILE = click.Argument(["file"], type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -142,14 +129,7 @@ versions = Noun(
             arg("to_stage"),
             show=_checked,
         ),
-        verb(
-            "compare",
-            "registry.CompareVersions",
-            "What differs between versions, and which is better in each metric.",
-            arg("names", "version"),
-            opt("include_equal", "Also what is the same in all."),
-            show=_compared,
-        ),
+        compare,
         verb("tag", "registry.SetTag", "Label a version.", arg("name", "version"), arg("key"), arg("value")),
         verb("untag", "registry.RemoveTag", "Take a label away.", arg("name", "version"), arg("key")),
         verb(

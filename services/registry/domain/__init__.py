@@ -3,8 +3,10 @@
 from kernel.fold import kind
 from modelog.registry.v1 import governance_pb2 as governance
 from modelog.registry.v1 import types_pb2 as types
+from modelog.registry.v1.declare_pb2 import KnownIncident
 from services.registry.domain import hold
 from services.registry.domain.endpoint import HEARD, evolve_endpoint
+from services.registry.domain.incidents import INCIDENTS, evolve_incident
 from services.registry.domain.model import evolve_model
 from services.registry.domain.project import evolve_project
 from services.registry.domain.version import evolve_version
@@ -23,4 +25,12 @@ KNOWN_ENDPOINT = kind(
 KNOWN_HOLD = kind(
     "archive", "projects/*/holds/*", governance.KnownHold, hold.evolve_hold, table="known_hold", listens=hold.HEARD
 )
-KINDS = (PROJECT, MODEL, VERSION, KNOWN_ENDPOINT, KNOWN_HOLD)
+KNOWN_ROLLOUT, KNOWN_ALERT, KNOWN_RETRAINING = (
+    kind(service, pattern, KnownIncident, evolve_incident, table=table, listens=INCIDENTS)
+    for service, pattern, table in (
+        ("deployment", "projects/*/endpoints/*/rollouts/#", "known_rollout"),
+        ("monitoring", "projects/*/monitors/*/alerts/#", "known_alert"),
+        ("monitoring", "projects/*/monitors/*/retrainings/#", "known_retraining"),
+    )
+)
+KINDS = (PROJECT, MODEL, VERSION, KNOWN_ENDPOINT, KNOWN_HOLD, KNOWN_ROLLOUT, KNOWN_ALERT, KNOWN_RETRAINING)

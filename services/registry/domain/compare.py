@@ -14,6 +14,7 @@ from modelog.registry.v1.registry_service_pb2 import (
     MetricValue,
 )
 from modelog.registry.v1.types_pb2 import Column, DataSet, Fairness, Metric, Slice, Verdict, Version
+from services.registry.domain.contrast import columns, difference, sources
 
 _COMPARED = (
     "artifact",
@@ -49,18 +50,21 @@ Leaves = dict[str, Any]
 
 
 def compare(versions: Sequence[Version], *, include_equal: bool = False) -> CompareVersionsResponse:
-    """The versions' fields and metrics by path; fields that are equal in all only when asked for."""
+    """The versions' fields and metrics by path; what is equal in all of them only when asked for."""
     sides = [dict(leaves(version)) for version in versions]
     names = [version.name for version in versions]
     reply = CompareVersionsResponse(names=names)
     for path in sorted(set().union(*sides)):
         found = [side.get(path) for side in sides]
         if any(isinstance(one, Metric) for one in found):
-            reply.metrics.append(_metric(path, names, found))
+            if include_equal or any(one != found[0] for one in found):
+                reply.metrics.append(_metric(path, names, found))
             continue
         values = ["" if one is None else one for one in found]
         if include_equal or any(value != values[0] for value in values):
             reply.fields.append(FieldComparison(path=path, values=values))
+    reply.columns.extend(columns(versions, include_equal=include_equal))
+    reply.sources.extend(sources(versions, include_equal=include_equal))
     return reply
 
 
@@ -124,6 +128,7 @@ def _metric(path: str, names: Sequence[str], found: Sequence[Metric | None]) -> 
         values=[MetricValue() if one is None else MetricValue(value=one.value) for one in found],
         higher_is_better=agreed and present[0].higher_is_better,
         direction_agreed=agreed,
+        differences=[difference(found[0], one) for one in found],
     )
     if agreed and len(present) > 1:
         best = (max if comparison.higher_is_better else min)(one.value for one in present)

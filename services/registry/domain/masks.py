@@ -11,13 +11,17 @@ from kernel.errors import invalid_field
 
 def paths(mask: FieldMask, message: type[Message], field: str = "update_mask") -> list[str]:
     """The masked fields in the order of the message, `*` for all; Invalid for a path that is no field of it."""
-    known = [one.name for one in message.DESCRIPTOR.fields]
+    return masked(mask, [one.name for one in message.DESCRIPTOR.fields], field)
+
+
+def masked(mask: FieldMask, known: Sequence[str], field: str = "update_mask") -> list[str]:
+    """`paths` of fields that are no whole message."""
     if not mask.paths:
         raise invalid_field(field, "name at least one field to write", "EMPTY_MASK")
     for path in mask.paths:
         if path != "*" and path not in known:
             raise invalid_field(field, f"{path!r} is none of {', '.join(known)}", "UNKNOWN_PATH")
-    return known if "*" in mask.paths else [name for name in known if name in set(mask.paths)]
+    return list(known) if "*" in mask.paths else [name for name in known if name in set(mask.paths)]
 
 
 def write(target: Any, source: Any, fields: Sequence[str]) -> None:

@@ -1,20 +1,18 @@
-"""Models: a purpose, and the movable pointers to the versions that fulfil it."""
+"""Models: a purpose that versions fulfil."""
 
 from collections.abc import Sequence
 
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
-from kernel.errors import AlreadyExists, NotAllowedNow, NotFound, UnknownFact, invalid_field
+from kernel.errors import AlreadyExists, NotAllowedNow, NotFound, UnknownFact
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import events_pb2 as facts
-from modelog.registry.v1.types_pb2 import Model, ModelDetails, Project, Version
+from modelog.registry.v1.types_pb2 import Model, ModelDetails, Project
 from services.registry.domain import tags
-from services.registry.domain.lifecycle import LAST_PHASES
+from services.registry.domain.alias_fold import evolve_aliases
 from services.registry.domain.masks import paths, write
 from services.registry.domain.project import present as project_present
-
-_MOST_ALIASES = 64
 
 
 def present(model: Model) -> None:
@@ -50,31 +48,6 @@ def remove_model_tag(model: Model, *, key: str) -> facts.TagRemoved | None:
     return tags.remove_tag(model, key=key)
 
 
-def assign_alias(model: Model, version: Version, *, alias: str) -> facts.AliasAssigned | None:
-    """Points `alias` to `version`, which is one of the model's."""
-    present(model)
-    if not version.name:
-        raise NotFound("VERSION_NOT_FOUND", "there is no such version; register it first")
-    if not version.name.startswith(f"{model.name}/"):
-        raise invalid_field("version", f"{version.name} is not a version of {model.name}", "OTHER_MODEL")
-    if version.phase in LAST_PHASES:
-        raise NotAllowedNow("VERSION_RETIRED", f"{version.name} is retired; point the alias to a living version")
-    known = alias in model.aliases
-    if known and model.aliases[alias].version == version.name:
-        return None
-    if not known and len(model.aliases) >= _MOST_ALIASES:
-        raise NotAllowedNow("TOO_MANY_ALIASES", f"{model.name} has {_MOST_ALIASES} aliases; remove one first")
-    displaced = model.aliases[alias].version if known else ""
-    return facts.AliasAssigned(alias=alias, version=version.name, displaced_version=displaced)
-
-
-def remove_alias(model: Model, *, alias: str) -> facts.AliasRemoved:
-    present(model)
-    if alias not in model.aliases:
-        raise NotFound("ALIAS_NOT_FOUND", f"{model.name} has no alias {alias!r}")
-    return facts.AliasRemoved(alias=alias, displaced_version=model.aliases[alias].version)
-
-
 def retire_model(model: Model, *, living: Sequence[str]) -> facts.ModelRetired | None:
     """`living`: names of its versions that are not retired, as far as they were looked up."""
     present(model)
@@ -99,14 +72,8 @@ def evolve_model(model: Model, event: Message, envelope: Fact) -> None:
             tags.fold_tag_set(model, event)
         case facts.TagRemoved():
             tags.fold_tag_removed(model, event)
-        case facts.AliasAssigned():
-            alias = model.aliases[event.alias]
-            alias.version, alias.previous_version = event.version, event.displaced_version
-            alias.assigned_by = envelope.actor.id
-            alias.assign_time.CopyFrom(envelope.recorded_at)
-        case facts.AliasRemoved():
-            model.aliases.pop(event.alias, None)
         case facts.ModelRetired():
             model.retired = True
         case _:
-            raise UnknownFact(event)
+            if not evolve_aliases(model, event, envelope):
+                raise UnknownFact(event)

@@ -2,18 +2,22 @@
 
 from collections.abc import Sequence
 
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
 from access.fold import evolve_access
 from access.people import owners_of, persons
 from kernel.errors import AlreadyExists, Invalid, NotAllowedNow, NotFound, UnknownFact
 from modelog.log.v1.fact_pb2 import Fact
+from modelog.registry.v1 import declare_events_pb2 as declared
 from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1.types_pb2 import Lifecycle, Policy, Project
 from services.registry.domain.access import NOWHERE
 from services.registry.domain.delegated import evolve_delegation
 from services.registry.domain.lifecycle import BUILT_IN, check_lifecycle
+from services.registry.domain.masks import masked
 from services.registry.domain.policy import check_policy, check_roles
+from services.registry.domain.protection import check_protected
 
 
 def present(project: Project) -> None:
@@ -42,6 +46,17 @@ def create_project(
     return facts.ProjectCreated(title=title, description=description, lifecycle=BUILT_IN, administrators=behind[:1])
 
 
+def describe_project(
+    project: Project, *, title: str, description: str, mask: FieldMask
+) -> declared.ProjectDescribed | None:
+    present(project)
+    given = {"title": title, "description": description}
+    changed = [name for name in masked(mask, tuple(given)) if given[name] != getattr(project, name)]
+    if not changed:
+        return None
+    return declared.ProjectDescribed(update_mask=FieldMask(paths=changed), **{name: given[name] for name in changed})
+
+
 def set_lifecycle(project: Project, *, lifecycle: Lifecycle) -> facts.LifecycleSet | None:
     """Refuses to drop a move that the policy guards: the rule would never apply again, and nobody would notice."""
     present(project)
@@ -61,6 +76,7 @@ def set_policy(project: Project, *, policy: Policy) -> facts.PolicySet | None:
     present(project)
     check_policy(policy, project.lifecycle)
     check_roles(policy, project.role_definitions)
+    check_protected(policy, project.role_definitions)
     return None if policy == project.policy else facts.PolicySet(policy=policy)
 
 
@@ -70,6 +86,9 @@ def evolve_project(project: Project, event: Message, envelope: Fact) -> None:
             project.title, project.description = event.title, event.description
             project.lifecycle.CopyFrom(event.lifecycle)
             evolve_access(project, event, envelope)
+        case declared.ProjectDescribed():
+            for name in event.update_mask.paths:
+                setattr(project, name, getattr(event, name))
         case facts.LifecycleSet():
             project.lifecycle.CopyFrom(event.lifecycle)
         case facts.PolicySet():

@@ -174,6 +174,8 @@ def remove_role(project: Project, *, role: str) -> facts.RoleRemoved:
         )
     if any(one.role == role for rule in project.policy.rules for one in rule.required_reviews):
         raise NotAllowedNow("ROLE_IN_USE", f"the policy asks for reviews by holders of {role}; set another one first")
+    if any(one.role == role for one in project.policy.protected_aliases):
+        raise NotAllowedNow("ROLE_IN_USE", f"the policy lets holders of {role} move an alias; set another one first")
     return facts.RoleRemoved(role=role)
 
 

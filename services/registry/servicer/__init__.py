@@ -1,7 +1,9 @@
 """The door of the registry: request, verb, reply. One file for each resource, as in the domain."""
 
 from services.registry.servicer.access import Access
+from services.registry.servicer.aliases import Aliases
 from services.registry.servicer.checklists import Checklists
+from services.registry.servicer.comparisons import Comparisons
 from services.registry.servicer.delegations import Delegations
 from services.registry.servicer.ending import Ending
 from services.registry.servicer.findings import Findings
@@ -14,6 +16,18 @@ from services.registry.servicer.versions import Versions
 
 
 class RegistryServicer(
-    Projects, Roles, Access, Models, Versions, Transitions, Verdicts, Findings, Checklists, Delegations, Ending
+    Projects,
+    Roles,
+    Access,
+    Models,
+    Aliases,
+    Versions,
+    Transitions,
+    Verdicts,
+    Findings,
+    Checklists,
+    Delegations,
+    Comparisons,
+    Ending,
 ):
     """modelog.registry.v1.RegistryService."""

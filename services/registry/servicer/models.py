@@ -1,4 +1,4 @@
-"""The door of models, their tags and their aliases."""
+"""The door of models and their tags."""
 
 from functools import partial
 
@@ -49,24 +49,6 @@ class Models(Room):
         verb = model.remove_model_tag if kind is MODEL else version.remove_version_tag
         decided = await self._transact(kind, request.name, context.cause(), partial(verb, key=request.key))
         return rpc.RemoveTagResponse(name=decided.name, revision=decided.revision)
-
-    async def AssignAlias(self, request: rpc.AssignAliasRequest, context: Context) -> rpc.AssignAliasResponse:
-        VERSION.pattern.ids(request.version, "version")
-        decided = await self._transact(
-            MODEL,
-            request.name,
-            context.cause(),
-            partial(model.assign_alias, alias=request.alias),
-            reads=((VERSION, request.version),),
-        )
-        after = await self._after(MODEL, decided)
-        displaced = after.aliases[request.alias].previous_version if request.alias in after.aliases else ""
-        return rpc.AssignAliasResponse(name=decided.name, revision=decided.revision, displaced_version=displaced)
-
-    async def RemoveAlias(self, request: rpc.RemoveAliasRequest, context: Context) -> rpc.RemoveAliasResponse:
-        verb = partial(model.remove_alias, alias=request.alias)
-        decided = await self._transact(MODEL, request.name, context.cause(), verb)
-        return rpc.RemoveAliasResponse(name=decided.name, revision=decided.revision)
 
     async def RetireModel(self, request: rpc.RetireModelRequest, context: Context) -> rpc.RetireModelResponse:
         MODEL.pattern.ids(request.name)

@@ -7,6 +7,7 @@ from kernel.resources import PAGE_SIZE
 from kernel.rpc import Context
 from kernel.wire import listing
 from modelog.registry.v1 import registry_service_pb2 as rpc
+from modelog.registry.v1.declare_pb2 import UpdateProjectRequest, UpdateProjectResponse
 from modelog.registry.v1.types_pb2 import Project
 from services.registry.domain import PROJECT, project
 from services.registry.servicer.room import Room, actors, everywhere_read
@@ -40,6 +41,13 @@ class Projects(Room):
             if len(shown) == wanted or not asking.page_token:
                 break
         return listing(shown, asking.page_token)
+
+    async def UpdateProject(self, request: UpdateProjectRequest, context: Context) -> UpdateProjectResponse:
+        verb = partial(
+            project.describe_project, title=request.title, description=request.description, mask=request.update_mask
+        )
+        decided = await self._transact(PROJECT, request.name, context.cause(), verb)
+        return UpdateProjectResponse(name=decided.name, revision=decided.revision)
 
     async def SetLifecycle(self, request: rpc.SetLifecycleRequest, context: Context) -> rpc.SetLifecycleResponse:
         verb = partial(project.set_lifecycle, lifecycle=request.lifecycle)

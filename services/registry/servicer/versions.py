@@ -2,14 +2,13 @@
 
 from functools import partial
 
-from kernel.errors import NotFound, invalid_field
+from kernel.errors import invalid_field
 from kernel.names import Pattern, project_of
 from kernel.rpc import Context
 from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from services.registry import queries
 from services.registry.domain import MODEL, PROJECT, VERSION, version
-from services.registry.domain.compare import compare
 from services.registry.servicer.room import Room, access_reads, actors
 
 _RETRAINING = Pattern("projects/*/monitors/*/retrainings/#")
@@ -79,17 +78,6 @@ class Versions(Room):
             reads=((MODEL, VERSION.pattern.parent(request.name)), (PROJECT, project_of(request.name))),
         )
         return rpc.RetireVersionResponse(name=decided.name, revision=decided.revision)
-
-    async def CompareVersions(
-        self, request: rpc.CompareVersionsRequest, context: Context
-    ) -> rpc.CompareVersionsResponse:
-        for index, name in enumerate(request.names):
-            VERSION.pattern.ids(name, f"names[{index}]")
-        found = [await self._resources.load(VERSION, name, request.read) for name in request.names]
-        for name, one in zip(request.names, found, strict=True):
-            if not one.name:
-                raise NotFound(VERSION.not_found_reason, f"there is no {name}", metadata={"resource": name})
-        return compare(found, include_equal=request.include_equal)
 
 
 def _given(request: rpc.RegisterVersionRequest) -> facts.VersionRegistered:

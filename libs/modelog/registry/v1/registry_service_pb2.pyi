@@ -6,6 +6,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelog.registry.v1 import access_pb2 as _access_pb2
+from modelog.registry.v1 import declare_pb2 as _declare_pb2
 from modelog.registry.v1 import governance_pb2 as _governance_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2
 from modelog.type.v1 import options_pb2 as _options_pb2
@@ -878,24 +879,40 @@ class RetireVersionResponse(_message.Message):
     def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class CompareVersionsRequest(_message.Message):
-    __slots__ = ("names", "read", "include_equal")
+    __slots__ = ("names", "read", "include_equal", "include_facts")
     NAMES_FIELD_NUMBER: _ClassVar[int]
     READ_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_EQUAL_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_FACTS_FIELD_NUMBER: _ClassVar[int]
     names: _containers.RepeatedScalarFieldContainer[str]
     read: _read_pb2.ReadOptions
     include_equal: bool
-    def __init__(self, names: _Optional[_Iterable[str]] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ..., include_equal: bool = ...) -> None: ...
+    include_facts: bool
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ..., include_equal: bool = ..., include_facts: bool = ...) -> None: ...
 
 class CompareVersionsResponse(_message.Message):
-    __slots__ = ("names", "fields", "metrics")
+    __slots__ = ("names", "fields", "metrics", "columns", "sources", "incidents", "facts", "more_facts", "facts_withheld", "serving")
     NAMES_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    INCIDENTS_FIELD_NUMBER: _ClassVar[int]
+    FACTS_FIELD_NUMBER: _ClassVar[int]
+    MORE_FACTS_FIELD_NUMBER: _ClassVar[int]
+    FACTS_WITHHELD_FIELD_NUMBER: _ClassVar[int]
+    SERVING_FIELD_NUMBER: _ClassVar[int]
     names: _containers.RepeatedScalarFieldContainer[str]
     fields: _containers.RepeatedCompositeFieldContainer[FieldComparison]
     metrics: _containers.RepeatedCompositeFieldContainer[MetricComparison]
-    def __init__(self, names: _Optional[_Iterable[str]] = ..., fields: _Optional[_Iterable[_Union[FieldComparison, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ...) -> None: ...
+    columns: _containers.RepeatedCompositeFieldContainer[_declare_pb2.ColumnComparison]
+    sources: _containers.RepeatedCompositeFieldContainer[_declare_pb2.SourceComparison]
+    incidents: _containers.RepeatedCompositeFieldContainer[_declare_pb2.Incident]
+    facts: _containers.RepeatedCompositeFieldContainer[_declare_pb2.FactSummary]
+    more_facts: bool
+    facts_withheld: bool
+    serving: _containers.RepeatedCompositeFieldContainer[_declare_pb2.ServingPlace]
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., fields: _Optional[_Iterable[_Union[FieldComparison, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[_declare_pb2.ColumnComparison, _Mapping]]] = ..., sources: _Optional[_Iterable[_Union[_declare_pb2.SourceComparison, _Mapping]]] = ..., incidents: _Optional[_Iterable[_Union[_declare_pb2.Incident, _Mapping]]] = ..., facts: _Optional[_Iterable[_Union[_declare_pb2.FactSummary, _Mapping]]] = ..., more_facts: bool = ..., facts_withheld: bool = ..., serving: _Optional[_Iterable[_Union[_declare_pb2.ServingPlace, _Mapping]]] = ...) -> None: ...
 
 class FieldComparison(_message.Message):
     __slots__ = ("path", "values")
@@ -906,18 +923,20 @@ class FieldComparison(_message.Message):
     def __init__(self, path: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class MetricComparison(_message.Message):
-    __slots__ = ("path", "values", "higher_is_better", "direction_agreed", "best")
+    __slots__ = ("path", "values", "higher_is_better", "direction_agreed", "best", "differences")
     PATH_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     HIGHER_IS_BETTER_FIELD_NUMBER: _ClassVar[int]
     DIRECTION_AGREED_FIELD_NUMBER: _ClassVar[int]
     BEST_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
     path: str
     values: _containers.RepeatedCompositeFieldContainer[MetricValue]
     higher_is_better: bool
     direction_agreed: bool
     best: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, path: _Optional[str] = ..., values: _Optional[_Iterable[_Union[MetricValue, _Mapping]]] = ..., higher_is_better: bool = ..., direction_agreed: bool = ..., best: _Optional[_Iterable[str]] = ...) -> None: ...
+    differences: _containers.RepeatedCompositeFieldContainer[_declare_pb2.MetricDifference]
+    def __init__(self, path: _Optional[str] = ..., values: _Optional[_Iterable[_Union[MetricValue, _Mapping]]] = ..., higher_is_better: bool = ..., direction_agreed: bool = ..., best: _Optional[_Iterable[str]] = ..., differences: _Optional[_Iterable[_Union[_declare_pb2.MetricDifference, _Mapping]]] = ...) -> None: ...
 
 class MetricValue(_message.Message):
     __slots__ = ("value",)

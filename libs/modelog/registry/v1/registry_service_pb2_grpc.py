@@ -5,6 +5,7 @@ import grpc
 import warnings
 
 from modelog.registry.v1 import access_pb2 as modelog_dot_registry_dot_v1_dot_access__pb2
+from modelog.registry.v1 import declare_pb2 as modelog_dot_registry_dot_v1_dot_declare__pb2
 from modelog.registry.v1 import governance_pb2 as modelog_dot_registry_dot_v1_dot_governance__pb2
 from modelog.registry.v1 import registry_service_pb2 as modelog_dot_registry_dot_v1_dot_registry__service__pb2
 from modelog.registry.v1 import types_pb2 as modelog_dot_registry_dot_v1_dot_types__pb2
@@ -56,6 +57,11 @@ class RegistryServiceStub(object):
                 '/modelog.registry.v1.RegistryService/ListProjects',
                 request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListProjectsRequest.SerializeToString,
                 response_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListProjectsResponse.FromString,
+                _registered_method=True)
+        self.UpdateProject = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/UpdateProject',
+                request_serializer=modelog_dot_registry_dot_v1_dot_declare__pb2.UpdateProjectRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_declare__pb2.UpdateProjectResponse.FromString,
                 _registered_method=True)
         self.SetLifecycle = channel.unary_unary(
                 '/modelog.registry.v1.RegistryService/SetLifecycle',
@@ -156,6 +162,21 @@ class RegistryServiceStub(object):
                 '/modelog.registry.v1.RegistryService/RemoveAlias',
                 request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveAliasRequest.SerializeToString,
                 response_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveAliasResponse.FromString,
+                _registered_method=True)
+        self.SwapAliases = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/SwapAliases',
+                request_serializer=modelog_dot_registry_dot_v1_dot_declare__pb2.SwapAliasesRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_declare__pb2.SwapAliasesResponse.FromString,
+                _registered_method=True)
+        self.RollBackAlias = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/RollBackAlias',
+                request_serializer=modelog_dot_registry_dot_v1_dot_declare__pb2.RollBackAliasRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_declare__pb2.RollBackAliasResponse.FromString,
+                _registered_method=True)
+        self.ListAliasMoves = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/ListAliasMoves',
+                request_serializer=modelog_dot_registry_dot_v1_dot_declare__pb2.ListAliasMovesRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_declare__pb2.ListAliasMovesResponse.FromString,
                 _registered_method=True)
         self.RetireModel = channel.unary_unary(
                 '/modelog.registry.v1.RegistryService/RetireModel',
@@ -318,6 +339,13 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateProject(self, request, context):
+        """Changes what people say about a project. INVALID_ARGUMENT naming the path of the mask that is no field.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetLifecycle(self, request, context):
         """Replaces the stages of the project's versions. INVALID_ARGUMENT naming the stage that is wrong;
         FAILED_PRECONDITION with POLICY_NAMES_STAGE when the policy speaks of a stage that would be gone.
@@ -463,14 +491,38 @@ class RegistryServiceServicer(object):
 
     def AssignAlias(self, request, context):
         """Points an alias to a version of the model, away from where it pointed before. NOT_FOUND with VERSION_NOT_FOUND;
-        FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_ALIASES (64).
+        FAILED_PRECONDITION with VERSION_RETIRED, TOO_MANY_ALIASES (64), or where the policy protects the alias
+        PHASE_NOT_ADMITTED; PERMISSION_DENIED with ALIAS_PROTECTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveAlias(self, request, context):
-        """Takes an alias away. NOT_FOUND with ALIAS_NOT_FOUND.
+        """Takes an alias away. NOT_FOUND with ALIAS_NOT_FOUND; PERMISSION_DENIED with ALIAS_PROTECTED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SwapAliases(self, request, context):
+        """Lets two aliases of a model change places, in one fact. NOT_FOUND with ALIAS_NOT_FOUND; FAILED_PRECONDITION and
+        PERMISSION_DENIED as AssignAlias, for each of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollBackAlias(self, request, context):
+        """Puts back the version that an alias pointed to before, in one fact; done twice it goes back two moves. NOT_FOUND
+        with ALIAS_NOT_FOUND; FAILED_PRECONDITION with NOTHING_TO_ROLL_BACK, VERSION_RETIRED, or as AssignAlias.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAliasMoves(self, request, context):
+        """How the aliases of a model have moved: who, when, why, from where to where; newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -680,7 +732,8 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CompareVersions(self, request, context):
-        """What differs between versions, and which is better in each metric. NOT_FOUND with VERSION_NOT_FOUND.
+        """What differs between versions, which is better in each metric and by how much, what happened to them once they
+        were put to use, and what happened between them. NOT_FOUND with VERSION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -703,6 +756,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListProjects,
                     request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListProjectsRequest.FromString,
                     response_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListProjectsResponse.SerializeToString,
+            ),
+            'UpdateProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateProject,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_declare__pb2.UpdateProjectRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_declare__pb2.UpdateProjectResponse.SerializeToString,
             ),
             'SetLifecycle': grpc.unary_unary_rpc_method_handler(
                     servicer.SetLifecycle,
@@ -803,6 +861,21 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.RemoveAlias,
                     request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveAliasRequest.FromString,
                     response_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveAliasResponse.SerializeToString,
+            ),
+            'SwapAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.SwapAliases,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_declare__pb2.SwapAliasesRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_declare__pb2.SwapAliasesResponse.SerializeToString,
+            ),
+            'RollBackAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollBackAlias,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_declare__pb2.RollBackAliasRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_declare__pb2.RollBackAliasResponse.SerializeToString,
+            ),
+            'ListAliasMoves': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliasMoves,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_declare__pb2.ListAliasMovesRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_declare__pb2.ListAliasMovesResponse.SerializeToString,
             ),
             'RetireModel': grpc.unary_unary_rpc_method_handler(
                     servicer.RetireModel,
@@ -1020,6 +1093,33 @@ class RegistryService(object):
             '/modelog.registry.v1.RegistryService/ListProjects',
             modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListProjectsRequest.SerializeToString,
             modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListProjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/UpdateProject',
+            modelog_dot_registry_dot_v1_dot_declare__pb2.UpdateProjectRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_declare__pb2.UpdateProjectResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1560,6 +1660,87 @@ class RegistryService(object):
             '/modelog.registry.v1.RegistryService/RemoveAlias',
             modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveAliasRequest.SerializeToString,
             modelog_dot_registry_dot_v1_dot_registry__service__pb2.RemoveAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SwapAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/SwapAliases',
+            modelog_dot_registry_dot_v1_dot_declare__pb2.SwapAliasesRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_declare__pb2.SwapAliasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollBackAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/RollBackAlias',
+            modelog_dot_registry_dot_v1_dot_declare__pb2.RollBackAliasRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_declare__pb2.RollBackAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAliasMoves(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/ListAliasMoves',
+            modelog_dot_registry_dot_v1_dot_declare__pb2.ListAliasMovesRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_declare__pb2.ListAliasMovesResponse.FromString,
             options,
             channel_credentials,
             insecure,

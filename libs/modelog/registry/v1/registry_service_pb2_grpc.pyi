@@ -7,6 +7,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from modelog.registry.v1 import access_pb2 as _access_pb2
+from modelog.registry.v1 import declare_pb2 as _declare_pb2
 from modelog.registry.v1 import governance_pb2 as _governance_pb2
 from modelog.registry.v1 import registry_service_pb2 as _registry_service_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2
@@ -49,6 +50,8 @@ class RegistryServiceStub:
     """The project. NOT_FOUND with PROJECT_NOT_FOUND."""
     ListProjects: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListProjectsRequest, _registry_service_pb2.ListProjectsResponse]
     """The projects the caller may see. A page may be short, or empty, before the last."""
+    UpdateProject: _grpc.UnaryUnaryMultiCallable[_declare_pb2.UpdateProjectRequest, _declare_pb2.UpdateProjectResponse]
+    """Changes what people say about a project. INVALID_ARGUMENT naming the path of the mask that is no field."""
     SetLifecycle: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.SetLifecycleRequest, _registry_service_pb2.SetLifecycleResponse]
     """Replaces the stages of the project's versions. INVALID_ARGUMENT naming the stage that is wrong;
     FAILED_PRECONDITION with POLICY_NAMES_STAGE when the policy speaks of a stage that would be gone.
@@ -114,10 +117,21 @@ class RegistryServiceStub:
     """Takes a label away; nothing happens when it is absent."""
     AssignAlias: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.AssignAliasRequest, _registry_service_pb2.AssignAliasResponse]
     """Points an alias to a version of the model, away from where it pointed before. NOT_FOUND with VERSION_NOT_FOUND;
-    FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_ALIASES (64).
+    FAILED_PRECONDITION with VERSION_RETIRED, TOO_MANY_ALIASES (64), or where the policy protects the alias
+    PHASE_NOT_ADMITTED; PERMISSION_DENIED with ALIAS_PROTECTED.
     """
     RemoveAlias: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RemoveAliasRequest, _registry_service_pb2.RemoveAliasResponse]
-    """Takes an alias away. NOT_FOUND with ALIAS_NOT_FOUND."""
+    """Takes an alias away. NOT_FOUND with ALIAS_NOT_FOUND; PERMISSION_DENIED with ALIAS_PROTECTED."""
+    SwapAliases: _grpc.UnaryUnaryMultiCallable[_declare_pb2.SwapAliasesRequest, _declare_pb2.SwapAliasesResponse]
+    """Lets two aliases of a model change places, in one fact. NOT_FOUND with ALIAS_NOT_FOUND; FAILED_PRECONDITION and
+    PERMISSION_DENIED as AssignAlias, for each of them.
+    """
+    RollBackAlias: _grpc.UnaryUnaryMultiCallable[_declare_pb2.RollBackAliasRequest, _declare_pb2.RollBackAliasResponse]
+    """Puts back the version that an alias pointed to before, in one fact; done twice it goes back two moves. NOT_FOUND
+    with ALIAS_NOT_FOUND; FAILED_PRECONDITION with NOTHING_TO_ROLL_BACK, VERSION_RETIRED, or as AssignAlias.
+    """
+    ListAliasMoves: _grpc.UnaryUnaryMultiCallable[_declare_pb2.ListAliasMovesRequest, _declare_pb2.ListAliasMovesResponse]
+    """How the aliases of a model have moved: who, when, why, from where to where; newest first."""
     RetireModel: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RetireModelRequest, _registry_service_pb2.RetireModelResponse]
     """Closes a model for further versions. FAILED_PRECONDITION with MODEL_HAS_VERSIONS while a version is not retired."""
     RegisterVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RegisterVersionRequest, _registry_service_pb2.RegisterVersionResponse]
@@ -215,7 +229,9 @@ class RegistryServiceStub:
     MODEL_RETIRED.
     """
     CompareVersions: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.CompareVersionsRequest, _registry_service_pb2.CompareVersionsResponse]
-    """What differs between versions, and which is better in each metric. NOT_FOUND with VERSION_NOT_FOUND."""
+    """What differs between versions, which is better in each metric and by how much, what happened to them once they
+    were put to use, and what happened between them. NOT_FOUND with VERSION_NOT_FOUND.
+    """
 
 @_typing.type_check_only
 class RegistryServiceAsyncStub(RegistryServiceStub):
@@ -234,6 +250,8 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """The project. NOT_FOUND with PROJECT_NOT_FOUND."""
     ListProjects: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListProjectsRequest, _registry_service_pb2.ListProjectsResponse]  # type: ignore[assignment]
     """The projects the caller may see. A page may be short, or empty, before the last."""
+    UpdateProject: _aio.UnaryUnaryMultiCallable[_declare_pb2.UpdateProjectRequest, _declare_pb2.UpdateProjectResponse]  # type: ignore[assignment]
+    """Changes what people say about a project. INVALID_ARGUMENT naming the path of the mask that is no field."""
     SetLifecycle: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.SetLifecycleRequest, _registry_service_pb2.SetLifecycleResponse]  # type: ignore[assignment]
     """Replaces the stages of the project's versions. INVALID_ARGUMENT naming the stage that is wrong;
     FAILED_PRECONDITION with POLICY_NAMES_STAGE when the policy speaks of a stage that would be gone.
@@ -299,10 +317,21 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Takes a label away; nothing happens when it is absent."""
     AssignAlias: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.AssignAliasRequest, _registry_service_pb2.AssignAliasResponse]  # type: ignore[assignment]
     """Points an alias to a version of the model, away from where it pointed before. NOT_FOUND with VERSION_NOT_FOUND;
-    FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_ALIASES (64).
+    FAILED_PRECONDITION with VERSION_RETIRED, TOO_MANY_ALIASES (64), or where the policy protects the alias
+    PHASE_NOT_ADMITTED; PERMISSION_DENIED with ALIAS_PROTECTED.
     """
     RemoveAlias: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RemoveAliasRequest, _registry_service_pb2.RemoveAliasResponse]  # type: ignore[assignment]
-    """Takes an alias away. NOT_FOUND with ALIAS_NOT_FOUND."""
+    """Takes an alias away. NOT_FOUND with ALIAS_NOT_FOUND; PERMISSION_DENIED with ALIAS_PROTECTED."""
+    SwapAliases: _aio.UnaryUnaryMultiCallable[_declare_pb2.SwapAliasesRequest, _declare_pb2.SwapAliasesResponse]  # type: ignore[assignment]
+    """Lets two aliases of a model change places, in one fact. NOT_FOUND with ALIAS_NOT_FOUND; FAILED_PRECONDITION and
+    PERMISSION_DENIED as AssignAlias, for each of them.
+    """
+    RollBackAlias: _aio.UnaryUnaryMultiCallable[_declare_pb2.RollBackAliasRequest, _declare_pb2.RollBackAliasResponse]  # type: ignore[assignment]
+    """Puts back the version that an alias pointed to before, in one fact; done twice it goes back two moves. NOT_FOUND
+    with ALIAS_NOT_FOUND; FAILED_PRECONDITION with NOTHING_TO_ROLL_BACK, VERSION_RETIRED, or as AssignAlias.
+    """
+    ListAliasMoves: _aio.UnaryUnaryMultiCallable[_declare_pb2.ListAliasMovesRequest, _declare_pb2.ListAliasMovesResponse]  # type: ignore[assignment]
+    """How the aliases of a model have moved: who, when, why, from where to where; newest first."""
     RetireModel: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RetireModelRequest, _registry_service_pb2.RetireModelResponse]  # type: ignore[assignment]
     """Closes a model for further versions. FAILED_PRECONDITION with MODEL_HAS_VERSIONS while a version is not retired."""
     RegisterVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RegisterVersionRequest, _registry_service_pb2.RegisterVersionResponse]  # type: ignore[assignment]
@@ -400,7 +429,9 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     MODEL_RETIRED.
     """
     CompareVersions: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.CompareVersionsRequest, _registry_service_pb2.CompareVersionsResponse]  # type: ignore[assignment]
-    """What differs between versions, and which is better in each metric. NOT_FOUND with VERSION_NOT_FOUND."""
+    """What differs between versions, which is better in each metric and by how much, what happened to them once they
+    were put to use, and what happened between them. NOT_FOUND with VERSION_NOT_FOUND.
+    """
 
 class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Projects, models and versions: what was trained, what is known about it, and how far its life has come.
@@ -434,6 +465,14 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.ListProjectsResponse, _abc.Awaitable[_registry_service_pb2.ListProjectsResponse]]:
         """The projects the caller may see. A page may be short, or empty, before the last."""
+
+    @_abc_1.abstractmethod
+    def UpdateProject(
+        self,
+        request: _declare_pb2.UpdateProjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_declare_pb2.UpdateProjectResponse, _abc.Awaitable[_declare_pb2.UpdateProjectResponse]]:
+        """Changes what people say about a project. INVALID_ARGUMENT naming the path of the mask that is no field."""
 
     @_abc_1.abstractmethod
     def SetLifecycle(
@@ -613,7 +652,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.AssignAliasResponse, _abc.Awaitable[_registry_service_pb2.AssignAliasResponse]]:
         """Points an alias to a version of the model, away from where it pointed before. NOT_FOUND with VERSION_NOT_FOUND;
-        FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_ALIASES (64).
+        FAILED_PRECONDITION with VERSION_RETIRED, TOO_MANY_ALIASES (64), or where the policy protects the alias
+        PHASE_NOT_ADMITTED; PERMISSION_DENIED with ALIAS_PROTECTED.
         """
 
     @_abc_1.abstractmethod
@@ -622,7 +662,35 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_service_pb2.RemoveAliasRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.RemoveAliasResponse, _abc.Awaitable[_registry_service_pb2.RemoveAliasResponse]]:
-        """Takes an alias away. NOT_FOUND with ALIAS_NOT_FOUND."""
+        """Takes an alias away. NOT_FOUND with ALIAS_NOT_FOUND; PERMISSION_DENIED with ALIAS_PROTECTED."""
+
+    @_abc_1.abstractmethod
+    def SwapAliases(
+        self,
+        request: _declare_pb2.SwapAliasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_declare_pb2.SwapAliasesResponse, _abc.Awaitable[_declare_pb2.SwapAliasesResponse]]:
+        """Lets two aliases of a model change places, in one fact. NOT_FOUND with ALIAS_NOT_FOUND; FAILED_PRECONDITION and
+        PERMISSION_DENIED as AssignAlias, for each of them.
+        """
+
+    @_abc_1.abstractmethod
+    def RollBackAlias(
+        self,
+        request: _declare_pb2.RollBackAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_declare_pb2.RollBackAliasResponse, _abc.Awaitable[_declare_pb2.RollBackAliasResponse]]:
+        """Puts back the version that an alias pointed to before, in one fact; done twice it goes back two moves. NOT_FOUND
+        with ALIAS_NOT_FOUND; FAILED_PRECONDITION with NOTHING_TO_ROLL_BACK, VERSION_RETIRED, or as AssignAlias.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAliasMoves(
+        self,
+        request: _declare_pb2.ListAliasMovesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_declare_pb2.ListAliasMovesResponse, _abc.Awaitable[_declare_pb2.ListAliasMovesResponse]]:
+        """How the aliases of a model have moved: who, when, why, from where to where; newest first."""
 
     @_abc_1.abstractmethod
     def RetireModel(
@@ -876,6 +944,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_service_pb2.CompareVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.CompareVersionsResponse, _abc.Awaitable[_registry_service_pb2.CompareVersionsResponse]]:
-        """What differs between versions, and which is better in each metric. NOT_FOUND with VERSION_NOT_FOUND."""
+        """What differs between versions, which is better in each metric and by how much, what happened to them once they
+        were put to use, and what happened between them. NOT_FOUND with VERSION_NOT_FOUND.
+        """
 
 def add_RegistryServiceServicer_to_server(servicer: RegistryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -554,10 +554,22 @@ class Stage(_message.Message):
     def __init__(self, id: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., next: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("rules",)
+    __slots__ = ("rules", "protected_aliases")
     RULES_FIELD_NUMBER: _ClassVar[int]
+    PROTECTED_ALIASES_FIELD_NUMBER: _ClassVar[int]
     rules: _containers.RepeatedCompositeFieldContainer[TransitionRule]
-    def __init__(self, rules: _Optional[_Iterable[_Union[TransitionRule, _Mapping]]] = ...) -> None: ...
+    protected_aliases: _containers.RepeatedCompositeFieldContainer[ProtectedAlias]
+    def __init__(self, rules: _Optional[_Iterable[_Union[TransitionRule, _Mapping]]] = ..., protected_aliases: _Optional[_Iterable[_Union[ProtectedAlias, _Mapping]]] = ...) -> None: ...
+
+class ProtectedAlias(_message.Message):
+    __slots__ = ("alias", "role", "phases")
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    PHASES_FIELD_NUMBER: _ClassVar[int]
+    alias: str
+    role: str
+    phases: _containers.RepeatedScalarFieldContainer[Phase]
+    def __init__(self, alias: _Optional[str] = ..., role: _Optional[str] = ..., phases: _Optional[_Iterable[_Union[Phase, str]]] = ...) -> None: ...
 
 class TransitionRule(_message.Message):
     __slots__ = ("from_stage", "to_stage", "required_documentation", "gates", "required_reviews", "author_may_review", "findings_block_from", "checklist", "approval_valid_seconds", "model_ids", "sources")
@@ -709,16 +721,18 @@ class Emergency(_message.Message):
     def __init__(self, number: _Optional[int] = ..., principal: _Optional[str] = ..., role: _Optional[str] = ..., reason: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reviewed_by: _Optional[str] = ..., review_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., justified: bool = ..., comment: _Optional[str] = ...) -> None: ...
 
 class Alias(_message.Message):
-    __slots__ = ("version", "assign_time", "assigned_by", "previous_version")
+    __slots__ = ("version", "assign_time", "assigned_by", "previous_version", "former_versions")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ASSIGN_TIME_FIELD_NUMBER: _ClassVar[int]
     ASSIGNED_BY_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_VERSION_FIELD_NUMBER: _ClassVar[int]
+    FORMER_VERSIONS_FIELD_NUMBER: _ClassVar[int]
     version: str
     assign_time: _timestamp_pb2.Timestamp
     assigned_by: str
     previous_version: str
-    def __init__(self, version: _Optional[str] = ..., assign_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., assigned_by: _Optional[str] = ..., previous_version: _Optional[str] = ...) -> None: ...
+    former_versions: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, version: _Optional[str] = ..., assign_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., assigned_by: _Optional[str] = ..., previous_version: _Optional[str] = ..., former_versions: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class TransitionRequest(_message.Message):
     __slots__ = ("number", "from_stage", "to_stage", "state", "artifact_sha256", "content_revision", "requested_by", "request_time", "reviews", "void_reason", "gates")

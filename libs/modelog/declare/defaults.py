@@ -1,0 +1,46 @@
+"""What the services fill in where a document leaves it open, so that what is there is not taken for a difference.
+
+A test holds each of these against the service that does it.
+"""
+
+from typing import Any
+
+_MINIMUM_ROWS = 100
+_BINS = 10
+
+
+def complete(word: str, wanted: Any, present: Any) -> Any:
+    """The same with defaults written out; `wanted` is a copy that is changed in place."""
+    match word:
+        case "Project":
+            for definition in wanted.role_definitions.values():
+                definition.permissions[:] = sorted(definition.permissions)
+        case "Environment":
+            _environment(wanted, present)
+        case "Endpoint":
+            wanted.replicas = wanted.replicas or 1
+        case "Monitor":
+            for check in wanted.checks:
+                _check(check)
+    return wanted
+
+
+def _environment(wanted: Any, present: Any) -> None:
+    from modelog.registry.v1.types_pb2 import PHASE_PRODUCTION
+
+    wanted.driver = wanted.driver or present.driver or "process"
+    wanted.admitted_phases[:] = sorted(wanted.admitted_phases or present.admitted_phases or [PHASE_PRODUCTION])
+
+
+def _check(check: Any) -> None:
+    from modelog.monitoring.v1 import types_pb2 as types
+
+    by_column = (types.METHOD_PSI, types.METHOD_KOLMOGOROV_SMIRNOV, types.METHOD_MISSING_SHARE)
+    check.minimum_rows = check.minimum_rows or (1 if check.method == types.METHOD_VOLUME else _MINIMUM_ROWS)
+    if check.method == types.METHOD_PSI:
+        check.bins = check.bins or _BINS
+    if check.method in by_column:
+        check.failing_columns = check.failing_columns or 1
+    check.raise_after_windows = check.raise_after_windows or 1
+    check.resolve_after_windows = check.resolve_after_windows or 1
+    check.severity = check.severity or types.SEVERITY_WARNING
