@@ -3,6 +3,7 @@ import datetime
 
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from modelog.registry.v1 import artifacts_pb2 as _artifacts_pb2
 from modelog.type.v1 import quarantine_pb2 as _quarantine_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -126,7 +127,7 @@ GATE_RESULT_PASSED: GateResult
 GATE_RESULT_FAILED: GateResult
 
 class Project(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "title", "description", "lifecycle", "policy", "roles", "role_proposals", "role_definitions", "service_accounts", "emergencies")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "title", "description", "lifecycle", "policy", "roles", "role_proposals", "role_definitions", "service_accounts", "emergencies", "trusted_keys")
     class RoleDefinitionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -141,6 +142,13 @@ class Project(_message.Message):
         key: str
         value: ServiceAccount
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[ServiceAccount, _Mapping]] = ...) -> None: ...
+    class TrustedKeysEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _artifacts_pb2.TrustedKey
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_artifacts_pb2.TrustedKey, _Mapping]] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -156,6 +164,7 @@ class Project(_message.Message):
     ROLE_DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
     SERVICE_ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
     EMERGENCIES_FIELD_NUMBER: _ClassVar[int]
+    TRUSTED_KEYS_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -171,7 +180,8 @@ class Project(_message.Message):
     role_definitions: _containers.MessageMap[str, RoleDefinition]
     service_accounts: _containers.MessageMap[str, ServiceAccount]
     emergencies: _containers.RepeatedCompositeFieldContainer[Emergency]
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., lifecycle: _Optional[_Union[Lifecycle, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., roles: _Optional[_Iterable[_Union[RoleBinding, _Mapping]]] = ..., role_proposals: _Optional[_Iterable[_Union[RoleProposal, _Mapping]]] = ..., role_definitions: _Optional[_Mapping[str, RoleDefinition]] = ..., service_accounts: _Optional[_Mapping[str, ServiceAccount]] = ..., emergencies: _Optional[_Iterable[_Union[Emergency, _Mapping]]] = ...) -> None: ...
+    trusted_keys: _containers.MessageMap[str, _artifacts_pb2.TrustedKey]
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., lifecycle: _Optional[_Union[Lifecycle, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., roles: _Optional[_Iterable[_Union[RoleBinding, _Mapping]]] = ..., role_proposals: _Optional[_Iterable[_Union[RoleProposal, _Mapping]]] = ..., role_definitions: _Optional[_Mapping[str, RoleDefinition]] = ..., service_accounts: _Optional[_Mapping[str, ServiceAccount]] = ..., emergencies: _Optional[_Iterable[_Union[Emergency, _Mapping]]] = ..., trusted_keys: _Optional[_Mapping[str, _artifacts_pb2.TrustedKey]] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "details", "tags", "aliases", "retired")
@@ -212,7 +222,7 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., details: _Optional[_Union[ModelDetails, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ..., aliases: _Optional[_Mapping[str, Alias]] = ..., retired: bool = ...) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "artifact", "signature", "source", "training_data", "hyperparameters", "framework", "parent_version", "documentation", "evaluations", "tags", "stage", "phase", "transition", "content_revision", "verdicts", "deprecation", "answers", "author", "makers", "record")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "artifact", "signature", "source", "training_data", "hyperparameters", "framework", "parent_version", "documentation", "evaluations", "tags", "stage", "phase", "transition", "content_revision", "verdicts", "deprecation", "answers", "author", "makers", "record", "provenance", "origin", "marks")
     class HyperparametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -260,6 +270,9 @@ class Version(_message.Message):
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
     MAKERS_FIELD_NUMBER: _ClassVar[int]
     RECORD_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    MARKS_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -286,19 +299,28 @@ class Version(_message.Message):
     author: str
     makers: _containers.RepeatedScalarFieldContainer[str]
     record: str
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., artifact: _Optional[_Union[Artifact, _Mapping]] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., source: _Optional[_Union[GitSource, _Mapping]] = ..., training_data: _Optional[_Iterable[_Union[DataSet, _Mapping]]] = ..., hyperparameters: _Optional[_Mapping[str, str]] = ..., framework: _Optional[str] = ..., parent_version: _Optional[str] = ..., documentation: _Optional[_Union[Documentation, _Mapping]] = ..., evaluations: _Optional[_Mapping[str, Evaluation]] = ..., tags: _Optional[_Mapping[str, str]] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., transition: _Optional[_Union[TransitionRequest, _Mapping]] = ..., content_revision: _Optional[int] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., deprecation: _Optional[_Union[Deprecation, _Mapping]] = ..., answers: _Optional[str] = ..., author: _Optional[str] = ..., makers: _Optional[_Iterable[str]] = ..., record: _Optional[str] = ...) -> None: ...
+    provenance: _containers.RepeatedCompositeFieldContainer[_artifacts_pb2.Provenance]
+    origin: _artifacts_pb2.VersionOrigin
+    marks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., artifact: _Optional[_Union[Artifact, _Mapping]] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., source: _Optional[_Union[GitSource, _Mapping]] = ..., training_data: _Optional[_Iterable[_Union[DataSet, _Mapping]]] = ..., hyperparameters: _Optional[_Mapping[str, str]] = ..., framework: _Optional[str] = ..., parent_version: _Optional[str] = ..., documentation: _Optional[_Union[Documentation, _Mapping]] = ..., evaluations: _Optional[_Mapping[str, Evaluation]] = ..., tags: _Optional[_Mapping[str, str]] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., transition: _Optional[_Union[TransitionRequest, _Mapping]] = ..., content_revision: _Optional[int] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., deprecation: _Optional[_Union[Deprecation, _Mapping]] = ..., answers: _Optional[str] = ..., author: _Optional[str] = ..., makers: _Optional[_Iterable[str]] = ..., record: _Optional[str] = ..., provenance: _Optional[_Iterable[_Union[_artifacts_pb2.Provenance, _Mapping]]] = ..., origin: _Optional[_Union[_artifacts_pb2.VersionOrigin, _Mapping]] = ..., marks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Artifact(_message.Message):
-    __slots__ = ("uri", "sha256", "size_bytes", "format")
+    __slots__ = ("uri", "sha256", "size_bytes", "format", "files", "scan", "contained_formats")
     URI_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    SCAN_FIELD_NUMBER: _ClassVar[int]
+    CONTAINED_FORMATS_FIELD_NUMBER: _ClassVar[int]
     uri: str
     sha256: str
     size_bytes: int
     format: str
-    def __init__(self, uri: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., format: _Optional[str] = ...) -> None: ...
+    files: _containers.RepeatedCompositeFieldContainer[_artifacts_pb2.ArtifactFile]
+    scan: _artifacts_pb2.PickleScan
+    contained_formats: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, uri: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., format: _Optional[str] = ..., files: _Optional[_Iterable[_Union[_artifacts_pb2.ArtifactFile, _Mapping]]] = ..., scan: _Optional[_Union[_artifacts_pb2.PickleScan, _Mapping]] = ..., contained_formats: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Signature(_message.Message):
     __slots__ = ("inputs", "outputs")
@@ -500,10 +522,18 @@ class Stage(_message.Message):
     def __init__(self, id: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., next: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("rules",)
+    __slots__ = ("rules", "allowed_formats", "allowed_globals", "dirty_tree", "require_commit")
     RULES_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_FORMATS_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_GLOBALS_FIELD_NUMBER: _ClassVar[int]
+    DIRTY_TREE_FIELD_NUMBER: _ClassVar[int]
+    REQUIRE_COMMIT_FIELD_NUMBER: _ClassVar[int]
     rules: _containers.RepeatedCompositeFieldContainer[TransitionRule]
-    def __init__(self, rules: _Optional[_Iterable[_Union[TransitionRule, _Mapping]]] = ...) -> None: ...
+    allowed_formats: _containers.RepeatedScalarFieldContainer[str]
+    allowed_globals: _containers.RepeatedScalarFieldContainer[str]
+    dirty_tree: _artifacts_pb2.DirtyTree
+    require_commit: bool
+    def __init__(self, rules: _Optional[_Iterable[_Union[TransitionRule, _Mapping]]] = ..., allowed_formats: _Optional[_Iterable[str]] = ..., allowed_globals: _Optional[_Iterable[str]] = ..., dirty_tree: _Optional[_Union[_artifacts_pb2.DirtyTree, str]] = ..., require_commit: bool = ...) -> None: ...
 
 class TransitionRule(_message.Message):
     __slots__ = ("from_stage", "to_stage", "required_documentation", "gates", "required_reviews", "author_may_review")
