@@ -117,7 +117,7 @@ def _parsed(text: bytes) -> object:
 
 def _is_onnx(file: IO[bytes], size_bytes: int) -> bool:
     """ONNX has no magic number: its outermost fields have to be those of a model, to the very end of the file."""
-    place, seen = 0, set()
+    place, seen = 0, set[int]()
     for _ in range(_ONNX_MOST_FIELDS):
         if place == size_bytes:
             return {_ONNX_VERSION, _ONNX_GRAPH} <= seen

@@ -58,7 +58,7 @@ _LISTED = [
 # Whatever they hold may run code, read files or reach the network.
 _DANGEROUS_ROOTS = frozenset(
     "__main__ _aix_support _io _osx_support _pickle _posixsubprocess _pyrepl _socket _winapi aiohttp asyncio atexit bdb"
-    " cProfile cffi cloudpickle code codeop commands ctypes dbm dill distutils doctest ensurepip fileinput ftplib gc glob"
+    " cProfile cffi cloudpickle code codeop commands ctypes dbm dill distutils doctest fileinput ftplib gc glob"
     " http httpx idlelib imaplib importlib inspect io lib2to3 linecache logging marshal mailcap mmap multiprocessing"
     " nntplib nt ntpath os pathlib pdb pickle pip pkg_resources pkgutil platform poplib popen2 posix posixpath profile"
     " pty py_compile pydoc requests runpy sched select setuptools shelve shutil signal site smtplib socket socketserver"
@@ -97,7 +97,7 @@ def rate(module: str, name: str) -> int:
 
 
 def permits(patterns: Iterable[str], module: str, name: str) -> bool:
-    """Whether a project lists an unlisted global: `package.module.name`, or `package.module.*` for all directly in it."""
+    """Whether a project lists an unlisted global: `package.module.name`, or `package.module.*` for all in it."""
     return any(one in (f"{module}.{name}", f"{module}.*") for one in patterns)
 
 

@@ -12,9 +12,7 @@ _LARGE_BYTES = 1 << 20
 _STACK = 1_000_000
 
 _MARK = pickletools.markobject
-_STRINGS = frozenset(
-    "STRING BINSTRING SHORT_BINSTRING UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8".split()
-)
+_STRINGS = frozenset("STRING BINSTRING SHORT_BINSTRING UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8".split())
 _UNKNOWN = object()
 
 
@@ -90,7 +88,7 @@ class _Machine:
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
 
-    def step(self, opcode: Any, argument: Any, place: int) -> None:
+    def step(self, opcode: Any, argument: Any, place: int | None) -> None:
         name = opcode.name
         if name in ("GLOBAL", "INST"):
             module, _, attribute = argument.partition(" ")
@@ -109,7 +107,7 @@ class _Machine:
         if len(found) > MOST_GLOBALS:
             raise Unreadable(f"more than {MOST_GLOBALS} different globals")
 
-    def _move(self, opcode: Any, name: str, argument: Any, place: int) -> None:
+    def _move(self, opcode: Any, name: str, argument: Any, place: int | None) -> None:
         """What the opcode does to stack and memo, by the tables that describe it."""
         stack = self._stack
         after = [argument if name in _STRINGS and isinstance(argument, str) else _UNKNOWN] * len(opcode.stack_after)

@@ -73,25 +73,31 @@ def _look(file: IO[bytes], size_bytes: int, name: str, depth: int, found: _Found
     kind = formats.of_content(file, size_bytes)
     if depth and kind:
         found.formats.setdefault(kind)
+    zipped = zipfile.is_zipfile(file)
     if depth > _DEEPEST:
         found.problems.append(f"{name}: an archive inside of {_DEEPEST} others")
-    elif kind in ("pickle", "joblib") and not zipfile.is_zipfile(file):
-        _list(file, size_bytes, name, found)
     elif kind in ("npy-object", "npy"):
         _numpy(file, size_bytes, name, found)
-    elif zipfile.is_zipfile(file):
-        _unpack(_zip_members(file, found), name, depth, found)
-    elif kind == "tar":
-        _unpack(_tar_members(file, found), name, depth, found)
-    elif kind in _COMPRESSED:
-        file.seek(0)
-        _unpack(iter([(name, _COMPRESSED[kind](file))]), name, depth, found)
     elif kind == "7z":
         found.problems.append(f"{name}: what is inside a 7z archive is not looked at")
-    elif _is_zlib(file):
-        _unpack(iter([(name, _Inflated(file))]), name, depth, found)
-    elif not kind and name.lower().endswith(_PICKLE_NAMES):
+    elif zipped and not _begins_as_zip(file):  # Something else in front, which another loader would take it for.
         _list(file, size_bytes, name, found)
+    elif members := _members(file, kind, name, found):
+        _unpack(members, name, depth, found)
+    elif kind in ("pickle", "joblib") or (not kind and name.lower().endswith(_PICKLE_NAMES)):
+        _list(file, size_bytes, name, found)
+
+
+def _members(file: IO[bytes], kind: str, name: str, found: _Found) -> "Iterator[tuple[str, Any]] | None":
+    """What is packed in an archive or a compressed file; None when it is neither."""
+    if zipfile.is_zipfile(file):
+        return _zip_members(file, found)
+    if kind == "tar":
+        return _tar_members(file)
+    file.seek(0)
+    if kind in _COMPRESSED:
+        return iter([(name, _COMPRESSED[kind](file))])
+    return iter([(name, _Inflated(file))]) if not kind and _is_zlib(file) else None
 
 
 def _list(file: IO[bytes], size_bytes: int, name: str, found: _Found, start: int = 0) -> None:
@@ -129,7 +135,7 @@ def _unpack(members: "Iterator[tuple[str, Any]]", name: str, depth: int, found: 
                 raise Unreadable(f"more than {_MOST_MEMBERS} members")
             with packed, tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as unpacked:
                 size_bytes = _copy(packed, unpacked, found)
-                _look(unpacked, size_bytes, f"{name}:{inner}", depth + 1, found)  # type: ignore[arg-type]
+                _look(unpacked, size_bytes, f"{name}:{inner}", depth + 1, found)
     except Unreadable as error:
         found.problems.append(f"{name}: {error}")
     except _BROKEN as error:
@@ -163,13 +169,18 @@ def _zip_members(file: IO[bytes], found: _Found) -> "Iterator[tuple[str, Any]]":
                 yield entry.filename, archive.open(entry)
 
 
-def _tar_members(file: IO[bytes], _found: _Found) -> "Iterator[tuple[str, Any]]":
+def _tar_members(file: IO[bytes]) -> "Iterator[tuple[str, Any]]":
     file.seek(0)
     with tarfile.open(fileobj=file, mode="r:") as archive:
         for entry in archive:
             packed = archive.extractfile(entry) if entry.isfile() else None
             if packed is not None:
                 yield entry.name, packed
+
+
+def _begins_as_zip(file: IO[bytes]) -> bool:
+    file.seek(0)
+    return file.read(2) == b"PK"
 
 
 def _is_zlib(file: IO[bytes]) -> bool:
@@ -238,7 +249,7 @@ def _result(found: _Found, sha256: str) -> "PickleScan":
             ScannedGlobal(rating=rating, module=_plain(module), name=_plain(name))  # type: ignore[arg-type]
             for rating, module, name in rated[:256]
         ],
-        scanners=_scanners(),  # type: ignore[arg-type]
+        scanners=_scanners(),
         pickles=found.listing.pickles,
         opcodes=found.listing.opcodes,
         detail=_plain("; ".join(details))[:1024],
@@ -253,18 +264,16 @@ def _plain(text: str) -> str:
 def _scanners() -> list[dict[str, str]]:
     from importlib.metadata import PackageNotFoundError, version
 
-    known = [{"name": "pickletools", "version": ".".join(map(str, sys.version_info[:3]))}]
+    known = [{"name": "pickletools", "release": ".".join(map(str, sys.version_info[:3]))}]
     for name in ("modelog", "picklescan"):
         with suppress(PackageNotFoundError):
-            known.append({"name": name, "version": version(name)})
+            known.append({"name": name, "release": version(name)})
     return known
 
 
 def _digest(path: Path) -> str:
     if path.is_dir():
-        from modelog.sdk.store import files_of
-
-        from modelog.artifacts.folders import digest_of
+        from modelog.artifacts.folders import digest_of, files_of
 
         return digest_of(files_of(path))
     with path.open("rb") as file:

@@ -1,9 +1,10 @@
 """What the log holds, read: the envelope of an entry and the event inside it."""
 
 import importlib
+import pkgutil
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from google.protobuf import message_factory
@@ -54,9 +55,18 @@ def known(type_url: str) -> type[Any] | None:
     service = _EVENT.fullmatch(name)
     if service is None:
         return None
+    for events in _events_of(service[1]):
+        if descriptor := events.DESCRIPTOR.message_types_by_name.get(name.rpartition(".")[2]):
+            return message_factory.GetMessageClass(descriptor)
+    return None
+
+
+@lru_cache(maxsize=64)
+def _events_of(service: str) -> tuple[Any, ...]:
+    """The modules with a service's events: `events_pb2` and whatever else ends so."""
     try:
-        events = importlib.import_module(f"modelog.{service[1]}.v1.events_pb2")
+        package = importlib.import_module(f"modelog.{service}.v1")
     except ImportError:
-        return None
-    descriptor = events.DESCRIPTOR.message_types_by_name.get(name.rpartition(".")[2])
-    return None if descriptor is None else message_factory.GetMessageClass(descriptor)
+        return ()
+    names = sorted(one.name for one in pkgutil.iter_modules(package.__path__) if one.name.endswith("events_pb2"))
+    return tuple(importlib.import_module(f"{package.__name__}.{name}") for name in names)

@@ -50,7 +50,8 @@ def judge(version: Version, to_stage: str, access: Access) -> Judgement:
     project = access.project
     rules = rules_for(project.policy, version.stage, to_stage)
     reviews, approvals = _reviews(version, to_stage, rules, access)
-    gates = [_lifecycle(version, project, to_stage), *_documentation(version, rules), *_expressions(version, rules)]
+    gates = [_lifecycle(version, project, to_stage), *_documentation(version, rules)]
+    gates += _expressions(version, rules, project)
     return Judgement([*gates, *reviews, *_emergencies(to_stage, access)], approvals)
 
 
@@ -141,9 +142,9 @@ def _documentation(version: Version, rules: Sequence[TransitionRule]) -> list[Ga
     ]
 
 
-def _expressions(version: Version, rules: Sequence[TransitionRule]) -> list[GateOutcome]:
+def _expressions(version: Version, rules: Sequence[TransitionRule], project: Project) -> list[GateOutcome]:
     gates = [gate for rule in rules for gate in rule.gates]
-    values = values_of(version) if gates else {}
+    values = values_of(version, project.trusted_keys) if gates else {}
     outcomes, budget_steps = [], BUDGET_STEPS
     for gate in gates:
         result = evaluate(gate.expression, values, budget_steps)

@@ -99,12 +99,12 @@ class ScannedGlobal(_message.Message):
     def __init__(self, module: _Optional[str] = ..., name: _Optional[str] = ..., rating: _Optional[_Union[GlobalRating, str]] = ...) -> None: ...
 
 class Scanner(_message.Message):
-    __slots__ = ("name", "version")
+    __slots__ = ("name", "release")
     NAME_FIELD_NUMBER: _ClassVar[int]
-    VERSION_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
     name: str
-    version: str
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+    release: str
+    def __init__(self, name: _Optional[str] = ..., release: _Optional[str] = ...) -> None: ...
 
 class PickleScan(_message.Message):
     __slots__ = ("sha256", "verdict", "globals", "scanners", "pickles", "opcodes", "detail")
