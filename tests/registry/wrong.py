@@ -10,7 +10,8 @@ MISSING_MODEL = f"{PROJECT_NAME}/models/none"
 
 
 def like(**fields: Any) -> types.Artifact:
-    return types.Artifact(**{"uri": "u", "sha256": DIGEST, "size_bytes": 1, "format": "onnx"} | fields)
+    given: dict[str, Any] = {"uri": "u", "sha256": DIGEST, "size_bytes": 1, "format": "onnx"}
+    return types.Artifact(**given | fields)
 
 
 FOLDER_OF_OTHERS = like(files=[{"path": "a", "sha256": DIGEST, "size_bytes": 1}])
