@@ -87,11 +87,14 @@ _DANGEROUS = [
 
 
 def rate(module: str, name: str) -> int:
-    """LISTED, UNLISTED or DANGEROUS. A name that reaches into another by a dot is never listed."""
+    """LISTED, UNLISTED or DANGEROUS. A name that reaches into another by a dot is never listed.
+
+    `?` stands for a name that is put together only when the pickle is loaded.
+    """
     module = _ALIASES.get(module, module)
     if _matches(_LISTED, module, name):
         return LISTED
-    if module.partition(".")[0] in _DANGEROUS_ROOTS or _matches(_DANGEROUS, module, name):
+    if module == "?" or module.partition(".")[0] in _DANGEROUS_ROOTS or _matches(_DANGEROUS, module, name):
         return DANGEROUS
     return UNLISTED
 

@@ -34,7 +34,11 @@ _MOST_SECOND_BYTES = 64 << 20
 _IN_MEMORY_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 20
 _PICKLE_NAMES = (".pkl", ".pickle", ".p", ".pck", ".joblib", ".pt", ".pth", ".ckpt", ".dill")
-_COMPRESSED: dict[str, Callable[[Any], Any]] = {"gzip": gzip.GzipFile, "bzip2": bz2.BZ2File, "xz": lzma.LZMAFile}
+_COMPRESSED: dict[str, Callable[[Any], Any]] = {
+    "gzip": lambda file: gzip.GzipFile(fileobj=file),
+    "bzip2": bz2.BZ2File,
+    "xz": lzma.LZMAFile,
+}
 _CLEAN, _UNLISTED, _DANGEROUS, _INCOMPLETE = 1, 2, 3, 4
 _BROKEN = (OSError, EOFError, ValueError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError,
            NotImplementedError, RuntimeError)  # fmt: skip

@@ -9,6 +9,10 @@ COLUMNS: Mapping[str, Sequence[str]] = {
         "name", "stage", "phase", "transition.state:transition", "artifact.format", "framework", "author", "revision",
         "create_time",
     ),
+    "modelog.registry.v1.Provenance": (
+        "number", "outcome", "kind", "predicate_type", "builder", "key_ids", "recorded_by", "record_time",
+    ),
+    "modelog.registry.v1.DerivedVersion": ("name", "derivation", "revision"),
     "modelog.registry.v1.Review": ("kind", "decision", "reviewer", "review_time", "comment"),
     "modelog.registry.v1.Emergency": (
         "number", "principal", "role", "reason", "start_time", "expire_time", "reviewed_by", "justified", "comment",
