@@ -49,7 +49,9 @@ def model_signature(files: dict[str, str], key: Any = NIST) -> bytes:
     """A bundle as OpenSSF model signing writes it, over files by name and SHA-256."""
     listed = [{"name": name, "algorithm": "sha256", "digest": digest} for name, digest in sorted(files.items())]
     root = hashlib.sha256(b"".join(bytes.fromhex(one["digest"]) for one in listed)).hexdigest()
-    payload = statement(root, predicateType=MODEL_SIGNATURE, predicate={"resources": listed})
+    method = {"method": "files", "hash_type": "sha256", "allow_symlinks": False, "ignore_paths": []}
+    said = {"serialization": method, "resources": listed}
+    payload = statement(root, predicateType=MODEL_SIGNATURE, predicate=said)
     envelope = {
         "payload": base64.b64encode(payload).decode(),
         "payloadType": PAYLOAD_TYPE,
