@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+from modelog.sdk import settings
+
 if TYPE_CHECKING:
     from modelog.registry.v1.types_pb2 import GitSource
 
@@ -110,7 +112,7 @@ def _git(folder: Path, *arguments: str, default: str | None = None, seconds: flo
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments],
             capture_output=True, text=True, errors="replace", timeout=seconds, check=False, stdin=subprocess.DEVNULL,
-            env=os.environ | {"GIT_TERMINAL_PROMPT": "0"},
+            env=settings.unattended(GIT_TERMINAL_PROMPT="0"),
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise GitFailed(f"git could not be run: {error}") from error

@@ -70,6 +70,11 @@ def store() -> str:
     return os.environ.get("MODELOG_STORE", "")
 
 
+def unattended(**values: str) -> dict[str, str]:
+    """The environment for a child process, with further values."""
+    return os.environ | values
+
+
 def actor(given: str = "") -> str:
     """Who calls, as the development identity believes it; empty for the server's default."""
     return given or os.environ.get("MODELOG_ACTOR", "")
