@@ -63,6 +63,14 @@ def test_code_is_restored_as_a_worktree_where_the_commit_is(tree: Path, tmp_path
     assert (tree / "training" / "fit.py").read_text() == "print('later')\n"
 
 
+def test_a_worktree_may_lie_anywhere(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The remote of the tree answers nobody, so nothing can have been cloned."""
+    monkeypatch.chdir(tree / "training")
+    into = checkout(git_source(tree), tmp_path / "outside")
+    assert (into / ".git").is_file()
+    assert commit_of(into) == commit_of(tree)
+
+
 def test_code_is_cloned_elsewhere(tree: Path, tmp_path: Path) -> None:
     (tree / ".git" / "hooks" / "post-checkout").write_text(f"#!/bin/sh\ntouch {tmp_path}/hooked\n")
     source = GitSource(repository=str(tree), commit=commit_of(tree))

@@ -59,16 +59,18 @@ def source_around(path: Path) -> "GitSource | None":
 def checkout(source: "GitSource", into: Path) -> Path:
     """Restores the code of a version in a new folder; ValueError when nothing may or can be restored.
 
-    When the working tree around has the commit, the folder becomes a worktree of it; else the repository is cloned.
+    When the working tree that one stands in, or that the folder comes to lie in, has the commit, the folder becomes a
+    worktree of it; else the repository is cloned.
     """
     if into.exists():
         raise ValueError(f"{into} exists already, and nothing is overwritten; name another folder")
     if not _COMMIT.fullmatch(source.commit):
         raise ValueError("the version names no commit, so there is nothing to restore")
     nearest = next(one for one in into.resolve().parents if one.is_dir())
-    if _is_of(source, nearest):
-        _git(nearest, *_GUARD, "worktree", "add", "--detach", "--quiet", str(into.resolve()), source.commit)
-        return into
+    for tree in (Path.cwd(), nearest):
+        if _is_of(source, tree):
+            _git(tree, *_GUARD, "worktree", "add", "--detach", "--quiet", str(into.resolve()), source.commit)
+            return into
     address = checked_address(source.repository)
     try:
         clone = ("clone", "--quiet", "--no-checkout", "--no-recurse-submodules", "--", address, str(into.resolve()))
