@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from kernel.digest import views_digest
 from modelog.registry.v1 import artifacts_pb2 as artifacts
 from modelog.registry.v1 import types_pb2 as types
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
 from testkit.live import service
 from tests.registry.build import ADA, BEN, CAT, DIGEST, MODEL_NAME, PROJECT_NAME, artifact
-from tests.registry.office import Office, refused
+from tests.registry.office import Office, office, refused
 from tests.registry.signing import EDWARDS, OTHER, public, signed
 from tests.registry.test_roles_door import DORA, GUARDED, ROOT, settled
 
@@ -151,3 +152,23 @@ async def test_a_policy_of_artifacts_is_asked_when_registering(registry: Office)
     other.format = "safetensors"
     assert (await refused(registry.RegisterVersion(**good, artifact=other)))[1] == "FORMAT_NOT_ALLOWED"
     await registry.RegisterVersion(**good, artifact=artifact())
+
+
+async def test_rebuilt_tables_of_statements_and_derivations_equal_the_live_ones(
+    registry: Office, nats: NatsServer, postgres: PostgresServer, tmp_path: Path, schema: str
+) -> None:
+    await registry.found_model()
+    await registry.AddTrustedKey(name=PROJECT_NAME, public_key=public(EDWARDS).pem)
+    version = await registry.register()
+    for number in range(5):
+        await registry.RecordProvenance(name=version, envelope=signed(DIGEST, predicate={"n": number}))
+        await registry.CopyVersion(parent=MODEL_NAME, source=version)
+        version = await registry.register(parent_version=version)
+    await registry.RevokeTrustedKey(name=PROJECT_NAME, key_id=public(EDWARDS).id)
+    head = await registry.live.rooms.resources.catch_up()
+    async with office(nats, postgres, tmp_path, f"{schema}_again", roles="projector") as again:
+        await again.live.rooms.resources.wait(head)
+        live, rebuilt = registry.live, again.live
+        digests = await views_digest(live.rooms.pool, live.schema)
+        assert {"derived", "provenance", "version"} <= set(digests)
+        assert await views_digest(rebuilt.rooms.pool, rebuilt.schema) == digests

@@ -31,6 +31,7 @@ _MOST_MEMBERS = 10_000
 _MOST_UNPACKED_BYTES = 1 << 30
 _MOST_PICKLES = 10_000
 _MOST_SECOND_BYTES = 64 << 20
+_MOST_SECOND_OPCODES = 1_000_000
 _IN_MEMORY_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 20
 _PICKLE_NAMES = (".pkl", ".pickle", ".p", ".pck", ".joblib", ".pt", ".pth", ".ckpt", ".dill")
@@ -86,6 +87,8 @@ def _look(file: IO[bytes], size_bytes: int, name: str, depth: int, found: _Found
         found.problems.append(f"{name}: what is inside a 7z archive is not looked at")
     elif zipped and not _begins_as_zip(file):  # Something else in front, which another loader would take it for.
         _list(file, size_bytes, name, found)
+    elif not zipped and _begins_as_zip(file):
+        found.problems.append(f"{name}: begins as a zip archive and is none")
     elif members := _members(file, kind, name, found):
         _unpack(members, name, depth, found)
     elif kind in ("pickle", "joblib") or (not kind and name.lower().endswith(_PICKLE_NAMES)):
@@ -107,14 +110,18 @@ def _members(file: IO[bytes], kind: str, name: str, found: _Found) -> "Iterator[
 def _list(file: IO[bytes], size_bytes: int, name: str, found: _Found, start: int = 0) -> None:
     """All pickles of a file: one behind the other, to its end."""
     file.seek(start)
+    before, whole = found.listing.opcodes, True
     try:
         while file.tell() < size_bytes:
             if found.listing.pickles >= _MOST_PICKLES:
                 raise Unreadable(f"more than {_MOST_PICKLES} pickles")
             list_one(file, size_bytes, found.listing)
     except Unreadable as error:
+        whole = False
         found.problems.append(f"{name}: {error}")
-    if size_bytes - start <= _MOST_SECOND_BYTES:
+    # picklescan holds all opcodes at once, so it is asked only where there are few of them.
+    few = whole and found.listing.opcodes - before <= _MOST_SECOND_OPCODES and size_bytes - start <= _MOST_SECOND_BYTES
+    if few or size_bytes - start <= _MOST_SECOND_OPCODES:
         file.seek(start)
         _ask_picklescan(file.read(), name, found)
 
