@@ -38,6 +38,13 @@ test: .venv/.installed .venv-protos/.installed ## Run the tests, without the lon
 test-faults: .venv/.installed .venv-protos/.installed ## Run the long suites: kills, full disks, lost networks.
 	$(BIN)/python -m pytest tests -m long --ignore=tests/bench --timeout=1800 --durations=15 $(ARGS)
 
+# The reference implementation is heavy and needed by nothing else, so it lives in an environment of its own.
+.PHONY: test-model-signing
+test-model-signing: .venv/.installed ## Compare our reading of OpenSSF model signatures with the reference's.
+	test -x .venv-model-signing/bin/model_signing || { $(PYTHON) -m venv .venv-model-signing && \
+		.venv-model-signing/bin/pip install --quiet "model-signing==1.1.1" "pyopenssl>=25"; }
+	$(BIN)/python -m pytest tests/sdk/test_model_signing.py $(ARGS)
+
 .PHONY: bench
 bench: .venv/.installed ## Measure against floors of the same run; writes .modelog/bench/results.json.
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -18,6 +18,7 @@ ANYBODY = frozenset(
 _READ = frozenset(
     "registry.projects.get registry.models.get registry.models.list registry.versions.get registry.versions.list"
     " registry.versions.compare registry.transitions.check registry.verdicts.replay registry.aliases.list"
+    " registry.provenance.list"
     " deployment.environments.get deployment.environments.list deployment.endpoints.get deployment.endpoints.list"
     " deployment.rollouts.get deployment.rollouts.list deployment.intervals.list"
     " monitoring.monitors.get monitoring.monitors.list monitoring.windows.list monitoring.windows.reevaluate"
@@ -41,7 +42,7 @@ ROLES: Mapping[str, frozenset[str]] = {
         " registry.versions.register registry.versions.update registry.evaluations.record"
         " registry.transitions.request registry.transitions.withdraw registry.versions.change_stage"
         " registry.aliases.assign registry.aliases.remove registry.aliases.swap registry.aliases.rollback"
-        " registry.versions.deprecate registry.findings.resolve registry.checklists.answer"
+        " registry.versions.deprecate registry.findings.resolve registry.checklists.answer registry.provenance.record"
         " monitoring.retrainings.start monitoring.baselines.capture deployment.rollouts.request"
     ),
     # Looks at what others made: evaluates, reviews, sets what is watched.
@@ -87,7 +88,8 @@ ROLES: Mapping[str, frozenset[str]] = {
         " registry.projects.set_policy registry.roles.grant"
         " registry.roles.revoke registry.roles.define registry.roles.remove registry.emergencies.declare"
         " registry.emergencies.review registry.service_accounts.register registry.service_accounts.remove"
-        " registry.access.review deployment.environments.define deployment.environments.remove"
+        " registry.access.review registry.trusted_keys.add registry.trusted_keys.revoke"
+        " deployment.environments.define deployment.environments.remove"
     ),
 }
 
@@ -103,6 +105,7 @@ OWN: frozenset[tuple[str, str]] = frozenset(
         "registry.versions.deprecate",
         "registry.findings.resolve",
         "registry.checklists.answer",
+        "registry.provenance.record",
         "deployment.rollouts.request",
     )
 )
@@ -117,7 +120,7 @@ PRODUCTION_PERMISSIONS = frozenset(
     "registry.reviews.submit registry.reviews.delegate registry.findings.confirm registry.findings.accept"
     " registry.versions.change_stage registry.projects.set_policy"
     " registry.projects.set_lifecycle registry.roles.grant registry.roles.define registry.service_accounts.register"
-    " deployment.rollouts.request deployment.environments.define".split()
+    " registry.trusted_keys.add deployment.rollouts.request deployment.environments.define".split()
 )
 # Nobody takes these in an emergency: what cannot wait is kept serving or taken back, and never approved in haste.
 NOT_IN_EMERGENCIES = frozenset({VALIDATOR, APPROVER, AUDITOR, ADMIN})

@@ -39,6 +39,7 @@ def registered(account: str, *projects: Any) -> bool:
 
 
 def makers_of(event: VersionRegistered, envelope: Fact) -> list[str]:
-    """Author and uploader of a version, everybody they acted for, and who owned their accounts, each once."""
+    """Author and uploader of a version, everybody they acted for, who owned their accounts, and whoever made what it is
+    a copy of, each once."""
     acting = (envelope.actor.id, *(one.id for one in envelope.on_behalf_of))
-    return list(dict.fromkeys((event.author or envelope.actor.id, *acting, *event.owners)))
+    return list(dict.fromkeys((event.author or envelope.actor.id, *acting, *event.owners, *event.origin.makers)))

@@ -1,5 +1,5 @@
-"""Tables that are not resources: what serves where, what is held, which versions retired and what they derive from,
-how aliases moved, and incidents."""
+"""Tables that are not resources: what serves where, what is held, which versions retired and what came of which, signed
+statements, how aliases moved, and incidents."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -7,8 +7,10 @@ from typing import Any
 
 from kernel.folding import Folded
 from kernel.names import sort_key
+from modelog.registry.v1 import artifacts_events_pb2 as evidence
 from modelog.registry.v1 import declare_events_pb2 as declared
 from modelog.registry.v1 import events_pb2 as facts
+from modelog.registry.v1.artifacts_pb2 import DERIVATION_CHILD, DERIVATION_COPY
 from modelog.registry.v1.declare_pb2 import (
     ALIAS_MOVE_KIND_ASSIGNED,
     ALIAS_MOVE_KIND_REMOVED,
@@ -26,6 +28,7 @@ PROJECTED = (
     facts.VersionRegistered,
     facts.VersionRetired,
     VersionRestored,
+    evidence.ProvenanceRecorded,
     *MOVING,
     *INCIDENTS,
 )
@@ -37,6 +40,7 @@ async def project(connection: Any, folded: Sequence[Folded]) -> None:
     await _held(connection, {one.state.name: one.state for one in folded if one.kind is KNOWN_HOLD})
     await _retired(connection, folded)
     await _derived(connection, [one for one in folded if isinstance(one.event, facts.VersionRegistered)])
+    await _provenance(connection, [one for one in folded if isinstance(one.event, evidence.ProvenanceRecorded)])
     if moves := [(one, move) for one in folded for move in _moves_of(one)]:
         await _moved(connection, moves)
     if incidents := [one for one in folded if type(one.event) in INCIDENTS and one.state.version]:
@@ -52,17 +56,6 @@ async def _retired(connection: Any, folded: Sequence[Folded]) -> None:
         gone = [name for name, event in last.items() if isinstance(event, facts.VersionRetired)]
         await connection.execute("delete from retired where version = any($1::text[])", list(last))
         await connection.execute("insert into retired (version) select * from unnest($1::text[])", gone)
-
-
-async def _derived(connection: Any, registered: Sequence[Folded]) -> None:
-    rows = [
-        (one.fact.resource, sort_key(one.fact.resource), one.event.parent_version, one.revision, one.fact.recorded_at)
-        for one in registered
-        if isinstance(one.event, facts.VersionRegistered) and one.event.parent_version
-    ]
-    if rows:
-        sql = "insert into derived (version, sort, parent, revision, recorded_at) values ($1, $2, $3, $4, $5)"
-        await connection.executemany(sql, [(*row[:4], row[4].ToDatetime(UTC)) for row in rows])
 
 
 async def _held(connection: Any, holds: dict[str, Any]) -> None:
@@ -111,6 +104,36 @@ async def _happened(connection: Any, incidents: Sequence[Folded]) -> None:
             for one in incidents
         ],
     )
+
+
+async def _derived(connection: Any, registered: Sequence[Folded]) -> None:
+    """One row for the parent of a version, one for what it is a copy of."""
+    rows = [
+        (origin, one.state.name, sort_key(one.state.name), derivation, one.revision, _time(one))
+        for one in registered
+        for origin, derivation in (
+            (one.state.parent_version, DERIVATION_CHILD),
+            (one.state.origin.version, DERIVATION_COPY),
+        )
+        if origin
+    ]
+    if rows:
+        await connection.execute(
+            "insert into derived (origin, version, sort, derivation, revision, recorded_at) select * from unnest("
+            "$1::text[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::timestamptz[])",
+            *map(list, zip(*rows, strict=True)),
+        )
+
+
+async def _provenance(connection: Any, recorded: Sequence[Folded]) -> None:
+    events: list[tuple[str, Any]] = [(one.fact.resource, one.event) for one in recorded]
+    rows = [(version, event.provenance.number, event.envelope) for version, event in events]
+    if rows:
+        await connection.execute(
+            "insert into provenance (version, number, envelope)"
+            " select * from unnest($1::text[], $2::integer[], $3::bytea[])",
+            *map(list, zip(*rows, strict=True)),
+        )
 
 
 def _time(one: Folded) -> datetime:

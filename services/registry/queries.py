@@ -5,7 +5,9 @@ from datetime import UTC
 from typing import Any
 
 from kernel.errors import invalid_field
+from kernel.names import sort_key
 from kernel.postgres import Pool
+from modelog.registry.v1 import artifacts_pb2 as rpc
 from modelog.registry.v1.declare_pb2 import (
     AliasMove,
     Incident,
@@ -13,6 +15,7 @@ from modelog.registry.v1.declare_pb2 import (
     ListAliasMovesResponse,
     ServingPlace,
 )
+from modelog.registry.v1.types_pb2 import Version
 from modelog.type.v1.read_pb2 import ReadOptions
 from services.registry.domain.hold import covering
 
@@ -42,18 +45,6 @@ async def active_holds(pool: Pool, name: str) -> list[str]:
     """Names of the legal holds that cover a resource, itself or by what is above it, at most 20."""
     sql = "select distinct hold from held where resource = any($1::text[]) order by hold limit $2"
     return [row[0] for row in await pool.fetch(sql, list(covering(name)), _MOST_NAMED)]
-
-
-async def derived_versions(pool: Pool, version: str, read: ReadOptions, most: int) -> list[str]:
-    """Names of the versions derived from a version as of a moment, in the order of registering, at most so many."""
-    sql = "select version from derived where parent = $1"
-    arguments: list[Any] = [version]
-    match read.WhichOneof("as_of"):
-        case "as_of_revision":
-            sql, arguments = f"{sql} and revision <= $2", [version, read.as_of_revision]
-        case "as_of_time":
-            sql, arguments = f"{sql} and recorded_at <= $2", [version, read.as_of_time.ToDatetime(UTC)]
-    return [row[0] for row in await pool.fetch(f"{sql} order by revision limit {int(most)}", *arguments)]
 
 
 async def revision_of(pool: Pool, version: str, generation: int) -> int:
@@ -140,3 +131,43 @@ def _opened(token: str) -> tuple[int, str]:
     if not (revision.isascii() and revision.isdigit() and int(revision[:19]) <= _LAST and len(revision) < 20 and alias):
         raise invalid_field("page_token", "take it unchanged from the last reply of the same query")
     return int(revision), alias
+
+
+async def provenance(pool: Pool, request: rpc.ListProvenanceRequest, version: Version) -> rpc.ListProvenanceResponse:
+    """One page of the statements that a version had as it was read, each with its envelope."""
+    size, after = request.page_size or _PAGE_SIZE, _number(request.page_token)
+    wanted = [one for one in version.provenance if one.number > after]
+    numbers = [one.number for one in wanted[:size]]
+    sql = "select number, envelope from provenance where version = $1 and number = any($2::integer[])"
+    envelopes = {row[0]: row[1] for row in await pool.fetch(sql, version.name, numbers)}
+    return rpc.ListProvenanceResponse(
+        statements=[rpc.ProvenanceStatement(provenance=one, envelope=envelopes[one.number]) for one in wanted[:size]],
+        next_page_token=str(numbers[-1]) if len(wanted) > size else "",
+    )
+
+
+async def derived_versions(pool: Pool, request: rpc.ListDerivedVersionsRequest) -> rpc.ListDerivedVersionsResponse:
+    """One page of what was derived directly from a version, as of the moment that is asked for."""
+    size = request.page_size or _PAGE_SIZE
+    name, derivation = _place(request.page_token)
+    known, moment = _known(request.read, 5)
+    sql = (
+        f"select version, derivation, revision from derived where origin = $1 and (sort, derivation) > ($2, $3){known}"
+        " order by sort, derivation limit $4"
+    )
+    rows = await pool.fetch(sql, request.name, name, derivation, size + 1, *moment)
+    found = [rpc.DerivedVersion(name=row[0], derivation=row[1], revision=row[2]) for row in rows[:size]]
+    token = f"{found[-1].name} {found[-1].derivation}" if len(rows) > size else ""
+    return rpc.ListDerivedVersionsResponse(derived=found, next_page_token=token)
+
+
+def _place(token: str) -> tuple[str, int]:
+    """Behind which row the page begins."""
+    name, _, derivation = token.partition(" ")
+    return sort_key(name), _number(derivation)
+
+
+def _number(token: str) -> int:
+    if token and not (token.isascii() and token.isdecimal() and len(token) < 10):
+        raise invalid_field("page_token", "take it unchanged from the last reply of the same query", "PAGE_TOKEN")
+    return int(token or 0)

@@ -168,6 +168,6 @@ def _plain(field: Any) -> Any:
     if field.cpp_type == field.CPPTYPE_STRING:
         word = "x" + "".join(chr(ord("a") + int(digit)) for digit in str(next(_numbers)))
         known = {"sha256": "0" * 64, "principal": f"users/{word}", "owner": f"users/{word}"}
-        known["account"] = f"serviceaccounts/{word}"
+        known |= {"account": f"serviceaccounts/{word}", "key_id": "0" * 64}
         return b"x" if field.type == field.TYPE_BYTES else known.get(field.name, word)
     return 1

@@ -55,6 +55,9 @@ DESIGN = {
     "registry.roles.revoke": "admin",
     "registry.projects.set_policy": "admin",
     "registry.projects.create": "admin",
+    "registry.trusted_keys.add": "admin",
+    "registry.trusted_keys.revoke": "admin",
+    "registry.provenance.record": "author",
     "deployment.environments.define": "admin",
 }
 cases: Counter[str] = Counter()

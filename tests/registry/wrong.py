@@ -8,6 +8,18 @@ from tests.registry.build import DIGEST, MODEL_NAME, PROJECT_NAME, VERSION_NAME,
 MISSING_VERSION = f"{MODEL_NAME}/versions/9"
 MISSING_MODEL = f"{PROJECT_NAME}/models/none"
 
+
+def like(**fields: Any) -> types.Artifact:
+    given: dict[str, Any] = {"uri": "u", "sha256": DIGEST, "size_bytes": 1, "format": "onnx"}
+    return types.Artifact(**given | fields)
+
+
+FOLDER_OF_OTHERS = like(files=[{"path": "a", "sha256": DIGEST, "size_bytes": 1}])
+PUBLIC_KEY = """-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----
+"""
+
 # What a request has unless its row says otherwise.
 RIGHT: dict[str, dict[str, Any]] = {
     "CreateProject": {"project_id": "a"},
@@ -40,6 +52,12 @@ RIGHT: dict[str, dict[str, Any]] = {
     "ChangeStage": {"name": VERSION_NAME, "to_stage": "testing"},
     "CheckTransition": {"name": VERSION_NAME, "to_stage": "testing"},
     "DeprecateVersion": {"name": VERSION_NAME},
+    "AddTrustedKey": {"name": PROJECT_NAME, "public_key": "a key"},
+    "RevokeTrustedKey": {"name": PROJECT_NAME, "key_id": DIGEST},
+    "RecordProvenance": {"name": VERSION_NAME, "envelope": b"{}"},
+    "CopyVersion": {"parent": MODEL_NAME, "source": VERSION_NAME},
+    "ListProvenance": {"name": VERSION_NAME},
+    "ListDerivedVersions": {"name": VERSION_NAME},
 }
 
 FIELDS: list[tuple[str, dict[str, Any], str]] = [
@@ -149,6 +167,33 @@ FIELDS: list[tuple[str, dict[str, Any], str]] = [
     ("CompareVersions", {"names": [VERSION_NAME]}, "names"),
     ("CompareVersions", {"names": [VERSION_NAME, VERSION_NAME]}, "names"),
     ("CompareVersions", {"names": [VERSION_NAME, "x"]}, "names[1]"),
+    ("AddTrustedKey", {}, "public_key"),
+    ("AddTrustedKey", {"public_key": "x" * 4097}, "public_key"),
+    ("AddTrustedKey", {"name": MODEL_NAME, "public_key": PUBLIC_KEY}, "name"),
+    ("RevokeTrustedKey", {"key_id": "mine"}, "key_id"),
+    ("RecordProvenance", {}, "envelope"),
+    ("RecordProvenance", {"envelope": b""}, "envelope"),
+    ("RecordProvenance", {"envelope": b"x" * 65_537}, "envelope"),
+    ("RecordProvenance", {"name": MODEL_NAME}, "name"),
+    ("ListProvenance", {"page_token": "second"}, "page_token"),
+    ("CopyVersion", {"source": MODEL_NAME}, "source"),
+    ("CopyVersion", {"parent": VERSION_NAME}, "parent"),
+    ("ListDerivedVersions", {"page_token": "a b"}, "page_token"),
+    ("ListDerivedVersions", {"name": MODEL_NAME}, "name"),
+    ("SetPolicy", {"policy": types.Policy(allowed_formats=["Big One"])}, "policy.allowed_formats[0]"),
+    ("SetPolicy", {"policy": types.Policy(allowed_globals=["os.system"])}, "policy.allowed_globals[0]"),
+    ("SetPolicy", {"policy": types.Policy(allowed_globals=["my.*.Model"])}, "policy.allowed_globals[0]"),
+    ("RegisterVersion", {"artifact": FOLDER_OF_OTHERS}, "artifact.sha256"),
+    (
+        "RegisterVersion",
+        {"artifact": like(files=[{"path": "../a", "sha256": DIGEST}])},
+        "artifact.files[0].path",
+    ),
+    (
+        "RegisterVersion",
+        {"artifact": like(scan={"sha256": "0" * 64, "verdict": 1})},
+        "artifact.scan.sha256",
+    ),
 ]
 
 REASONS: list[tuple[str, dict[str, Any], str, str]] = [
@@ -188,4 +233,17 @@ REASONS: list[tuple[str, dict[str, Any], str, str]] = [
     ("ChangeStage", {"etag": "7"}, "ABORTED", "ETAG_MISMATCH"),
     ("UpdateModel", {"etag": "7"}, "ABORTED", "ETAG_MISMATCH"),
     ("WithdrawTransition", {}, "FAILED_PRECONDITION", "TRANSITION_NOT_OPEN"),
+    (
+        "RegisterVersion",
+        {"artifact": like(format="Joblib")},
+        "FAILED_PRECONDITION",
+        "PICKLE_NEEDS_POLICY",
+    ),
+    ("RevokeTrustedKey", {}, "NOT_FOUND", "KEY_NOT_TRUSTED"),
+    ("AddTrustedKey", {"name": "projects/none", "public_key": PUBLIC_KEY}, "NOT_FOUND", "PROJECT_NOT_FOUND"),
+    ("RecordProvenance", {"name": MISSING_VERSION}, "NOT_FOUND", "VERSION_NOT_FOUND"),
+    ("ListProvenance", {"name": MISSING_VERSION}, "NOT_FOUND", "VERSION_NOT_FOUND"),
+    ("CopyVersion", {"source": MISSING_VERSION}, "NOT_FOUND", "VERSION_NOT_FOUND"),
+    ("CopyVersion", {"parent": MISSING_MODEL}, "NOT_FOUND", "MODEL_NOT_FOUND"),
+    ("ListDerivedVersions", {"name": MISSING_VERSION}, "NOT_FOUND", "VERSION_NOT_FOUND"),
 ]

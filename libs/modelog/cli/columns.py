@@ -18,6 +18,10 @@ COLUMNS: Mapping[str, Sequence[str]] = {
         "answer.expire_time:accepted until",
     ),
     "modelog.registry.v1.Stage": ("id", "phase", "next", "description"),
+    "modelog.registry.v1.Provenance": (
+        "number", "outcome", "kind", "predicate_type", "builder", "key_ids", "recorded_by", "record_time",
+    ),
+    "modelog.registry.v1.DerivedVersion": ("name", "derivation", "revision"),
     "modelog.registry.v1.Emergency": (
         "number", "principal", "role", "reason", "start_time", "expire_time", "reviewed_by", "justified", "comment",
     ),

@@ -13,6 +13,8 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "projects": ("registry", "Boundaries of access and of policy."),
         "models": ("registry", "Purposes, fulfilled by versions."),
         "versions": ("versions", "Trained artifacts: register, describe, evaluate, compare, retire."),
+        "artifacts": ("artifacts", "Files of models, before they are registered."),
+        "keys": ("provenance", "Keys whose signatures a project believes."),
         "stages": ("stages", "How far a version's life has come, and moving it on."),
         "reviews": ("stages", "Answers to a request to move a version on."),
         "aliases": ("aliases", "Movable pointers to versions: assign, swap, roll back."),

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from modelog.cli import render
+from modelog.cli import artifacts, provenance, render
 from modelog.cli.cells import Cell
 from modelog.cli.comparison import compare
 from modelog.cli.failures import CONFLICT
@@ -23,23 +23,6 @@ _DOCUMENTATION = (
     opt("documentation.ethical_considerations", "Whom it may harm and what was done about it."),
     opt("documentation.caveats", "What else a user should know."),
 )
-
-
-def _register(_state: State, request: Any, values: dict[str, Any]) -> None:
-    """The artifact, copied to where the services read it unless it is kept elsewhere, and the code that made it."""
-    from modelog.sdk import git_source, upload_artifact
-    from modelog.sdk.artifacts import describe_artifact
-
-    path, kind = values["file"], values["artifact_format"] or ""
-    if values["uri"]:
-        request.artifact.CopyFrom(describe_artifact(path, values["uri"], artifact_format=kind))
-    elif values["validate_only"]:
-        request.artifact.CopyFrom(describe_artifact(path, "cas:sha256/unknown", artifact_format=kind))
-        request.artifact.uri = f"cas:sha256/{request.artifact.sha256}"
-    else:
-        request.artifact.CopyFrom(upload_artifact(path, artifact_format=kind))
-    if values["code"]:
-        request.source.CopyFrom(git_source(values["code"]))
 
 
 def _evaluate(_state: State, request: Any, values: dict[str, Any]) -> None:
@@ -62,12 +45,7 @@ def _checked(state: State, reply: Any) -> int:
     return 0 if reply.allowed else CONFLICT
 
 
-_FILE = click.Argument(["file"], type=click.Path(exists=True, dir_okay=False, path_type=Path))
-_REGISTER = (
-    click.Option(["--format", "artifact_format"], help="Else the file's suffix."),
-    click.Option(["--uri"], help="Where the file is kept, when the services shall not get a copy of it."),
-    click.Option(["--code"], type=click.Path(exists=True), help="The training code: its git commit is recorded."),
-)
+_FILE = click.Argument(["file"], type=click.Path(exists=True, path_type=Path))
 _NUMBER = Pair(click.FLOAT)
 _EVALUATE = (
     click.Option(["--metric", "metrics"], type=_NUMBER, multiple=True, help="auc=0.91; higher is better."),
@@ -98,8 +76,8 @@ versions = Noun(
             opt("answers", "The retraining it answers.", kind="retraining"),
             opt("author", "Who trained it; the caller when not given."),
             *_DOCUMENTATION,
-            extra=(_FILE, *_REGISTER),
-            prepare=_register,
+            extra=(_FILE, *artifacts.REGISTER),
+            prepare=artifacts.register,
         ),
         verb(
             "describe",
@@ -143,5 +121,7 @@ versions = Noun(
         ),
         verb("retire", "registry.RetireVersion", "End the life of a version.", arg("name", "version")),
         *GOVERNING,
+        *artifacts.COMMANDS,
+        *provenance.COMMANDS,
     ],
 )

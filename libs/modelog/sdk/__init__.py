@@ -11,7 +11,7 @@
 `connect_sync` is the same without `async`. Nothing here needs a library of the servers.
 """
 
-from modelog.sdk.artifacts import git_source, upload_artifact
+from modelog.sdk.artifacts import describe_artifact, download_artifact, git_source, upload_artifact
 from modelog.sdk.client import Client, connect
 from modelog.sdk.errors import (
     AlreadyExists,
@@ -56,6 +56,8 @@ __all__ = [
     "Violation",
     "connect",
     "connect_sync",
+    "describe_artifact",
+    "download_artifact",
     "event_of",
     "git_source",
     "pages",

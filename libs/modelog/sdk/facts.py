@@ -55,16 +55,15 @@ def known(type_url: str) -> type[Any] | None:
     service = _EVENT.fullmatch(name)
     if service is None:
         return None
-    for module in _modules(service[1]):
-        descriptor = module.DESCRIPTOR.message_types_by_name.get(name.rpartition(".")[2])
-        if descriptor is not None:
+    for events in _events_of(service[1]):
+        if descriptor := events.DESCRIPTOR.message_types_by_name.get(name.rpartition(".")[2]):
             return message_factory.GetMessageClass(descriptor)
     return None
 
 
-@lru_cache(maxsize=16)
-def _modules(service: str) -> tuple[Any, ...]:
-    """The modules with a service's events: `events_pb2`, and those of single subjects, like `governance_events_pb2`."""
+@lru_cache(maxsize=64)
+def _events_of(service: str) -> tuple[Any, ...]:
+    """The modules with a service's events: `events_pb2` and whatever else ends so."""
     try:
         package = importlib.import_module(f"modelog.{service}.v1")
     except ImportError:

@@ -65,6 +65,16 @@ def artifacts_dir(given: str | Path | None = None) -> Path:
     )
 
 
+def store() -> str:
+    """The content-addressed store that artifacts are put into; empty for the folder that the services read."""
+    return os.environ.get("MODELOG_STORE", "")
+
+
+def unattended(**values: str) -> dict[str, str]:
+    """The environment for a child process, with further values."""
+    return os.environ | values
+
+
 def actor(given: str = "") -> str:
     """Who calls, as the development identity believes it; empty for the server's default."""
     return given or os.environ.get("MODELOG_ACTOR", "")

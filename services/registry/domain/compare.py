@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from modelog.registry.v1.artifacts_pb2 import ArtifactFile, ScannedGlobal
 from modelog.registry.v1.registry_service_pb2 import (
     CompareVersionsResponse,
     FieldComparison,
@@ -34,6 +35,8 @@ _COMPARED = (
     "answers",
     "author",
     "record",
+    "origin",
+    "marks",
 )
 # Of an approval only who gave it is a difference between models; the rest is a history of its own.
 _LEFT_OUT = {
@@ -44,6 +47,7 @@ _LEFT_OUT = {
     "transition",
     "record_time",
     "artifact_sha256",
+    "scanners",
 }
 
 Leaves = dict[str, Any]
@@ -116,6 +120,10 @@ def _key(one: Any, index: int) -> str:
             return str(one.attribute)
         case Verdict():
             return str(one.to_stage)
+        case ArtifactFile():
+            return str(one.path)
+        case ScannedGlobal():
+            return f"{one.module}.{one.name}"
         case _:
             return str(index)
 

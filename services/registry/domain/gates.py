@@ -56,7 +56,7 @@ def judge(version: Version, to_stage: str, access: Access) -> Judgement:
     gates = [
         _lifecycle(version, project, to_stage),
         *_documentation(version, rules),
-        *_expressions(version, rules),
+        *_expressions(version, rules, project),
         *_checklists(version, rules, access),
         *_findings(version, rules, access),
         *reviews,
@@ -96,9 +96,9 @@ def _documentation(version: Version, rules: Sequence[TransitionRule]) -> list[Ga
     ]
 
 
-def _expressions(version: Version, rules: Sequence[TransitionRule]) -> list[GateOutcome]:
+def _expressions(version: Version, rules: Sequence[TransitionRule], project: Project) -> list[GateOutcome]:
     gates = [gate for rule in rules for gate in rule.gates]
-    values = values_of(version) if gates else {}
+    values = values_of(version, project.trusted_keys) if gates else {}
     outcomes, budget_steps = [], BUDGET_STEPS
     for gate in gates:
         result = evaluate(gate.expression, values, budget_steps)

@@ -18,6 +18,7 @@ from services.registry.domain.lifecycle import BUILT_IN, check_lifecycle
 from services.registry.domain.masks import masked
 from services.registry.domain.policy import check_policy, check_roles
 from services.registry.domain.protection import check_protected
+from services.registry.domain.provenance import evolve_trusted_keys
 
 
 def present(project: Project) -> None:
@@ -94,5 +95,9 @@ def evolve_project(project: Project, event: Message, envelope: Fact) -> None:
         case facts.PolicySet():
             project.policy.CopyFrom(event.policy)
         case _:
-            if not evolve_access(project, event, envelope) and not evolve_delegation(project, event, envelope):
+            if not any(fold(project, event, envelope) for fold in _FOLDS):
                 raise UnknownFact(event)
+
+
+# What other modules of this folder know of projects.
+_FOLDS = (evolve_access, evolve_delegation, evolve_trusted_keys)

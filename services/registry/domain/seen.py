@@ -5,8 +5,11 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from modelog.registry.v1.artifacts_pb2 import TrustedKey
 from modelog.registry.v1.types_pb2 import DataSet, Evaluation, Metric, Phase, Property, Version
+from services.registry.domain.provenance import seen_of
 
+_NONE: Mapping[str, TrustedKey] = {}
 NAMES = frozenset(
     {
         "evaluations",
@@ -21,12 +24,14 @@ NAMES = frozenset(
         "stage",
         "phase",
         "author",
+        "marks",
+        "provenance",
     }
 )
 
 
-def values_of(version: Version) -> dict[str, Any]:
-    """The values by name, as described at Gate.expression."""
+def values_of(version: Version, trusted_keys: Mapping[str, TrustedKey] = _NONE) -> dict[str, Any]:
+    """The values by name, as described at Gate.expression. trusted_keys: those of the project, as they are now."""
     return {
         "evaluations": {id_: _evaluation(one) for id_, one in version.evaluations.items()},
         "fairness": worst_fairness(version),
@@ -51,6 +56,8 @@ def values_of(version: Version) -> dict[str, Any]:
         "stage": version.stage,
         "phase": Phase.Name(version.phase).removeprefix("PHASE_"),
         "author": version.author,
+        "marks": list(version.marks),
+        "provenance": seen_of(version, trusted_keys),
     }
 
 

@@ -22,10 +22,12 @@ from modelog.registry.v1.types_pb2 import (
     Version,
 )
 from services.registry.domain import checklists, ending, findings, requests, tags
+from services.registry.domain.artifacts import check_artifact, copied, marks_of
 from services.registry.domain.lifecycle import LAST_PHASES, stage_of_phase
 from services.registry.domain.masks import paths, write
 from services.registry.domain.model import present as model_present
 from services.registry.domain.project import present as project_present
+from services.registry.domain.provenance import evolve_provenance
 
 _MOST_EVALUATIONS = 32
 
@@ -67,11 +69,27 @@ def register_version(
         raise NotFound("VERSION_NOT_FOUND", f"there is no {given.parent_version} to derive from")
     _check_unique(given.signature.inputs, "signature.inputs")
     _check_unique(given.signature.outputs, "signature.outputs")
+    check_artifact(given.artifact, project.policy)
     event = facts.VersionRegistered()
     event.CopyFrom(given)
+    event.marks.extend(marks_of(given.source, project.policy))
     event.stage, event.phase = project.lifecycle.stages[0].id, project.lifecycle.stages[0].phase
     event.owners.extend(owners_of([given.author, *actors], project, everywhere))
     return event
+
+
+def copy_version(
+    version: Version,
+    model: Model,
+    project: Project,
+    everywhere: Project,
+    source: Version,
+    *,
+    named: str,
+    actors: Sequence[str],
+) -> facts.VersionRegistered:
+    """`source` is the state of the version called `named`. The copy has to meet the policy of where it comes to."""
+    return register_version(version, model, project, everywhere, given=copied(source, named), actors=actors)
 
 
 def _check_unique(columns: Sequence[Column], field: str) -> None:
@@ -216,7 +234,13 @@ def evolve_version(version: Version, event: Message, envelope: Fact) -> None:
 
 
 # What other modules of this folder know of versions.
-_FOLDS = (requests.evolve_transition, findings.evolve_finding, checklists.evolve_checklist, ending.evolve_ending)
+_FOLDS = (
+    requests.evolve_transition,
+    findings.evolve_finding,
+    checklists.evolve_checklist,
+    ending.evolve_ending,
+    evolve_provenance,
+)
 
 
 def _fold_registered(version: Version, event: facts.VersionRegistered, envelope: Fact) -> None:
@@ -230,6 +254,9 @@ def _fold_registered(version: Version, event: facts.VersionRegistered, envelope:
     version.stage, version.phase, version.answers = event.stage, event.phase, event.answers
     version.author = event.author or envelope.actor.id
     version.makers.extend(makers_of(event, envelope))
+    version.marks.extend(event.marks)
+    if event.HasField("origin"):
+        version.origin.CopyFrom(event.origin)
     version.content_revision = envelope.generation
 
 

@@ -2,6 +2,7 @@
 
 from services.registry.servicer.access import Access
 from services.registry.servicer.aliases import Aliases
+from services.registry.servicer.artifacts import Artifacts
 from services.registry.servicer.checklists import Checklists
 from services.registry.servicer.comparisons import Comparisons
 from services.registry.servicer.delegations import Delegations
@@ -22,6 +23,7 @@ class RegistryServicer(
     Models,
     Aliases,
     Versions,
+    Artifacts,
     Transitions,
     Verdicts,
     Findings,

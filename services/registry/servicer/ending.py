@@ -11,6 +11,7 @@ from kernel.rpc import Context
 from kernel.wire import listing
 from modelog.registry.v1 import governance_pb2 as rpc
 from modelog.registry.v1 import types_pb2 as types
+from modelog.registry.v1.artifacts_pb2 import ListDerivedVersionsRequest
 from modelog.type.v1.read_pb2 import ReadOptions
 from services.registry import queries
 from services.registry.domain import KNOWN_ENDPOINT, KNOWN_HOLD, MODEL, VERSION, ending
@@ -49,7 +50,10 @@ class Ending(Room):
         if not version.name:
             raise NotFound(VERSION.not_found_reason, f"there is no {request.name}", metadata={"resource": request.name})
         model = await self._resources.load(MODEL, VERSION.pattern.parent(request.name), request.read)
-        derived = await queries.derived_versions(self._pool, request.name, request.read, _MOST_DERIVED + 1)
+        asking = ListDerivedVersionsRequest(name=request.name, page_size=_MOST_DERIVED, read=request.read)
+        derived = await queries.derived_versions(self._pool, asking)
+        # Copies may be in projects that the caller does not see: of those nothing is said.
+        shown = [one.name for one in derived.derived if await context.may("registry.versions.get", one.name)]
         above = set(covering(request.name))
         return rpc.GetDependentsResponse(
             name=request.name,
@@ -64,8 +68,8 @@ class Ending(Room):
                 for one in await self._all(KNOWN_HOLD, request.name, request.read)
                 if not one.released and not above.isdisjoint(one.resources)
             ],
-            derived_versions=derived[:_MOST_DERIVED],
-            more=len(derived) > _MOST_DERIVED,
+            derived_versions=dict.fromkeys(shown),
+            more=bool(derived.next_page_token),
         )
 
     async def RestoreVersion(self, request: rpc.RestoreVersionRequest, context: Context) -> rpc.RestoreVersionResponse:

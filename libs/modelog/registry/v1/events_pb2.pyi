@@ -3,6 +3,7 @@ import datetime
 
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from modelog.registry.v1 import artifacts_pb2 as _artifacts_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -185,7 +186,7 @@ class ModelRetired(_message.Message):
     def __init__(self) -> None: ...
 
 class VersionRegistered(_message.Message):
-    __slots__ = ("artifact", "signature", "source", "training_data", "hyperparameters", "parent_version", "framework", "stage", "phase", "answers", "author", "documentation", "owners")
+    __slots__ = ("artifact", "signature", "source", "training_data", "hyperparameters", "parent_version", "framework", "stage", "phase", "answers", "author", "documentation", "owners", "marks", "origin")
     class HyperparametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -206,6 +207,8 @@ class VersionRegistered(_message.Message):
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
     DOCUMENTATION_FIELD_NUMBER: _ClassVar[int]
     OWNERS_FIELD_NUMBER: _ClassVar[int]
+    MARKS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     artifact: _types_pb2.Artifact
     signature: _types_pb2.Signature
     source: _types_pb2.GitSource
@@ -219,7 +222,9 @@ class VersionRegistered(_message.Message):
     author: str
     documentation: _types_pb2.Documentation
     owners: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, artifact: _Optional[_Union[_types_pb2.Artifact, _Mapping]] = ..., signature: _Optional[_Union[_types_pb2.Signature, _Mapping]] = ..., source: _Optional[_Union[_types_pb2.GitSource, _Mapping]] = ..., training_data: _Optional[_Iterable[_Union[_types_pb2.DataSet, _Mapping]]] = ..., hyperparameters: _Optional[_Mapping[str, str]] = ..., parent_version: _Optional[str] = ..., framework: _Optional[str] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., answers: _Optional[str] = ..., author: _Optional[str] = ..., documentation: _Optional[_Union[_types_pb2.Documentation, _Mapping]] = ..., owners: _Optional[_Iterable[str]] = ...) -> None: ...
+    marks: _containers.RepeatedScalarFieldContainer[str]
+    origin: _artifacts_pb2.VersionOrigin
+    def __init__(self, artifact: _Optional[_Union[_types_pb2.Artifact, _Mapping]] = ..., signature: _Optional[_Union[_types_pb2.Signature, _Mapping]] = ..., source: _Optional[_Union[_types_pb2.GitSource, _Mapping]] = ..., training_data: _Optional[_Iterable[_Union[_types_pb2.DataSet, _Mapping]]] = ..., hyperparameters: _Optional[_Mapping[str, str]] = ..., parent_version: _Optional[str] = ..., framework: _Optional[str] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., answers: _Optional[str] = ..., author: _Optional[str] = ..., documentation: _Optional[_Union[_types_pb2.Documentation, _Mapping]] = ..., owners: _Optional[_Iterable[str]] = ..., marks: _Optional[_Iterable[str]] = ..., origin: _Optional[_Union[_artifacts_pb2.VersionOrigin, _Mapping]] = ...) -> None: ...
 
 class VersionDescribed(_message.Message):
     __slots__ = ("documentation", "update_mask")

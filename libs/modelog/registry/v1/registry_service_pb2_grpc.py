@@ -5,6 +5,7 @@ import grpc
 import warnings
 
 from modelog.registry.v1 import access_pb2 as modelog_dot_registry_dot_v1_dot_access__pb2
+from modelog.registry.v1 import artifacts_pb2 as modelog_dot_registry_dot_v1_dot_artifacts__pb2
 from modelog.registry.v1 import declare_pb2 as modelog_dot_registry_dot_v1_dot_declare__pb2
 from modelog.registry.v1 import governance_pb2 as modelog_dot_registry_dot_v1_dot_governance__pb2
 from modelog.registry.v1 import registry_service_pb2 as modelog_dot_registry_dot_v1_dot_registry__service__pb2
@@ -72,6 +73,16 @@ class RegistryServiceStub(object):
                 '/modelog.registry.v1.RegistryService/SetPolicy',
                 request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.SetPolicyRequest.SerializeToString,
                 response_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.SetPolicyResponse.FromString,
+                _registered_method=True)
+        self.AddTrustedKey = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/AddTrustedKey',
+                request_serializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.AddTrustedKeyRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.AddTrustedKeyResponse.FromString,
+                _registered_method=True)
+        self.RevokeTrustedKey = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/RevokeTrustedKey',
+                request_serializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.RevokeTrustedKeyRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.RevokeTrustedKeyResponse.FromString,
                 _registered_method=True)
         self.GrantRole = channel.unary_unary(
                 '/modelog.registry.v1.RegistryService/GrantRole',
@@ -188,6 +199,11 @@ class RegistryServiceStub(object):
                 request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RegisterVersionRequest.SerializeToString,
                 response_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RegisterVersionResponse.FromString,
                 _registered_method=True)
+        self.CopyVersion = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/CopyVersion',
+                request_serializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.CopyVersionRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.CopyVersionResponse.FromString,
+                _registered_method=True)
         self.GetVersion = channel.unary_unary(
                 '/modelog.registry.v1.RegistryService/GetVersion',
                 request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.GetVersionRequest.SerializeToString,
@@ -197,6 +213,21 @@ class RegistryServiceStub(object):
                 '/modelog.registry.v1.RegistryService/ListVersions',
                 request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsRequest.SerializeToString,
                 response_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsResponse.FromString,
+                _registered_method=True)
+        self.ListDerivedVersions = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/ListDerivedVersions',
+                request_serializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListDerivedVersionsRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListDerivedVersionsResponse.FromString,
+                _registered_method=True)
+        self.RecordProvenance = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/RecordProvenance',
+                request_serializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.RecordProvenanceRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.RecordProvenanceResponse.FromString,
+                _registered_method=True)
+        self.ListProvenance = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/ListProvenance',
+                request_serializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListProvenanceRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListProvenanceResponse.FromString,
                 _registered_method=True)
         self.UpdateVersion = channel.unary_unary(
                 '/modelog.registry.v1.RegistryService/UpdateVersion',
@@ -357,6 +388,22 @@ class RegistryServiceServicer(object):
     def SetPolicy(self, request, context):
         """Replaces what the project's versions must meet to move. INVALID_ARGUMENT naming the rule or expression that is
         wrong.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddTrustedKey(self, request, context):
+        """Believes the signatures of a key from now on, when statements about versions are verified. INVALID_ARGUMENT for what
+        is no key; FAILED_PRECONDITION with KEY_REVOKED (a revoked key does not come back) or TOO_MANY_KEYS (64).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeTrustedKey(self, request, context):
+        """Does not believe a key any more: neither what it signs from now on nor, in gates, what it signed before. NOT_FOUND
+        with KEY_NOT_TRUSTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -538,7 +585,17 @@ class RegistryServiceServicer(object):
     def RegisterVersion(self, request, context):
         """Registers one trained artifact as the next version of the model: its number is one more than the highest, never
         used twice. NOT_FOUND with MODEL_NOT_FOUND or VERSION_NOT_FOUND (the parent); FAILED_PRECONDITION with
-        MODEL_RETIRED.
+        MODEL_RETIRED, or by the project's policy FORMAT_NOT_ALLOWED, PICKLE_NEEDS_POLICY, PICKLE_NOT_SCANNED,
+        PICKLE_NOT_SAFE, DIRTY_TREE or COMMIT_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CopyVersion(self, request, context):
+        """Registers the artifact of another version, possibly of another project, as the next version of a model, with where
+        it came from; it starts in the first stage, without what was measured or approved there. The caller needs to be
+        allowed to read the source. Errors as RegisterVersion; FAILED_PRECONDITION with VERSION_RETIRED for the source.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -553,6 +610,32 @@ class RegistryServiceServicer(object):
 
     def ListVersions(self, request, context):
         """The versions of a model, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDerivedVersions(self, request, context):
+        """The versions that were trained on from a version or copied from it, as far as the caller may read them. NOT_FOUND
+        with VERSION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordProvenance(self, request, context):
+        """Records a signed statement about a version's artifact, after verifying it against the keys that the project trusts.
+        INVALID_ARGUMENT for what is no signed in-toto statement; FAILED_PRECONDITION with SUBJECT_MISMATCH when it speaks of
+        another artifact, SIGNATURE_INVALID, KEY_REVOKED, VERSION_RETIRED or TOO_MANY_STATEMENTS (16). What nobody trusted
+        has signed is recorded as that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProvenance(self, request, context):
+        """The signed statements about a version's artifact, whole, so that anybody can verify them again. NOT_FOUND with
+        VERSION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -772,6 +855,16 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.SetPolicyRequest.FromString,
                     response_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.SetPolicyResponse.SerializeToString,
             ),
+            'AddTrustedKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddTrustedKey,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.AddTrustedKeyRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.AddTrustedKeyResponse.SerializeToString,
+            ),
+            'RevokeTrustedKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeTrustedKey,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.RevokeTrustedKeyRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.RevokeTrustedKeyResponse.SerializeToString,
+            ),
             'GrantRole': grpc.unary_unary_rpc_method_handler(
                     servicer.GrantRole,
                     request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.GrantRoleRequest.FromString,
@@ -887,6 +980,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RegisterVersionRequest.FromString,
                     response_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RegisterVersionResponse.SerializeToString,
             ),
+            'CopyVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.CopyVersion,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.CopyVersionRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.CopyVersionResponse.SerializeToString,
+            ),
             'GetVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.GetVersion,
                     request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.GetVersionRequest.FromString,
@@ -896,6 +994,21 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListVersions,
                     request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsRequest.FromString,
                     response_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsResponse.SerializeToString,
+            ),
+            'ListDerivedVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDerivedVersions,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListDerivedVersionsRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListDerivedVersionsResponse.SerializeToString,
+            ),
+            'RecordProvenance': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordProvenance,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.RecordProvenanceRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.RecordProvenanceResponse.SerializeToString,
+            ),
+            'ListProvenance': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProvenance,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListProvenanceRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListProvenanceResponse.SerializeToString,
             ),
             'UpdateVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateVersion,
@@ -1174,6 +1287,60 @@ class RegistryService(object):
             '/modelog.registry.v1.RegistryService/SetPolicy',
             modelog_dot_registry_dot_v1_dot_registry__service__pb2.SetPolicyRequest.SerializeToString,
             modelog_dot_registry_dot_v1_dot_registry__service__pb2.SetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddTrustedKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/AddTrustedKey',
+            modelog_dot_registry_dot_v1_dot_artifacts__pb2.AddTrustedKeyRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_artifacts__pb2.AddTrustedKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeTrustedKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/RevokeTrustedKey',
+            modelog_dot_registry_dot_v1_dot_artifacts__pb2.RevokeTrustedKeyRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_artifacts__pb2.RevokeTrustedKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1806,6 +1973,33 @@ class RegistryService(object):
             _registered_method=True)
 
     @staticmethod
+    def CopyVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/CopyVersion',
+            modelog_dot_registry_dot_v1_dot_artifacts__pb2.CopyVersionRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_artifacts__pb2.CopyVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetVersion(request,
             target,
             options=(),
@@ -1849,6 +2043,87 @@ class RegistryService(object):
             '/modelog.registry.v1.RegistryService/ListVersions',
             modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsRequest.SerializeToString,
             modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDerivedVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/ListDerivedVersions',
+            modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListDerivedVersionsRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListDerivedVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordProvenance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/RecordProvenance',
+            modelog_dot_registry_dot_v1_dot_artifacts__pb2.RecordProvenanceRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_artifacts__pb2.RecordProvenanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProvenance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/ListProvenance',
+            modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListProvenanceRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListProvenanceResponse.FromString,
             options,
             channel_credentials,
             insecure,

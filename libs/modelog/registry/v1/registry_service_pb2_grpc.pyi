@@ -7,6 +7,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from modelog.registry.v1 import access_pb2 as _access_pb2
+from modelog.registry.v1 import artifacts_pb2 as _artifacts_pb2
 from modelog.registry.v1 import declare_pb2 as _declare_pb2
 from modelog.registry.v1 import governance_pb2 as _governance_pb2
 from modelog.registry.v1 import registry_service_pb2 as _registry_service_pb2
@@ -59,6 +60,14 @@ class RegistryServiceStub:
     SetPolicy: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.SetPolicyRequest, _registry_service_pb2.SetPolicyResponse]
     """Replaces what the project's versions must meet to move. INVALID_ARGUMENT naming the rule or expression that is
     wrong.
+    """
+    AddTrustedKey: _grpc.UnaryUnaryMultiCallable[_artifacts_pb2.AddTrustedKeyRequest, _artifacts_pb2.AddTrustedKeyResponse]
+    """Believes the signatures of a key from now on, when statements about versions are verified. INVALID_ARGUMENT for what
+    is no key; FAILED_PRECONDITION with KEY_REVOKED (a revoked key does not come back) or TOO_MANY_KEYS (64).
+    """
+    RevokeTrustedKey: _grpc.UnaryUnaryMultiCallable[_artifacts_pb2.RevokeTrustedKeyRequest, _artifacts_pb2.RevokeTrustedKeyResponse]
+    """Does not believe a key any more: neither what it signs from now on nor, in gates, what it signed before. NOT_FOUND
+    with KEY_NOT_TRUSTED.
     """
     GrantRole: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GrantRoleRequest, _registry_service_pb2.GrantRoleResponse]
     """Gives a role to a principal in this project, or in one model of it. What leads into production needs two different
@@ -137,12 +146,32 @@ class RegistryServiceStub:
     RegisterVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RegisterVersionRequest, _registry_service_pb2.RegisterVersionResponse]
     """Registers one trained artifact as the next version of the model: its number is one more than the highest, never
     used twice. NOT_FOUND with MODEL_NOT_FOUND or VERSION_NOT_FOUND (the parent); FAILED_PRECONDITION with
-    MODEL_RETIRED.
+    MODEL_RETIRED, or by the project's policy FORMAT_NOT_ALLOWED, PICKLE_NEEDS_POLICY, PICKLE_NOT_SCANNED,
+    PICKLE_NOT_SAFE, DIRTY_TREE or COMMIT_REQUIRED.
+    """
+    CopyVersion: _grpc.UnaryUnaryMultiCallable[_artifacts_pb2.CopyVersionRequest, _artifacts_pb2.CopyVersionResponse]
+    """Registers the artifact of another version, possibly of another project, as the next version of a model, with where
+    it came from; it starts in the first stage, without what was measured or approved there. The caller needs to be
+    allowed to read the source. Errors as RegisterVersion; FAILED_PRECONDITION with VERSION_RETIRED for the source.
     """
     GetVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetVersionRequest, _types_pb2.Version]
     """The version. NOT_FOUND with VERSION_NOT_FOUND."""
     ListVersions: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListVersionsRequest, _registry_service_pb2.ListVersionsResponse]
     """The versions of a model, oldest first."""
+    ListDerivedVersions: _grpc.UnaryUnaryMultiCallable[_artifacts_pb2.ListDerivedVersionsRequest, _artifacts_pb2.ListDerivedVersionsResponse]
+    """The versions that were trained on from a version or copied from it, as far as the caller may read them. NOT_FOUND
+    with VERSION_NOT_FOUND.
+    """
+    RecordProvenance: _grpc.UnaryUnaryMultiCallable[_artifacts_pb2.RecordProvenanceRequest, _artifacts_pb2.RecordProvenanceResponse]
+    """Records a signed statement about a version's artifact, after verifying it against the keys that the project trusts.
+    INVALID_ARGUMENT for what is no signed in-toto statement; FAILED_PRECONDITION with SUBJECT_MISMATCH when it speaks of
+    another artifact, SIGNATURE_INVALID, KEY_REVOKED, VERSION_RETIRED or TOO_MANY_STATEMENTS (16). What nobody trusted
+    has signed is recorded as that.
+    """
+    ListProvenance: _grpc.UnaryUnaryMultiCallable[_artifacts_pb2.ListProvenanceRequest, _artifacts_pb2.ListProvenanceResponse]
+    """The signed statements about a version's artifact, whole, so that anybody can verify them again. NOT_FOUND with
+    VERSION_NOT_FOUND.
+    """
     UpdateVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateVersionRequest, _registry_service_pb2.UpdateVersionResponse]
     """Changes what is written about a version; an open transition request becomes VOID. INVALID_ARGUMENT naming the path
     of the mask that is no field; FAILED_PRECONDITION with VERSION_RETIRED.
@@ -260,6 +289,14 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Replaces what the project's versions must meet to move. INVALID_ARGUMENT naming the rule or expression that is
     wrong.
     """
+    AddTrustedKey: _aio.UnaryUnaryMultiCallable[_artifacts_pb2.AddTrustedKeyRequest, _artifacts_pb2.AddTrustedKeyResponse]  # type: ignore[assignment]
+    """Believes the signatures of a key from now on, when statements about versions are verified. INVALID_ARGUMENT for what
+    is no key; FAILED_PRECONDITION with KEY_REVOKED (a revoked key does not come back) or TOO_MANY_KEYS (64).
+    """
+    RevokeTrustedKey: _aio.UnaryUnaryMultiCallable[_artifacts_pb2.RevokeTrustedKeyRequest, _artifacts_pb2.RevokeTrustedKeyResponse]  # type: ignore[assignment]
+    """Does not believe a key any more: neither what it signs from now on nor, in gates, what it signed before. NOT_FOUND
+    with KEY_NOT_TRUSTED.
+    """
     GrantRole: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GrantRoleRequest, _registry_service_pb2.GrantRoleResponse]  # type: ignore[assignment]
     """Gives a role to a principal in this project, or in one model of it. What leads into production needs two different
     people: the first call proposes it, an equal call of a second administrator grants it. NOT_FOUND with
@@ -337,12 +374,32 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     RegisterVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RegisterVersionRequest, _registry_service_pb2.RegisterVersionResponse]  # type: ignore[assignment]
     """Registers one trained artifact as the next version of the model: its number is one more than the highest, never
     used twice. NOT_FOUND with MODEL_NOT_FOUND or VERSION_NOT_FOUND (the parent); FAILED_PRECONDITION with
-    MODEL_RETIRED.
+    MODEL_RETIRED, or by the project's policy FORMAT_NOT_ALLOWED, PICKLE_NEEDS_POLICY, PICKLE_NOT_SCANNED,
+    PICKLE_NOT_SAFE, DIRTY_TREE or COMMIT_REQUIRED.
+    """
+    CopyVersion: _aio.UnaryUnaryMultiCallable[_artifacts_pb2.CopyVersionRequest, _artifacts_pb2.CopyVersionResponse]  # type: ignore[assignment]
+    """Registers the artifact of another version, possibly of another project, as the next version of a model, with where
+    it came from; it starts in the first stage, without what was measured or approved there. The caller needs to be
+    allowed to read the source. Errors as RegisterVersion; FAILED_PRECONDITION with VERSION_RETIRED for the source.
     """
     GetVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetVersionRequest, _types_pb2.Version]  # type: ignore[assignment]
     """The version. NOT_FOUND with VERSION_NOT_FOUND."""
     ListVersions: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListVersionsRequest, _registry_service_pb2.ListVersionsResponse]  # type: ignore[assignment]
     """The versions of a model, oldest first."""
+    ListDerivedVersions: _aio.UnaryUnaryMultiCallable[_artifacts_pb2.ListDerivedVersionsRequest, _artifacts_pb2.ListDerivedVersionsResponse]  # type: ignore[assignment]
+    """The versions that were trained on from a version or copied from it, as far as the caller may read them. NOT_FOUND
+    with VERSION_NOT_FOUND.
+    """
+    RecordProvenance: _aio.UnaryUnaryMultiCallable[_artifacts_pb2.RecordProvenanceRequest, _artifacts_pb2.RecordProvenanceResponse]  # type: ignore[assignment]
+    """Records a signed statement about a version's artifact, after verifying it against the keys that the project trusts.
+    INVALID_ARGUMENT for what is no signed in-toto statement; FAILED_PRECONDITION with SUBJECT_MISMATCH when it speaks of
+    another artifact, SIGNATURE_INVALID, KEY_REVOKED, VERSION_RETIRED or TOO_MANY_STATEMENTS (16). What nobody trusted
+    has signed is recorded as that.
+    """
+    ListProvenance: _aio.UnaryUnaryMultiCallable[_artifacts_pb2.ListProvenanceRequest, _artifacts_pb2.ListProvenanceResponse]  # type: ignore[assignment]
+    """The signed statements about a version's artifact, whole, so that anybody can verify them again. NOT_FOUND with
+    VERSION_NOT_FOUND.
+    """
     UpdateVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateVersionRequest, _registry_service_pb2.UpdateVersionResponse]  # type: ignore[assignment]
     """Changes what is written about a version; an open transition request becomes VOID. INVALID_ARGUMENT naming the path
     of the mask that is no field; FAILED_PRECONDITION with VERSION_RETIRED.
@@ -492,6 +549,26 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_registry_service_pb2.SetPolicyResponse, _abc.Awaitable[_registry_service_pb2.SetPolicyResponse]]:
         """Replaces what the project's versions must meet to move. INVALID_ARGUMENT naming the rule or expression that is
         wrong.
+        """
+
+    @_abc_1.abstractmethod
+    def AddTrustedKey(
+        self,
+        request: _artifacts_pb2.AddTrustedKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifacts_pb2.AddTrustedKeyResponse, _abc.Awaitable[_artifacts_pb2.AddTrustedKeyResponse]]:
+        """Believes the signatures of a key from now on, when statements about versions are verified. INVALID_ARGUMENT for what
+        is no key; FAILED_PRECONDITION with KEY_REVOKED (a revoked key does not come back) or TOO_MANY_KEYS (64).
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeTrustedKey(
+        self,
+        request: _artifacts_pb2.RevokeTrustedKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifacts_pb2.RevokeTrustedKeyResponse, _abc.Awaitable[_artifacts_pb2.RevokeTrustedKeyResponse]]:
+        """Does not believe a key any more: neither what it signs from now on nor, in gates, what it signed before. NOT_FOUND
+        with KEY_NOT_TRUSTED.
         """
 
     @_abc_1.abstractmethod
@@ -708,7 +785,19 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_registry_service_pb2.RegisterVersionResponse, _abc.Awaitable[_registry_service_pb2.RegisterVersionResponse]]:
         """Registers one trained artifact as the next version of the model: its number is one more than the highest, never
         used twice. NOT_FOUND with MODEL_NOT_FOUND or VERSION_NOT_FOUND (the parent); FAILED_PRECONDITION with
-        MODEL_RETIRED.
+        MODEL_RETIRED, or by the project's policy FORMAT_NOT_ALLOWED, PICKLE_NEEDS_POLICY, PICKLE_NOT_SCANNED,
+        PICKLE_NOT_SAFE, DIRTY_TREE or COMMIT_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def CopyVersion(
+        self,
+        request: _artifacts_pb2.CopyVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifacts_pb2.CopyVersionResponse, _abc.Awaitable[_artifacts_pb2.CopyVersionResponse]]:
+        """Registers the artifact of another version, possibly of another project, as the next version of a model, with where
+        it came from; it starts in the first stage, without what was measured or approved there. The caller needs to be
+        allowed to read the source. Errors as RegisterVersion; FAILED_PRECONDITION with VERSION_RETIRED for the source.
         """
 
     @_abc_1.abstractmethod
@@ -726,6 +815,38 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.ListVersionsResponse, _abc.Awaitable[_registry_service_pb2.ListVersionsResponse]]:
         """The versions of a model, oldest first."""
+
+    @_abc_1.abstractmethod
+    def ListDerivedVersions(
+        self,
+        request: _artifacts_pb2.ListDerivedVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifacts_pb2.ListDerivedVersionsResponse, _abc.Awaitable[_artifacts_pb2.ListDerivedVersionsResponse]]:
+        """The versions that were trained on from a version or copied from it, as far as the caller may read them. NOT_FOUND
+        with VERSION_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordProvenance(
+        self,
+        request: _artifacts_pb2.RecordProvenanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifacts_pb2.RecordProvenanceResponse, _abc.Awaitable[_artifacts_pb2.RecordProvenanceResponse]]:
+        """Records a signed statement about a version's artifact, after verifying it against the keys that the project trusts.
+        INVALID_ARGUMENT for what is no signed in-toto statement; FAILED_PRECONDITION with SUBJECT_MISMATCH when it speaks of
+        another artifact, SIGNATURE_INVALID, KEY_REVOKED, VERSION_RETIRED or TOO_MANY_STATEMENTS (16). What nobody trusted
+        has signed is recorded as that.
+        """
+
+    @_abc_1.abstractmethod
+    def ListProvenance(
+        self,
+        request: _artifacts_pb2.ListProvenanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifacts_pb2.ListProvenanceResponse, _abc.Awaitable[_artifacts_pb2.ListProvenanceResponse]]:
+        """The signed statements about a version's artifact, whole, so that anybody can verify them again. NOT_FOUND with
+        VERSION_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def UpdateVersion(

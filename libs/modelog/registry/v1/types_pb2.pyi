@@ -3,6 +3,7 @@ import datetime
 
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from modelog.registry.v1 import artifacts_pb2 as _artifacts_pb2
 from modelog.type.v1 import quarantine_pb2 as _quarantine_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -165,7 +166,7 @@ GATE_RESULT_PASSED: GateResult
 GATE_RESULT_FAILED: GateResult
 
 class Project(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "title", "description", "lifecycle", "policy", "roles", "role_proposals", "role_definitions", "service_accounts", "emergencies", "delegations", "delegation_count")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "title", "description", "lifecycle", "policy", "roles", "role_proposals", "role_definitions", "service_accounts", "emergencies", "delegations", "delegation_count", "trusted_keys")
     class RoleDefinitionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -180,6 +181,13 @@ class Project(_message.Message):
         key: str
         value: ServiceAccount
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[ServiceAccount, _Mapping]] = ...) -> None: ...
+    class TrustedKeysEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _artifacts_pb2.TrustedKey
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_artifacts_pb2.TrustedKey, _Mapping]] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -197,6 +205,7 @@ class Project(_message.Message):
     EMERGENCIES_FIELD_NUMBER: _ClassVar[int]
     DELEGATIONS_FIELD_NUMBER: _ClassVar[int]
     DELEGATION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    TRUSTED_KEYS_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -214,7 +223,8 @@ class Project(_message.Message):
     emergencies: _containers.RepeatedCompositeFieldContainer[Emergency]
     delegations: _containers.RepeatedCompositeFieldContainer[ReviewDelegation]
     delegation_count: int
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., lifecycle: _Optional[_Union[Lifecycle, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., roles: _Optional[_Iterable[_Union[RoleBinding, _Mapping]]] = ..., role_proposals: _Optional[_Iterable[_Union[RoleProposal, _Mapping]]] = ..., role_definitions: _Optional[_Mapping[str, RoleDefinition]] = ..., service_accounts: _Optional[_Mapping[str, ServiceAccount]] = ..., emergencies: _Optional[_Iterable[_Union[Emergency, _Mapping]]] = ..., delegations: _Optional[_Iterable[_Union[ReviewDelegation, _Mapping]]] = ..., delegation_count: _Optional[int] = ...) -> None: ...
+    trusted_keys: _containers.MessageMap[str, _artifacts_pb2.TrustedKey]
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., lifecycle: _Optional[_Union[Lifecycle, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., roles: _Optional[_Iterable[_Union[RoleBinding, _Mapping]]] = ..., role_proposals: _Optional[_Iterable[_Union[RoleProposal, _Mapping]]] = ..., role_definitions: _Optional[_Mapping[str, RoleDefinition]] = ..., service_accounts: _Optional[_Mapping[str, ServiceAccount]] = ..., emergencies: _Optional[_Iterable[_Union[Emergency, _Mapping]]] = ..., delegations: _Optional[_Iterable[_Union[ReviewDelegation, _Mapping]]] = ..., delegation_count: _Optional[int] = ..., trusted_keys: _Optional[_Mapping[str, _artifacts_pb2.TrustedKey]] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "details", "tags", "aliases", "retired")
@@ -255,7 +265,7 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., details: _Optional[_Union[ModelDetails, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ..., aliases: _Optional[_Mapping[str, Alias]] = ..., retired: bool = ...) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "artifact", "signature", "source", "training_data", "hyperparameters", "framework", "parent_version", "documentation", "evaluations", "tags", "stage", "phase", "transition", "content_revision", "verdicts", "deprecation", "answers", "author", "makers", "record", "findings", "checklist")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "artifact", "signature", "source", "training_data", "hyperparameters", "framework", "parent_version", "documentation", "evaluations", "tags", "stage", "phase", "transition", "content_revision", "verdicts", "deprecation", "answers", "author", "makers", "record", "findings", "checklist", "provenance", "origin", "marks")
     class HyperparametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -312,6 +322,9 @@ class Version(_message.Message):
     RECORD_FIELD_NUMBER: _ClassVar[int]
     FINDINGS_FIELD_NUMBER: _ClassVar[int]
     CHECKLIST_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    MARKS_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -340,19 +353,28 @@ class Version(_message.Message):
     record: str
     findings: _containers.RepeatedCompositeFieldContainer[Finding]
     checklist: _containers.MessageMap[str, ChecklistAnswer]
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., artifact: _Optional[_Union[Artifact, _Mapping]] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., source: _Optional[_Union[GitSource, _Mapping]] = ..., training_data: _Optional[_Iterable[_Union[DataSet, _Mapping]]] = ..., hyperparameters: _Optional[_Mapping[str, str]] = ..., framework: _Optional[str] = ..., parent_version: _Optional[str] = ..., documentation: _Optional[_Union[Documentation, _Mapping]] = ..., evaluations: _Optional[_Mapping[str, Evaluation]] = ..., tags: _Optional[_Mapping[str, str]] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., transition: _Optional[_Union[TransitionRequest, _Mapping]] = ..., content_revision: _Optional[int] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., deprecation: _Optional[_Union[Deprecation, _Mapping]] = ..., answers: _Optional[str] = ..., author: _Optional[str] = ..., makers: _Optional[_Iterable[str]] = ..., record: _Optional[str] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., checklist: _Optional[_Mapping[str, ChecklistAnswer]] = ...) -> None: ...
+    provenance: _containers.RepeatedCompositeFieldContainer[_artifacts_pb2.Provenance]
+    origin: _artifacts_pb2.VersionOrigin
+    marks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., artifact: _Optional[_Union[Artifact, _Mapping]] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., source: _Optional[_Union[GitSource, _Mapping]] = ..., training_data: _Optional[_Iterable[_Union[DataSet, _Mapping]]] = ..., hyperparameters: _Optional[_Mapping[str, str]] = ..., framework: _Optional[str] = ..., parent_version: _Optional[str] = ..., documentation: _Optional[_Union[Documentation, _Mapping]] = ..., evaluations: _Optional[_Mapping[str, Evaluation]] = ..., tags: _Optional[_Mapping[str, str]] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., transition: _Optional[_Union[TransitionRequest, _Mapping]] = ..., content_revision: _Optional[int] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., deprecation: _Optional[_Union[Deprecation, _Mapping]] = ..., answers: _Optional[str] = ..., author: _Optional[str] = ..., makers: _Optional[_Iterable[str]] = ..., record: _Optional[str] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., checklist: _Optional[_Mapping[str, ChecklistAnswer]] = ..., provenance: _Optional[_Iterable[_Union[_artifacts_pb2.Provenance, _Mapping]]] = ..., origin: _Optional[_Union[_artifacts_pb2.VersionOrigin, _Mapping]] = ..., marks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Artifact(_message.Message):
-    __slots__ = ("uri", "sha256", "size_bytes", "format")
+    __slots__ = ("uri", "sha256", "size_bytes", "format", "files", "scan", "contained_formats")
     URI_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    SCAN_FIELD_NUMBER: _ClassVar[int]
+    CONTAINED_FORMATS_FIELD_NUMBER: _ClassVar[int]
     uri: str
     sha256: str
     size_bytes: int
     format: str
-    def __init__(self, uri: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., format: _Optional[str] = ...) -> None: ...
+    files: _containers.RepeatedCompositeFieldContainer[_artifacts_pb2.ArtifactFile]
+    scan: _artifacts_pb2.PickleScan
+    contained_formats: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, uri: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., format: _Optional[str] = ..., files: _Optional[_Iterable[_Union[_artifacts_pb2.ArtifactFile, _Mapping]]] = ..., scan: _Optional[_Union[_artifacts_pb2.PickleScan, _Mapping]] = ..., contained_formats: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Signature(_message.Message):
     __slots__ = ("inputs", "outputs")
@@ -554,12 +576,20 @@ class Stage(_message.Message):
     def __init__(self, id: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., next: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("rules", "protected_aliases")
+    __slots__ = ("rules", "allowed_formats", "allowed_globals", "dirty_tree", "require_commit", "protected_aliases")
     RULES_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_FORMATS_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_GLOBALS_FIELD_NUMBER: _ClassVar[int]
+    DIRTY_TREE_FIELD_NUMBER: _ClassVar[int]
+    REQUIRE_COMMIT_FIELD_NUMBER: _ClassVar[int]
     PROTECTED_ALIASES_FIELD_NUMBER: _ClassVar[int]
     rules: _containers.RepeatedCompositeFieldContainer[TransitionRule]
+    allowed_formats: _containers.RepeatedScalarFieldContainer[str]
+    allowed_globals: _containers.RepeatedScalarFieldContainer[str]
+    dirty_tree: _artifacts_pb2.DirtyTree
+    require_commit: bool
     protected_aliases: _containers.RepeatedCompositeFieldContainer[ProtectedAlias]
-    def __init__(self, rules: _Optional[_Iterable[_Union[TransitionRule, _Mapping]]] = ..., protected_aliases: _Optional[_Iterable[_Union[ProtectedAlias, _Mapping]]] = ...) -> None: ...
+    def __init__(self, rules: _Optional[_Iterable[_Union[TransitionRule, _Mapping]]] = ..., allowed_formats: _Optional[_Iterable[str]] = ..., allowed_globals: _Optional[_Iterable[str]] = ..., dirty_tree: _Optional[_Union[_artifacts_pb2.DirtyTree, str]] = ..., require_commit: bool = ..., protected_aliases: _Optional[_Iterable[_Union[ProtectedAlias, _Mapping]]] = ...) -> None: ...
 
 class ProtectedAlias(_message.Message):
     __slots__ = ("alias", "role", "phases")
