@@ -4,9 +4,10 @@ from services.registry.servicer.access import Access
 from services.registry.servicer.models import Models
 from services.registry.servicer.projects import Projects
 from services.registry.servicer.roles import Roles
+from services.registry.servicer.search import Search
 from services.registry.servicer.transitions import Transitions
 from services.registry.servicer.versions import Versions
 
 
-class RegistryServicer(Projects, Roles, Access, Models, Versions, Transitions):
+class RegistryServicer(Projects, Roles, Access, Models, Versions, Transitions, Search):
     """modelog.registry.v1.RegistryService."""

@@ -6,6 +6,7 @@ import warnings
 
 from modelog.registry.v1 import access_pb2 as modelog_dot_registry_dot_v1_dot_access__pb2
 from modelog.registry.v1 import registry_service_pb2 as modelog_dot_registry_dot_v1_dot_registry__service__pb2
+from modelog.registry.v1 import search_pb2 as modelog_dot_registry_dot_v1_dot_search__pb2
 from modelog.registry.v1 import types_pb2 as modelog_dot_registry_dot_v1_dot_types__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -125,6 +126,11 @@ class RegistryServiceStub(object):
                 '/modelog.registry.v1.RegistryService/GetModel',
                 request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=modelog_dot_registry_dot_v1_dot_types__pb2.Model.FromString,
+                _registered_method=True)
+        self.Search = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/Search',
+                request_serializer=modelog_dot_registry_dot_v1_dot_search__pb2.SearchRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_search__pb2.SearchResponse.FromString,
                 _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/modelog.registry.v1.RegistryService/ListModels',
@@ -372,6 +378,15 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Search(self, request, context):
+        """Projects, models and versions by words and by a filter, as far as the caller may see them: what matches best first,
+        without words the newest first. A page may be short, or empty, before the last. INVALID_ARGUMENT naming the place
+        where `query` or `filter` is wrong.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModels(self, request, context):
         """The models of a project.
         """
@@ -613,6 +628,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.GetModel,
                     request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.GetModelRequest.FromString,
                     response_serializer=modelog_dot_registry_dot_v1_dot_types__pb2.Model.SerializeToString,
+            ),
+            'Search': grpc.unary_unary_rpc_method_handler(
+                    servicer.Search,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_search__pb2.SearchRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_search__pb2.SearchResponse.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -1178,6 +1198,33 @@ class RegistryService(object):
             '/modelog.registry.v1.RegistryService/GetModel',
             modelog_dot_registry_dot_v1_dot_registry__service__pb2.GetModelRequest.SerializeToString,
             modelog_dot_registry_dot_v1_dot_types__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Search(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/Search',
+            modelog_dot_registry_dot_v1_dot_search__pb2.SearchRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_search__pb2.SearchResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,6 +8,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from modelog.registry.v1 import access_pb2 as _access_pb2
 from modelog.registry.v1 import registry_service_pb2 as _registry_service_pb2
+from modelog.registry.v1 import search_pb2 as _search_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -103,6 +104,11 @@ class RegistryServiceStub:
     """Creates a model. NOT_FOUND with PROJECT_NOT_FOUND; ALREADY_EXISTS with MODEL_EXISTS."""
     GetModel: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetModelRequest, _types_pb2.Model]
     """The model. NOT_FOUND with MODEL_NOT_FOUND."""
+    Search: _grpc.UnaryUnaryMultiCallable[_search_pb2.SearchRequest, _search_pb2.SearchResponse]
+    """Projects, models and versions by words and by a filter, as far as the caller may see them: what matches best first,
+    without words the newest first. A page may be short, or empty, before the last. INVALID_ARGUMENT naming the place
+    where `query` or `filter` is wrong.
+    """
     ListModels: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListModelsRequest, _registry_service_pb2.ListModelsResponse]
     """The models of a project."""
     UpdateModel: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateModelRequest, _registry_service_pb2.UpdateModelResponse]
@@ -240,6 +246,11 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Creates a model. NOT_FOUND with PROJECT_NOT_FOUND; ALREADY_EXISTS with MODEL_EXISTS."""
     GetModel: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetModelRequest, _types_pb2.Model]  # type: ignore[assignment]
     """The model. NOT_FOUND with MODEL_NOT_FOUND."""
+    Search: _aio.UnaryUnaryMultiCallable[_search_pb2.SearchRequest, _search_pb2.SearchResponse]  # type: ignore[assignment]
+    """Projects, models and versions by words and by a filter, as far as the caller may see them: what matches best first,
+    without words the newest first. A page may be short, or empty, before the last. INVALID_ARGUMENT naming the place
+    where `query` or `filter` is wrong.
+    """
     ListModels: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListModelsRequest, _registry_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """The models of a project."""
     UpdateModel: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateModelRequest, _registry_service_pb2.UpdateModelResponse]  # type: ignore[assignment]
@@ -476,6 +487,17 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_types_pb2.Model, _abc.Awaitable[_types_pb2.Model]]:
         """The model. NOT_FOUND with MODEL_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def Search(
+        self,
+        request: _search_pb2.SearchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.SearchResponse, _abc.Awaitable[_search_pb2.SearchResponse]]:
+        """Projects, models and versions by words and by a filter, as far as the caller may see them: what matches best first,
+        without words the newest first. A page may be short, or empty, before the last. INVALID_ARGUMENT naming the place
+        where `query` or `filter` is wrong.
+        """
 
     @_abc_1.abstractmethod
     def ListModels(
