@@ -82,7 +82,8 @@ def _test(test: Test, parameters: Parameters) -> str:
             inner = [*path, "t"] if field.type is Type.ANY else path
             return _number(inner, sign, float(microseconds), parameters)
         case bool() if field.type is Type.FLAG:
-            return f"coalesce(doc #> {parameters.add(path, 'text[]')} = to_jsonb({parameters.add(value, 'boolean')}), false)"
+            place, flag = parameters.add(path, "text[]"), parameters.add(value, "boolean")
+            return f"coalesce(doc #> {place} = to_jsonb({flag}), false)"
         case bool():
             return _text(path, "=", Text(("true" if value else "false",)), parameters)
         case float():
@@ -95,7 +96,8 @@ def _test(test: Test, parameters: Parameters) -> str:
 
 def _number(path: list[str], sign: str, value: float, parameters: Parameters) -> str:
     place, number = parameters.add(path, "text[]"), parameters.add(value, "float8")
-    return f"(case when jsonb_typeof(doc #> {place}) = 'number' then (doc #> {place})::float8 {sign} {number} else false end)"
+    stored = f"(doc #> {place})"
+    return f"(case when jsonb_typeof{stored} = 'number' then {stored}::float8 {sign} {number} else false end)"
 
 
 def _text(path: list[str], operator: str, value: Text, parameters: Parameters) -> str:

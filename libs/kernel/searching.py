@@ -150,14 +150,14 @@ class Searches:
     async def _now(self, question: _Question) -> Sequence[Any]:
         if _native(question.keys):
             rows = await self._fetch(*_looking(question))
-            found = [row for row in rows if row["name"] is not None]
+            found = _there(rows)
             if len(found) > question.size or rows[0]["looked"] < _LOOKED_AT:
                 return found
         rows = await self._fetch(*_marked(question))
-        found = [row for row in rows if row["name"] is not None]
+        found = _there(rows)
         if question.keys[0] is _RANK and rows[0]["looked"] > _MOST_RANKED:
             rows = await self._fetch(*_newest_ranked(question))
-            found = [row for row in rows if row["name"] is not None]
+            found = _there(rows)
         return found
 
     async def _then(self, question: _Question) -> tuple[Sequence[Any], dict[str, bytes]]:
@@ -168,13 +168,12 @@ class Searches:
         ):
             rows: list[tuple[Any, ...]] = []
             bodies: dict[str, bytes] = {}
-            high = question.scope.high
             for kind in question.scope.kinds:
                 changed = [one["sort"] for one in await connection.fetch(*_changed(question, kind))]
                 if len(changed) > _MOST_FORMER:
                     raise Exhausted(
                         "TOO_MUCH_CHANGED",
-                        f"more than {_MOST_FORMER} resources have changed since; ask about one model, or a later moment",
+                        f"over {_MOST_FORMER} resources have changed since; ask about one model, or a later moment",
                     )
                 for begin in range(0, len(changed), _AT_ONCE):
                     stored = await connection.fetch(*_former(question.read, kind, changed[begin : begin + _AT_ONCE]))
@@ -183,10 +182,15 @@ class Searches:
                         rows.append(row_of(self._of[kind], history))
                         bodies[one["name"]] = one["body"]
                     await asyncio.sleep(0)  # Others are served while many are made.
-            return await connection.fetch(*_past(question, rows, high)), bodies
+            return _there(await connection.fetch(*_past(question, rows))), bodies
 
     async def _fetch(self, sql: str, *arguments: Any) -> Sequence[Any]:
         return await self._pool.fetch(sql, *arguments)
+
+
+def _there(rows: Sequence[Any]) -> list[Any]:
+    """Without the row of nulls that stands for none."""
+    return [row for row in rows if row["name"] is not None]
 
 
 def _words(expression: Expression) -> tuple[Words, ...]:
@@ -246,7 +250,7 @@ def _newest_ranked(question: _Question) -> tuple[Any, ...]:
     return _chosen(question, f"select {_keyed(question, parameters)} from ({inner}) as newest", parameters)
 
 
-def _past(question: _Question, rows: list[tuple[Any, ...]], high: str) -> tuple[Any, ...]:
+def _past(question: _Question, rows: list[tuple[Any, ...]]) -> tuple[Any, ...]:
     """Rows of now that were so then already, and rows made of what was."""
     parameters = Parameters()
     types = ("text", "text", "text", "bigint", "timestamptz", "timestamptz", "text", "text", "text", "text", "text")
@@ -286,7 +290,7 @@ def _chosen(question: _Question, whole: str, parameters: Parameters, *, stored: 
 def _shown(
     question: _Question, with_: str, source: str, page: str, parameters: Parameters, *, stored: bool = True
 ) -> str:
-    """The rows of a page with their messages and snippets; one row of nulls at least, which says how many were there."""
+    """The rows of a page with their messages and snippets; at least a row of nulls, to say how many were there."""
     message = " ".join(
         f"when '{one.table}' then (select body from {quoted(one.table)} as stored where stored.sort = page.sort)"
         for one in question.scope.kinds
@@ -368,11 +372,12 @@ def _changed(question: _Question, kind: Kind) -> tuple[Any, ...]:
 def _former(read: ReadOptions, kind: Kind, sorts: Sequence[str]) -> tuple[Any, ...]:
     parameters = Parameters()
     until = _as_of(read, parameters, "recorded_at")
-    return (
-        f"select distinct on (sort) sort, name, revision, recorded_at, body from {quoted(kind.table + '_history')}"
-        f" where sort = any({parameters.add(list(sorts), 'text[]')}) and {until} order by sort, revision desc",
-        *parameters.values,
+    history = quoted(kind.table + "_history")
+    sql = (
+        f"select distinct on (sort) sort, name, revision, recorded_at, body from {history}"
+        f" where sort = any({parameters.add(list(sorts), 'text[]')}) and {until} order by sort, revision desc"
     )
+    return sql, *parameters.values
 
 
 def _place_of(row: Any, keys: Sequence[Key]) -> str:

@@ -33,7 +33,7 @@ def model_fields() -> tuple[Field, ...]:
         texts("owners", lambda model: model.details.owners, heads=True),
         words("links", lambda model: "\n".join(f"{one.title} {one.uri}" for one in model.details.links)),
         map_of(Type.TEXT, "tags", lambda model: model.tags, heads=True),
-        map_of(Type.NUMBER, "aliases", lambda model: _aliases(model), heads=True),
+        map_of(Type.NUMBER, "aliases", _aliases, heads=True),
         flag("retired", lambda model: model.retired),
     )
 
@@ -48,10 +48,10 @@ def version_fields() -> tuple[Field, ...]:
         texts("makers", lambda version: version.makers),
         text("framework", lambda version: version.framework, body=True),
         map_of(Type.TEXT, "tags", lambda version: version.tags, heads=True),
-        map_of(Type.ANY, "hyperparameters", lambda version: _hyperparameters(version), body=True),
-        map_of(Type.ANY, "properties", lambda version: _properties(version), body=True),
+        map_of(Type.ANY, "hyperparameters", _hyperparameters, body=True),
+        map_of(Type.ANY, "properties", _properties, body=True),
         map_of(Type.NUMBER, "metrics", lambda version: _best(version.evaluations.values()), body=True),
-        map_of(Type.NUMBER, "evaluations", lambda version: _evaluations(version), depth=3),
+        map_of(Type.NUMBER, "evaluations", _evaluations, depth=3),
         text("artifact.uri", lambda version: version.artifact.uri),
         text("artifact.sha256", lambda version: version.artifact.sha256),
         text("artifact.format", lambda version: version.artifact.format, body=True),
@@ -68,11 +68,11 @@ def version_fields() -> tuple[Field, ...]:
         text("parent_version", lambda version: version.parent_version),
         text("answers", lambda version: version.answers),
         text("record", lambda version: version.record),
-        text("transition.state", lambda version: _state(version)),
+        text("transition.state", _state),
         text("transition.to_stage", lambda version: version.transition.to_stage),
         flag("deprecated", lambda version: version.HasField("deprecation")),
         text("deprecation.successor", lambda version: version.deprecation.successor),
-        time("deprecation.sunset_time", lambda version: _sunset(version)),
+        time("deprecation.sunset_time", _sunset),
     )
 
 
@@ -120,7 +120,7 @@ def _best(evaluations: Iterable[Any]) -> dict[str, float]:
 
 
 def _evaluations(version: Any) -> dict[str, Any]:
-    """`holdout.metrics.auc`, and the worst of each fairness metric as `holdout.fairness.demographic_parity_difference`."""
+    """`holdout.metrics.auc`; of each fairness metric the worst: `holdout.fairness.demographic_parity_difference`."""
     return {
         name: {"metrics": _best([one]), "fairness": _worst(one.fairness)} for name, one in version.evaluations.items()
     }
