@@ -11,7 +11,7 @@ from typing import Any
 
 from kernel import marks
 from kernel.fields import Type
-from kernel.filters import And, Expression, Not, Or, Present, Test, Words
+from kernel.filters import And, Comparison, Expression, Not, Or, Present, Words
 from kernel.values import ORDERED, Moment, Text, Value, number_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,9 +51,9 @@ def condition(expression: Expression, parameters: Parameters) -> str:
             if field.column:
                 return "(true)"
             return f"(doc #> {parameters.add([field.path, *rest], 'text[]')} is not null)"
-        case Test(operator="!=", field=field, rest=rest, value=value):
-            return f"(not {_test(Test(field, rest, '=', value), parameters)})"
-        case Test():
+        case Comparison(operator="!=", field=field, rest=rest, value=value):
+            return f"(not {_test(Comparison(field, rest, '=', value), parameters)})"
+        case Comparison():
             return _test(expression, parameters)
 
 
@@ -71,7 +71,7 @@ def _query(words: Words, parameters: Parameters) -> str:
     return f"(to_tsquery('simple', {beginnings}) || plainto_tsquery('english', {text}))"
 
 
-def _test(test: Test, parameters: Parameters) -> str:
+def _test(test: Comparison, parameters: Parameters) -> str:
     field, rest, operator, value = test.field, test.rest, test.operator, test.value
     if field.column:
         return _column(field.column, field.type, operator, value, parameters)
@@ -159,12 +159,12 @@ def needed(expression: Expression) -> Needed:
             return [frozenset().union(*(min(one, key=len) for one in each))] if each and all(each) else []
         case Present(field, rest) if not field.column:
             return [frozenset([marks.of_presence((field.path, *rest))])]
-        case Test(field=field) if not field.column:
+        case Comparison(field=field) if not field.column:
             return _needed(expression)
     return []
 
 
-def _needed(test: Test) -> Needed:
+def _needed(test: Comparison) -> Needed:
     path, value = (test.field.path, *test.rest), test.value
     if test.operator == "!=":
         return []
@@ -178,7 +178,7 @@ def _needed(test: Test) -> Needed:
     return [frozenset([marks.of_presence(path)])]
 
 
-def _is_exact(test: Test, text: str) -> bool:
+def _is_exact(test: Comparison, text: str) -> bool:
     """Whether only rows that hold this very text can match. Where any type may stand, 300 may be a number as well."""
     if test.field.type is Type.TEXTS:
         return True

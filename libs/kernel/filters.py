@@ -51,7 +51,7 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Test:
+class Comparison:
     """A field compared with a value. operator: one of = != < <= > >= and `:` (has)."""
 
     field: Field
@@ -68,7 +68,7 @@ class Present:
     rest: tuple[str, ...]
 
 
-Expression = And | Or | Not | Words | Test | Present
+Expression = And | Or | Not | Words | Comparison | Present
 EVERYTHING = And(())
 
 
@@ -224,7 +224,7 @@ class _Parser:
         converted = typed(field, rest, operator, value, self._text[at : self._at].strip())
         if isinstance(converted, str):
             raise self.wrong(converted, began if field.depth and not rest else at)
-        return Test(field, rest, operator, converted)
+        return Comparison(field, rest, operator, converted)
 
     def _key(self, value: Value, at: int) -> tuple[str, ...]:
         if isinstance(value, Text) and len(value.segments) > 1:
@@ -275,4 +275,4 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r"[^\W_]+", text))
 
 
-__all__ = ["EVERYTHING", "And", "Expression", "Moment", "Not", "Or", "Present", "Test", "Text", "Words", "parse"]
+__all__ = ["EVERYTHING", "And", "Comparison", "Expression", "Moment", "Not", "Or", "Present", "Text", "Words", "parse"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from kernel.documents import document
 from kernel.fields import Searchable, Type
-from kernel.filters import And, Expression, Not, Or, Present, Test, Words
+from kernel.filters import And, Comparison, Expression, Not, Or, Present, Words
 from kernel.ordering import Key
 from kernel.values import Moment, Text
 
@@ -66,8 +66,8 @@ def holds(expression: Expression, row: Row, searchable: Searchable) -> bool:
             return _said(expression, row, searchable)
         case Present(field, rest):
             return bool(field.column) or row.value(searchable, (field.path, *rest)) is not None
-        case Test(operator="!=", field=field, rest=rest, value=value):
-            return not holds(Test(field, rest, "=", value), row, searchable)
+        case Comparison(operator="!=", field=field, rest=rest, value=value):
+            return not holds(Comparison(field, rest, "=", value), row, searchable)
     return _compared(
         expression,
         row.value(searchable, (expression.field.path, *expression.rest), expression.field.column),
@@ -75,7 +75,7 @@ def holds(expression: Expression, row: Row, searchable: Searchable) -> bool:
     )
 
 
-def _compared(test: Test, value: Any, _: Any = None) -> bool:
+def _compared(test: Comparison, value: Any, _: Any = None) -> bool:
     wanted = test.value
     compare = _COMPARE[test.operator]
     if isinstance(wanted, Moment):
