@@ -58,8 +58,11 @@ def condition(expression: Expression, parameters: Parameters) -> str:
 
 
 def tsquery(words: Sequence[Words], parameters: Parameters) -> str:
-    """A query that all of these words match. A word is found by its beginning and by its English stem."""
-    return "(" + " && ".join(_query(one, parameters) for one in words) + ")"
+    """A query that all of these words match. A word is found by its beginning and by its English stem.
+
+    A subquery, so that it is made once a statement and not once a row.
+    """
+    return "(select " + " && ".join(_query(one, parameters) for one in words) + ")"
 
 
 def _query(words: Words, parameters: Parameters) -> str:

@@ -16,6 +16,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "stages": ("stages", "How far a version's life has come, and moving it on."),
         "reviews": ("stages", "Answers to a request to move a version on."),
         "aliases": ("registry", "Movable pointers to versions."),
+        "search": ("search", "Find models and versions by words and conditions."),
     },
     "Who may do what": {
         "roles": ("roles", "Who holds which role; granting, revoking, defining."),

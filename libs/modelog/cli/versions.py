@@ -10,7 +10,7 @@ from modelog.cli.cells import Cell, tail
 from modelog.cli.failures import CONFLICT
 from modelog.cli.state import Noun, State
 from modelog.cli.values import Pair
-from modelog.cli.verbs import arg, opt, verb
+from modelog.cli.verbs import NARROWED, arg, opt, verb
 
 _DOCUMENTATION = (
     opt("documentation.summary", "In one paragraph."),
@@ -95,6 +95,7 @@ versions = Noun(
             "registry.ListVersions",
             "The versions of a model; risk/- for all of a project.",
             arg("parent", "model"),
+            *NARROWED,
         ),
         verb("get", "registry.GetVersion", "One version, with all that is known about it.", arg("name", "version")),
         verb(
