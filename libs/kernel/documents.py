@@ -29,7 +29,7 @@ class Document(NamedTuple):
     values: dict[str, Any]
     heads: str
     body: str
-    marks: list[int]
+    marks: list[str]
 
 
 def document(searchable: Searchable, state: Any) -> Document:
@@ -104,7 +104,7 @@ def _joined(texts: list[str]) -> str:
     return "\n".join(texts)[:_MOST_TEXT]
 
 
-def _marks(path: tuple[str, ...], value: Any) -> Iterator[int]:
+def _marks(path: tuple[str, ...], value: Any) -> Iterator[str]:
     yield marks.of_presence(path)
     match value:
         case bool():

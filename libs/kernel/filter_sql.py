@@ -21,7 +21,7 @@ _OPERATORS = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">=", 
 _UPPER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 # One of these marks is needed; of several such sets, one of each.
-Needed = list[frozenset[int]]
+Needed = list[frozenset[str]]
 
 
 class Parameters:
@@ -65,13 +65,32 @@ def tsquery(words: Sequence[Words], parameters: Parameters) -> str:
     return "(select " + " && ".join(_query(one, parameters) for one in words) + ")"
 
 
+def indexed(words: Sequence[Words], needed_: Needed, parameters: Parameters) -> str:
+    """What the index answers by itself: rows with all of these words and the needed marks, and perhaps some more."""
+    marked = " & ".join("(" + " | ".join(f"'{mark}'" for mark in sorted(one_of)) + ")" for one_of in needed_)
+    queries = [_query(one, parameters) for one in words] + [f"{parameters.add(marked, 'text')}::tsquery"]
+    return f"tsv @@ (select {' && '.join(queries)})"
+
+
+def rank(words: Sequence[Words], parameters: Parameters) -> str:
+    """How well a row matches. Words as they are and stems are ranked apart: `mul:* | mul` at once would rank nothing,
+    because ts_rank takes both for one word and forgets that one of them is a beginning."""
+    each = zip(*(_queries(one, parameters) for one in words), strict=True)
+    return " + ".join(f"ts_rank(tsv, (select {' && '.join(queries)}))" for queries in each)
+
+
 def _query(words: Words, parameters: Parameters) -> str:
+    return f"({' || '.join(_queries(words, parameters))})"
+
+
+def _queries(words: Words, parameters: Parameters) -> tuple[str, str]:
+    """The words as they are, or by their beginning; and their stems."""
     text = parameters.add(" ".join(words.words), "text")
     if words.phrase:
-        return f"(phraseto_tsquery('simple', {text}) || phraseto_tsquery('english', {text}))"
+        return f"phraseto_tsquery('simple', {text})", f"phraseto_tsquery('english', {text})"
     # Words are letters and digits only, so nothing in the quotation marks can end them.
     beginnings = parameters.add(" & ".join(f"'{word}':*" for word in words.words), "text")
-    return f"(to_tsquery('simple', {beginnings}) || plainto_tsquery('english', {text}))"
+    return f"to_tsquery('simple', {beginnings})", f"plainto_tsquery('english', {text})"
 
 
 def _test(test: Comparison, parameters: Parameters) -> str:

@@ -2,9 +2,8 @@
 
 kind, sort       which resource: the table of its kind, and its sort key
 doc              its values, by the paths of its fields
-marks            what it can be found by, see kernel.marks
-tsv              its words, plain and as English stems; those of heads weigh more
-heads, body      the same text as it is shown
+tsv              its words, plain and as English stems, those of heads weighing more; and its marks, see kernel.marks
+heads, body      its words as they are shown
 
 Former states are not here: see kernel.searching for how they are searched.
 """
@@ -25,11 +24,10 @@ _TABLE = """
 create table if not exists searchable (
   kind text not null, sort text collate "C" not null, name text not null, revision bigint not null,
   created timestamptz not null, updated timestamptz not null, doc jsonb not null, heads text not null,
-  body text not null, tsv tsvector not null, marks int[] not null, primary key (kind, sort));
+  body text not null, tsv tsvector not null, primary key (kind, sort));
 create index if not exists searchable_created on searchable (created, sort);
 create index if not exists searchable_updated on searchable (updated, sort);
 create index if not exists searchable_revision on searchable (revision);
-create index if not exists searchable_marks on searchable using gin (marks) with (gin_pending_list_limit = 256);
 create index if not exists searchable_tsv on searchable using gin (tsv) with (gin_pending_list_limit = 256);
 """
 VECTOR = (
@@ -38,15 +36,15 @@ VECTOR = (
 )
 _VALUES = (
     "select kind, sort, name, revision, created, updated, doc::jsonb, heads, body,"
-    f" {VECTOR.format(heads='head_words', body='body_words')}, marks::int[]"
+    f" {VECTOR.format(heads='head_words', body='body_words')} || array_to_tsvector(marks::text[])"
     " from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::text[],"
     " $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])"
     " as given(kind, sort, name, revision, created, updated, doc, heads, body, head_words, body_words, marks)"
 )
 _UPSERT = (
-    f"insert into searchable (kind, sort, name, revision, created, updated, doc, heads, body, tsv, marks) {_VALUES}"
+    f"insert into searchable (kind, sort, name, revision, created, updated, doc, heads, body, tsv) {_VALUES}"
     " on conflict (kind, sort) do update set revision = excluded.revision, updated = excluded.updated,"
-    " doc = excluded.doc, heads = excluded.heads, body = excluded.body, tsv = excluded.tsv, marks = excluded.marks"
+    " doc = excluded.doc, heads = excluded.heads, body = excluded.body, tsv = excluded.tsv"
 )
 _CHUNK = 500
 
@@ -92,7 +90,7 @@ def _parts(made: Document, updated: datetime) -> tuple[Any, ...]:
         made.body,
         indexed_text(made.heads),
         indexed_text(made.body),
-        "{" + ",".join(map(str, made.marks)) + "}",
+        "{" + ",".join(made.marks) + "}",
     )
 
 

@@ -1,6 +1,6 @@
-"""Marks: what a document can be found by, as small numbers for one inverted index. Pure.
+"""Marks: what a document can be found by besides its words, in the same inverted index. Pure.
 
-A mark is a checksum of a path and a value. Documents that hold a value carry its mark, so those that lack a needed mark
+A mark is a checksum of a path and a value, written as a word that no text has. Documents that hold a value carry its mark, so those that lack a needed mark
 need not be looked at; those that carry it are compared in full, because checksums collide and numbers are marked
 coarsely. A number is marked by its first bits at four widths: a range is then a few marks of each width, as in the
 tries of numeric fields in text indexes (Schindler and Diepenbroek, Computers & Geosciences 34, 2008).
@@ -21,16 +21,16 @@ _ALL = (1 << 64) - 1
 _MOST_VALUE = 200  # Characters of a text that its mark is made from.
 
 
-def _mark(kind: str, path: Sequence[str], value: str) -> int:
+def _mark(kind: str, path: Sequence[str], value: str) -> str:
     checksum = crc32("\0".join((kind, *path, "", value)).encode("utf-8", "surrogatepass"))
-    return checksum - (1 << 32) if checksum >= 1 << 31 else checksum
+    return f"#{checksum:x}"
 
 
-def of_text(path: Sequence[str], value: str) -> int:
+def of_text(path: Sequence[str], value: str) -> str:
     return _mark("=", path, value[:_MOST_VALUE])
 
 
-def of_presence(path: Sequence[str]) -> int:
+def of_presence(path: Sequence[str]) -> str:
     return _mark("?", path, "")
 
 
@@ -39,11 +39,11 @@ def of_place(name: str) -> int:
     return _mark("in", (), name)
 
 
-def of_kind(table: str) -> int:
+def of_kind(table: str) -> str:
     return _mark("kind", (), table)
 
 
-def places(name: str) -> Iterator[int]:
+def places(name: str) -> Iterator[str]:
     """Marks of everything that encloses a resource."""
     project = project_of(name)
     while name not in ("", project):
@@ -52,15 +52,15 @@ def places(name: str) -> Iterator[int]:
             yield of_place(name)
 
 
-def of_number(path: Sequence[str], value: float) -> list[int]:
+def of_number(path: Sequence[str], value: float) -> list[str]:
     bits = _ordered_bits(value)
     return [_mark(f"#{width}", path, str(bits >> shift)) for width, shift in enumerate(_SHIFTS)]
 
 
-def of_range(path: Sequence[str], lowest: float, highest: float) -> list[int]:
+def of_range(path: Sequence[str], lowest: float, highest: float) -> list[str]:
     """Marks of which every number from lowest to highest, both included, carries one: at most 140."""
     first, last = _ordered_bits(lowest) >> _SHIFTS[0], _ordered_bits(highest) >> _SHIFTS[0]
-    found: list[int] = []
+    found: list[str] = []
     for width, buckets in enumerate(_BUCKETS):
         while first <= last and first % buckets:
             found.append(_mark(f"#{width}", path, str(first)))

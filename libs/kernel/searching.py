@@ -18,7 +18,7 @@ import asyncpg
 from kernel import marks
 from kernel.errors import Exhausted, Invalid
 from kernel.fields import Field, Schema, Searchable, Type
-from kernel.filter_sql import Needed, Parameters, condition, needed, tsquery
+from kernel.filter_sql import Needed, Parameters, condition, indexed, needed, rank, tsquery
 from kernel.filters import And, Expression, Words, parse
 from kernel.fold import Kind
 from kernel.folding import History
@@ -232,8 +232,9 @@ def _looking(question: _Question) -> tuple[Any, ...]:
 def _marked(question: _Question) -> tuple[Any, ...]:
     """Whatever carries the marks and meets the filter, then put in order."""
     parameters = Parameters()
-    having = [_carried(one, parameters) for one in (*question.scope.needed, *needed(question.expression))]
-    having.append(condition(question.expression, parameters))
+    marked = [*question.scope.needed, *needed(question.expression)]
+    having = [indexed(question.words, marked, parameters), condition(question.expression, parameters)]
+    having.append(f"({_within(question.scope, parameters)}) is true")
     limit = f" limit {_MOST_RANKED + 1}" if question.words and question.keys[0] is _RANK else ""
     whole = f"select {_keyed(question, parameters)} from searchable where {' and '.join(having)}{limit}"
     return _chosen(question, whole, parameters)
@@ -242,9 +243,9 @@ def _marked(question: _Question) -> tuple[Any, ...]:
 def _newest_ranked(question: _Question) -> tuple[Any, ...]:
     """Where words are in too many resources to rank all, the newest of them are ranked."""
     parameters = Parameters()
-    # `is true` keeps the index of words out of it: most rows match, so walking back from the newest is quicker.
+    # `is true` keeps other indexes out of it: most rows match, so walking back from the newest is quicker.
     inner = (
-        f"select {_ROW} from searchable where {_within(question.scope, parameters)}"
+        f"select {_ROW} from searchable where ({_within(question.scope, parameters)}) is true"
         f" and ({condition(question.expression, parameters)}) is true order by revision desc limit {_MOST_RANKED}"
     )
     return _chosen(question, f"select {_keyed(question, parameters)} from ({inner}) as newest", parameters)
@@ -257,7 +258,7 @@ def _past(question: _Question, rows: list[tuple[Any, ...]]) -> tuple[Any, ...]:
     given = columns([row[:-1] for row in rows]) if rows else [[] for _ in types]
     places = ", ".join(parameters.add(one, f"{type_}[]") for one, type_ in zip(given, types, strict=True))
     vector = VECTOR.format(heads="head_words", body="body_words")
-    carried = " and ".join(_carried(one, parameters) for one in needed(question.expression)) or "true"
+    carried = indexed(question.words, [*question.scope.needed, *needed(question.expression)], parameters)
     every = (
         f"select {_ROW} from searchable where {_within(question.scope, parameters)} and {carried}"
         f" and {_as_of(question.read, parameters)}"
@@ -326,8 +327,8 @@ def _keyed(question: _Question, parameters: Parameters) -> str:
     made = [
         f"{expression(key, parameters)} as value{number}" for number, key in enumerate(question.keys) if not key.column
     ]
-    rank = f"ts_rank(tsv, {tsquery(question.words, parameters)})" if question.words else "null::float4"
-    return ", ".join(["kind, sort, name, revision, created, updated", f"{rank} as rank", *made])
+    ranked = rank(question.words, parameters) if question.words else "null::float4"
+    return ", ".join(["kind, sort, name, revision, created, updated", f"{ranked} as rank", *made])
 
 
 def _names(keys: Sequence[Key]) -> list[str]:
@@ -350,10 +351,6 @@ def _within(scope: Scope, parameters: Parameters) -> str:
     )
     low, high = parameters.add(scope.low, "text"), parameters.add(scope.high, "text")
     return f"{kinds} and sort > {low} and sort < {high}"
-
-
-def _carried(one_of: frozenset[int], parameters: Parameters) -> str:
-    return f"marks && {parameters.add(sorted(one_of), 'int[]')}"
 
 
 def _as_of(read: ReadOptions, parameters: Parameters, time: str = "updated") -> str:
