@@ -78,10 +78,10 @@ def parse(text: str, schema: Schema, request_field: str = "filter") -> Expressio
         raise wrong(request_field, MOST_CHARACTERS, f"a filter has at most {MOST_CHARACTERS} characters")
     parser = _Parser(text, schema, request_field)
     parser.skip()
-    if parser.at_end:
+    if parser.at_end():
         return EVERYTHING
     found = parser.expression(0)
-    if not parser.at_end:
+    if not parser.at_end():
         raise parser.wrong("there is no ( for this )")
     return found
 
@@ -114,7 +114,6 @@ class _Parser:
         self._at = 0
         self._terms = 0
 
-    @property
     def at_end(self) -> bool:
         return self._at >= len(self._text)
 
@@ -130,7 +129,7 @@ class _Parser:
         if depth > MOST_DEPTH:
             raise self.wrong(f"brackets are nested deeper than {MOST_DEPTH}")
         parts = [self._factor(depth)]
-        while not self.at_end and self._text[self._at] != ")":
+        while not self.at_end() and self._text[self._at] != ")":
             if self._keyword("AND"):
                 self._expect_more("AND")
             parts.append(self._factor(depth))
@@ -152,7 +151,7 @@ class _Parser:
             return Not(self._simple(depth))
         if self._text[self._at] == "-":
             self._at += 1
-            if self.at_end or self._text[self._at].isspace():
+            if self.at_end() or self._text[self._at].isspace():
                 raise self.wrong("- stands right before what it negates; quote it to search for it")
             return Not(self._simple(depth))
         return self._simple(depth)
@@ -164,7 +163,7 @@ class _Parser:
             self.skip()
             self._expect_more("(", opened)
             inner = self.expression(depth + 1)
-            if self.at_end:
+            if self.at_end():
                 raise self.wrong("this ( is never closed", opened)
             self._at += 1
             self.skip()
@@ -179,7 +178,7 @@ class _Parser:
         path, end = self._path(began)
         self._at = end
         self.skip()
-        if not self.at_end and self._text[self._at] == "(" and self._at == end:
+        if not self.at_end() and self._text[self._at] == "(" and self._at == end:
             raise self.wrong("there are no functions; write a space before (", began)
         operator = _OPERATOR.match(self._text, self._at)
         if operator is None:
@@ -233,7 +232,7 @@ class _Parser:
 
     def _value(self) -> Value:
         at = self._at
-        if self.at_end:
+        if self.at_end():
             raise self.wrong('a value is missing; write "" for an empty text')
         if self._text[at] == "(":
             raise self.wrong("a value stands here, no brackets; write field:a OR field:b")
@@ -246,7 +245,7 @@ class _Parser:
         else:
             raise self.wrong(f'{self._text[at]!r} begins no value; put text that holds it in quotation marks, "..."')
         self._at = found.end()
-        if not self.at_end and not (self._text[self._at].isspace() or self._text[self._at] in "()"):
+        if not self.at_end() and not (self._text[self._at].isspace() or self._text[self._at] in "()"):
             raise self.wrong(f"{self._text[self._at]!r} cannot stand in a bare value; put the whole value in quotes")
         self.skip()
         return value
@@ -264,7 +263,7 @@ class _Parser:
         return self._text[at].isspace() or self._text[at] in "()\"'"
 
     def _expect_more(self, after: str, at: int | None = None) -> None:
-        if self.at_end:
+        if self.at_end():
             raise self.wrong(f"a condition is missing behind {after}", at)
         if self._text[self._at] == ")":
             raise self.wrong(f"a condition is missing between {after} and )", at)

@@ -19,12 +19,14 @@ from kernel.fields import Searchable
 from kernel.fold import Kind
 from kernel.folding import History
 
-# Entries wait in a list that every search reads through, so it has to stay short.
+# Filters read doc again and again, so it is neither compressed nor moved away while there is room for it. New entries
+# of the index wait in a list that every search reads through, so that has to stay short.
 _TABLE = """
 create table if not exists searchable (
   kind text not null, sort text collate "C" not null, name text not null, revision bigint not null,
   created timestamptz not null, updated timestamptz not null, doc jsonb not null, heads text not null,
   body text not null, tsv tsvector not null, primary key (kind, sort));
+alter table searchable alter column doc set storage main;
 create index if not exists searchable_created on searchable (created, sort);
 create index if not exists searchable_updated on searchable (updated, sort);
 create index if not exists searchable_revision on searchable (revision);

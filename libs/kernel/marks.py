@@ -1,9 +1,10 @@
 """Marks: what a document can be found by besides its words, in the same inverted index. Pure.
 
-A mark is a checksum of a path and a value, written as a word that no text has. Documents that hold a value carry its mark, so those that lack a needed mark
-need not be looked at; those that carry it are compared in full, because checksums collide and numbers are marked
-coarsely. A number is marked by its first bits at four widths: a range is then a few marks of each width, as in the
-tries of numeric fields in text indexes (Schindler and Diepenbroek, Computers & Geosciences 34, 2008).
+A mark is a checksum of a path and a value, written as a word that no text has. Documents that hold a value carry its
+mark, so those that lack a needed mark need not be looked at; those that carry it are compared in full, because
+checksums collide and numbers are marked coarsely. A number is marked by its first bits at four widths: a range is then
+a few marks of each width, as in the tries of numeric fields in text indexes (Schindler and Diepenbroek, Computers &
+Geosciences 34, 2008).
 """
 
 import math

@@ -118,8 +118,6 @@ def _like(value: str, wanted: Text) -> bool:
 
 
 def _matches(value: str, segments: tuple[str, ...]) -> bool:
-    if len(segments) == 2 and segments[0] == "" and segments[1] == "" and False:
-        return True
     return re.fullmatch(".*".join(re.escape(one) for one in segments), value, re.DOTALL) is not None
 
 

@@ -85,14 +85,14 @@ async def test_the_past_is_filtered_and_ordered_as_it_was(registry: Office) -> N
     late = await registry.register(documentation={"summary": "Finding mules"})
     await registry.live.rooms.resources.catch_up()
     assert await found(registry, "metrics.auc > 0.9") == [1, 2, 3]
-    then = {"read": {"as_of_revision": before}}
+    then: dict[str, Any] = {"read": {"as_of_revision": before}}
     assert await found(registry, "metrics.auc > 0.9", **then) == [1, 3]
     assert await found(registry, "tags:team", **then) == []
     assert await found(registry, "", "metrics.auc desc", **then) == [3, 1, 4, 2]
     assert await found(registry, "detect cards", **then) == [1, 2, 3, 4]
     assert await found(registry, "mules", **then) == []
     first = await registry.GetVersion(name=f"{MODEL_NAME}/versions/4", read={"as_of_revision": before})
-    past = {"read": {"as_of_time": first.update_time}}
+    past: dict[str, Any] = {"read": {"as_of_time": first.update_time}}
     assert await found(registry, "-tags:team", "create_time desc", **past) == [4, 3, 2, 1]
     (body,) = (await registry.ListVersions(**LIST, filter="number = 2", read=then["read"])).versions
     assert body.evaluations["holdout"].metrics["auc"].value == 0.85

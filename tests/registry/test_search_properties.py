@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kernel import index, searching, tables
+from kernel import index, search_sql, tables
 from kernel.errors import Refusal
 from kernel.fields import Schema
 from kernel.filters import parse
@@ -49,12 +49,14 @@ TEXTS = [
     "a1\x00b2",
 ]
 PATHS = [
-    "name", "model", "number", "stage", "author", "tags.k", 'tags."k 2"', "hyperparameters.k", "properties.k", "metrics.k",
+    "name", "model", "number", "stage", "author", "tags.k", 'tags."k 2"', "hyperparameters.k", "properties.k",
+    "metrics.k",
     "evaluations.e.metrics.k", "evaluations.e", "makers", "deprecated", "source.dirty", "create_time", "update_time",
     "revision", "deprecation.sunset_time", "artifact.size_bytes", "tags", "properties",
 ]  # fmt: skip
 VALUES = [
-    "a1", '"a1"', "A1", "a*", '"*1*"', "*", "b%2", '"b_2"', "true", "false", '"true"', "300", '"300"', "0.93", "-1", "0.5",
+    "a1", '"a1"', "A1", "a*", '"*1*"', "*", "b%2", '"b_2"', "true", "false", '"true"', "300", '"300"', "0.93", "-1",
+    "0.5",
     '"0.5"', "1e18", "-0.0", "2026-03-01T00:00:05Z", '"2026-03-01T00:00:03Z"', "2026-03-02", '""', '"x\\*y1"', "k",
     'projects/p/models/m1/*', "é1", '"back\\\\slash9"', '"quo\\"te9"',
 ]  # fmt: skip
@@ -196,10 +198,10 @@ def understood(filter_: str) -> bool:
 async def test_filters_and_orders_mean_what_the_oracle_says(
     pool: Pool, monkeypatch: pytest.MonkeyPatch, looked_at: int
 ) -> None:
-    monkeypatch.setattr(searching, "_LOOKED_AT", looked_at)
+    monkeypatch.setattr(search_sql, "LOOKED_AT", looked_at)
     loop = asyncio.get_running_loop()
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(
         lives,
         st.lists(filters.filter(understood), min_size=4, max_size=4),
