@@ -80,6 +80,8 @@ def expression(key: Key, parameters: Parameters) -> str:
         return key.column
     place = parameters.add([key.field.path, *key.rest], "text[]")
     value = f"doc #> {place}"
+    if key.field.type in (Type.NUMBER, Type.FLAG, Type.TIME):
+        return f"({value})"
     return f"(case when jsonb_typeof({value}) = 'string' then to_jsonb(left(doc #>> {place}, 100)) else {value} end)"
 
 

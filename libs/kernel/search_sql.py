@@ -20,6 +20,7 @@ from kernel.postgres import quoted
 from modelog.type.v1.read_pb2 import ReadOptions
 
 LOOKED_AT = 2000
+SAMPLED_AT = 9
 MOST_RANKED = 1000
 # Resources that have changed since a moment and are made into rows of it for one question.
 MOST_FORMER = 10_000
@@ -87,6 +88,20 @@ def looking(question: Question) -> tuple[Any, ...]:
         f" where {below} and {condition(question.expression, parameters)} order by {order} limit {question.size + 1}"
     )
     return (_shown(question, f"looked as materialized ({looked})", "looked", chosen, parameters), *parameters.values)
+
+
+def sampled(question: Question) -> tuple[Any, ...]:
+    """The first key of the row that is tenth in order among some rows of the list."""
+    parameters = Parameters()
+    below = within(question.scope, parameters)
+    key = f"{expression(question.keys[0], parameters)}"
+    some = f"select {_ROW} from searchable where {below} order by sort limit {LOOKED_AT}"
+    behind = "true"
+    if question.last is not None and question.last[0] is not None:
+        behind = reaching(question.keys[0], key, question.last[0], parameters)
+    matching = f"{condition(question.expression, parameters)} and {behind} and {key} is not null"
+    order = f"order by {key} {question.keys[0].direction} limit 1 offset {SAMPLED_AT}"
+    return f"select ({key})::float8 from ({some}) as sample where {matching} {order}", *parameters.values
 
 
 def marked(question: Question) -> tuple[Any, ...]:

@@ -34,13 +34,14 @@ async def _prepare_views(log: JetStreamLog, pool: Pool, blueprint: Blueprint, sc
     projections: list[Any] = [one for one in (blueprint.project, blueprint.raw) if one is not None]
     if blueprint.searchables:
         projections += [document, index.row_of, *(one.fields for one in blueprint.searchables)]
+    fold = fingerprint([apply, *(kind.evolve for kind in blueprint.kinds), *projections])
     opened = functools.partial(
         migrate,
         pool,
         schema=schema,
         folder=blueprint.migrations,
         first=functools.partial(_create, blueprint),
-        fold=fingerprint([apply, *(kind.evolve for kind in blueprint.kinds), *projections]),
+        fold=index.known_as(fold) if blueprint.searchables else fold,
     )
     try:
         await opened()

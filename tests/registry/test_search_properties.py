@@ -199,6 +199,7 @@ async def test_filters_and_orders_mean_what_the_oracle_says(
     pool: Pool, monkeypatch: pytest.MonkeyPatch, looked_at: int
 ) -> None:
     monkeypatch.setattr(search_sql, "LOOKED_AT", looked_at)
+    monkeypatch.setattr(search_sql, "SAMPLED_AT", min(looked_at, 9) - 2)
     loop = asyncio.get_running_loop()
 
     @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
