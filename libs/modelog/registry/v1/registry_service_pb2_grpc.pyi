@@ -133,7 +133,7 @@ class RegistryServiceStub:
     GetVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetVersionRequest, _types_pb2.Version]
     """The version. NOT_FOUND with VERSION_NOT_FOUND."""
     ListVersions: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListVersionsRequest, _registry_service_pb2.ListVersionsResponse]
-    """The versions of a model, oldest first."""
+    """The versions of a model, oldest first unless another order was asked for."""
     UpdateVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateVersionRequest, _registry_service_pb2.UpdateVersionResponse]
     """Changes what is written about a version; an open transition request becomes VOID. INVALID_ARGUMENT naming the path
     of the mask that is no field; FAILED_PRECONDITION with VERSION_RETIRED.
@@ -275,7 +275,7 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     GetVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetVersionRequest, _types_pb2.Version]  # type: ignore[assignment]
     """The version. NOT_FOUND with VERSION_NOT_FOUND."""
     ListVersions: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListVersionsRequest, _registry_service_pb2.ListVersionsResponse]  # type: ignore[assignment]
-    """The versions of a model, oldest first."""
+    """The versions of a model, oldest first unless another order was asked for."""
     UpdateVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateVersionRequest, _registry_service_pb2.UpdateVersionResponse]  # type: ignore[assignment]
     """Changes what is written about a version; an open transition request becomes VOID. INVALID_ARGUMENT naming the path
     of the mask that is no field; FAILED_PRECONDITION with VERSION_RETIRED.
@@ -582,7 +582,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_service_pb2.ListVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.ListVersionsResponse, _abc.Awaitable[_registry_service_pb2.ListVersionsResponse]]:
-        """The versions of a model, oldest first."""
+        """The versions of a model, oldest first unless another order was asked for."""
 
     @_abc_1.abstractmethod
     def UpdateVersion(
