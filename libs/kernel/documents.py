@@ -15,7 +15,8 @@ from kernel import marks
 from kernel.fields import Field, Searchable, Type
 from kernel.filters import words_of
 
-_MOST_TEXT = 40_000  # Characters found by words: a tsvector holds a megabyte, and each word may stand in it four times.
+# Characters found by words: a tsvector holds a megabyte, in which each word may stand twice, beside the marks.
+_MOST_HEADS, _MOST_BODY = 8_000, 40_000
 _NO_CHARACTERS = {number: None for number in range(32) if chr(number) not in "\t\n\r"}
 _NANOSECONDS = 1000
 _EXACT = 1 << 53
@@ -48,7 +49,7 @@ def document(searchable: Searchable, state: Any) -> Document:
             values[field.path] = value
             found.extend(_marks((field.path,), value))
     created = state.create_time.ToDatetime(tzinfo=UTC)
-    return Document(created, values, _joined(heads), _joined(body), list(dict.fromkeys(found)))
+    return Document(created, values, _joined(heads, _MOST_HEADS), _joined(body, _MOST_BODY), list(dict.fromkeys(found)))
 
 
 @lru_cache
@@ -100,8 +101,8 @@ def _texts(value: Any, *, keys: bool) -> Iterator[str]:
                     yield f"{key}: {inner}" if inner else str(key)
 
 
-def _joined(texts: list[str]) -> str:
-    return "\n".join(texts)[:_MOST_TEXT]
+def _joined(texts: list[str], most: int) -> str:
+    return "\n".join(texts)[:most]
 
 
 def _marks(path: tuple[str, ...], value: Any) -> Iterator[str]:

@@ -25,9 +25,9 @@ from kernel.folding import History
 _TABLE = """
 create table if not exists searchable (
   kind text not null, sort text collate "C" not null, name text not null, revision bigint not null,
-  created timestamptz not null, updated timestamptz not null, doc jsonb not null, heads text not null,
+  created timestamptz not null, updated timestamptz not null, doc jsonb storage main not null,
+  heads text not null,
   body text not null, tsv tsvector not null, primary key (kind, sort));
-alter table searchable alter column doc set storage main;
 create index if not exists searchable_created on searchable (created, sort);
 create index if not exists searchable_updated on searchable (updated, sort);
 create index if not exists searchable_revision on searchable (revision);

@@ -35,7 +35,7 @@ def of_presence(path: Sequence[str]) -> str:
     return _mark("?", path, "")
 
 
-def of_place(name: str) -> int:
+def of_place(name: str) -> str:
     """That something stands below `name`, at any depth."""
     return _mark("in", (), name)
 

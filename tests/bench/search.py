@@ -1,9 +1,11 @@
 """Search: how long lists with filters and orders and full text take, and what keeping them ready costs the fold."""
 
 import itertools
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -11,9 +13,9 @@ import grpc.aio
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from modelog.registry.v1 import registry_service_pb2_grpc, search_pb2
 from tests.bench.children import Child
-from tests.bench.clients import percentile
+from tests.bench.clients import REGISTER, percentile
 from tests.bench.effort import Effort
-from tests.bench.ground import Ground, log_order, publish
+from tests.bench.ground import Ground, Registry, log_order, publish
 from tests.bench.outcome import Outcome, middle, ratio
 from tests.bench.samples import PROJECT_NAME, foundation, lives, model_name, stock, word
 
@@ -143,7 +145,8 @@ async def _deep(stub: Any, times: int) -> dict[str, Any]:
 
 
 async def indexing(ground: Ground, effort: Effort) -> Outcome:
-    """A rebuild with the table of searches against one without, and RegisterVersion likewise, in turn."""
+    """A rebuild with the table of searches against one without, in turn; and so RegisterVersion, and how soon it is
+    seen, at two registries of one log, of which the other one is frozen."""
     models = [model_name(f"m{number}") for number in range(effort.models)]
     each = effort.lives // effort.models
     async with ground.log() as log, Child("tests.bench.rebuild") as rebuild:
@@ -155,6 +158,7 @@ async def indexing(ground: Ground, effort: Effort) -> Outcome:
             without = await rebuild.ask("rebuild", **reader, **order, searchables=False)
             order = {"postgres_url": ground.postgres.url, "schema": ground.schema()}
             rounds.append((without, await rebuild.ask("rebuild", **reader, **order)))
+    writes = await _writes(ground, effort)
     return Outcome(
         name="indexing",
         question="rebuild with what searches need / without it",
@@ -163,5 +167,45 @@ async def indexing(ground: Ground, effort: Effort) -> Outcome:
         unit="facts/s",
         floor=f"{middle([one for one, _ in rounds], 'per_second'):,.0f}/s",
         ours=f"{middle([one for _, one in rounds], 'per_second'):,.0f}/s",
-        rounds=rounds,
+        rounds=[*rounds, *writes],
+        notes={
+            f"{what}, without and with": " and ".join(
+                f"{middle([one[side][what] for one in writes], key):.2f}" for side in (0, 1)
+            )
+            for what, key in _WRITES.items()
+        },
     )
+
+
+# What is measured of writes, and which of its figures is told.
+_WRITES = {"RegisterVersion, alone, p50 ms": "p50_ms", "RegisterVersion, many callers, per s": "per_second",
+           "reply to visible, p50 ms": "p50_ms"}  # fmt: skip
+
+
+async def _writes(ground: Ground, effort: Effort) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # The registry to compare with is one of the tests.
+    async with (
+        ground.log() as log,
+        ground.registry(log, "tests.bench.unindexed") as without,
+        ground.registry(log) as registry,
+        Child("tests.bench.clients") as clients,
+    ):
+        models = await registry.create(effort.models)
+        await without.caught_up()
+
+        async def run(one: Registry, other: Registry) -> dict[str, Any]:
+            order = {"address": one.address, "models": models}
+            with other.frozen():
+                measured = {
+                    name: await clients.ask("write", **order, method=REGISTER, callers=callers, count=count)
+                    for name, callers, count in zip(_WRITES, (1, effort.callers), (200, effort.writes), strict=False)
+                }
+                pace = {"per_second": effort.paced_per_second // 4, "seconds": effort.paced_seconds / 2}
+                measured["reply to visible, p50 ms"] = await clients.ask("visible", **order, **pace)
+            await other.caught_up()
+            await one.caught_up()
+            return measured
+
+        await run(without, registry)  # Both warm up.
+        await run(registry, without)
+        return [(await run(without, registry), await run(registry, without)) for _ in range(effort.rounds)]

@@ -227,3 +227,25 @@ async def test_filters_and_orders_mean_what_the_oracle_says(
                 assert got == wanted, (filter_, order_by, as_of)
 
     await asyncio.to_thread(property_)
+
+
+async def test_the_largest_and_strangest_version_there_can_be_is_indexed(pool: Pool) -> None:
+    """A row that cannot be written would stop the fold for good."""
+    version = types.Version(stage="s\0tage\x02", author="\U0001f600" * 60)
+    for number in range(32):
+        evaluation = version.evaluations[f"e{number}"]
+        for metric in range(128):
+            evaluation.metrics[f"metric {metric} " + "m" * 100].value = 1.5 ** (metric - 64)
+        evaluation.fairness.add(attribute="a").metrics["d"].value = float("nan")
+    for number in range(64):
+        version.tags[f"{number} " + "k" * 60] = " ".join("\u4e2d\u6587" + chr(0x4E00 + one) for one in range(60))
+        version.documentation.properties[f"p{number}"].text = " ".join(f"\u4e2d{number}{one}" for one in range(170))
+    for field in ("summary", "architecture", "limitations", "caveats", "assumptions", "intended_use"):
+        setattr(version.documentation, field, " ".join(chr(0x10000 + one) + f"{field}{one}" for one in range(250)))
+    rows = told([(0, version)])
+    await stored(pool, rows)
+    for filter_ in ("tags:*", "stage = tage OR stage:tage", "evaluations.e3.metrics:*", "metrics:*"):
+        assert understood(filter_), filter_
+    found = await answered(pool, "evaluations:e31 properties:p63 stage = stage", "", ReadOptions(), 5)
+    assert found == [rows[0].body]
+    assert await answered(pool, "evaluations.e0.fairness:d", "", ReadOptions(), 5) == []
