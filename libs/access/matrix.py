@@ -12,7 +12,7 @@ DEPLOYER, OPERATOR, ARCHIVIST, AUDITOR, ADMIN = "deployer", "operator", "archivi
 # Whoever has proved who they are. What these answer is filtered to what the caller may see, or secret to nobody.
 ANYBODY = frozenset(
     "status.read registry.projects.list registry.access.check archive.checkpoints.get archive.checkpoints.list"
-    " archive.notary.get".split()
+    " archive.notary.get registry.search".split()
 )
 
 _READ = frozenset(

@@ -12,8 +12,10 @@ import asyncpg
 from google.protobuf.message import Message
 
 from kernel import tables
+from kernel.fields import Searchable
 from kernel.fold import UNREADABLE, Kind
 from kernel.folding import Batch, Folded, Folding, History, Item
+from kernel.index import Index
 from kernel.known import KnownIds
 from kernel.log import Entry, Log, tail
 from kernel.position import CHANNEL, Position
@@ -51,6 +53,7 @@ class Projector:
         project: Project | None = None,
         projected: Collection[type[Message]] | None = None,
         raw: Raw | None = None,
+        searchables: Sequence[Searchable] = (),
     ) -> None:
         self._service = service
         self._schema = quoted(schema)
@@ -62,6 +65,7 @@ class Projector:
         self._known = known
         self._project = project
         self._raw = raw
+        self._index = Index(searchables)
         self._projected = () if project is None else projected
         self._folding = Folding(service, kinds, projected=self._projected)
         self._at = 0
@@ -145,15 +149,24 @@ class Projector:
         moving = [*(_columns(batch.requests) or [[]] * 5), self._at, new, CHANNEL, f"{self._schema} {new}"]
         few = len(batch.history) == 1 and all(len(rows) < _MANY for rows in batch.history.values())
         if few and not (batch.quarantined or batch.folded or self._raw):
-            ((kind, rows),) = batch.history.items()
-            arguments = (*moving, *_newest(batch, kind), *_columns(rows))
-            moved: Sequence[Any] = await self._pool.fetch(tables.write_at_once(kind), *arguments)
+            moved = await self._write_at_once(batch, moving)
         else:
             moved = await self._write_in_steps(entries, batch, moving)
         if not moved:
             raise Fenced(f"{self._schema} is no longer at {self._at}")
         self._at = new
         self._told(batch)
+
+    async def _write_at_once(self, batch: Batch, moving: Sequence[Any]) -> Sequence[Any]:
+        ((kind, rows),) = batch.history.items()
+        arguments = (*moving, *_newest(batch, kind), *_columns(rows))
+        if not self._index.touched_by(batch.newest):
+            return list(await self._pool.fetch(tables.write_at_once(kind), *arguments))
+        async with self._pool.acquire() as connection, connection.transaction():
+            moved = await connection.fetch(tables.write_at_once(kind), *arguments)
+            if moved:
+                await self._index.write(connection, batch.newest)
+            return list(moved)
 
     async def _write_in_steps(self, entries: Sequence[Entry], batch: Batch, moving: Sequence[Any]) -> Sequence[Any]:
         async with self._pool.acquire() as connection, connection.transaction():
@@ -164,6 +177,7 @@ class Projector:
                 await _write_rows(connection, kind, _newest(batch, kind), rows)
             for row in batch.quarantined:
                 await connection.execute(tables.INSERT_QUARANTINE, *row)
+            await self._index.write(connection, batch.newest)
             if self._project is not None and batch.folded:
                 await self._project(connection, batch.folded)
             if self._raw is not None:
@@ -190,6 +204,7 @@ class Projector:
             await connection.execute(tables.delete_history(kind), name)
             batch.begun.clear()
             await _write_rows(connection, kind, _newest(batch, kind), batch.history[kind])
+            await self._index.write(connection, batch.newest)
             if batch.requests:
                 await connection.execute(tables.INSERT_REQUESTS, *_columns(batch.requests))
             if self._project is not None:

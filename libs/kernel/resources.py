@@ -1,19 +1,19 @@
 """The one path of every read: wait for at_least, take the current or a former row, answer its bytes as they are."""
 
-import base64
-import binascii
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from kernel import tables
 from kernel.batching import Batcher
-from kernel.errors import NotFound, invalid_field
+from kernel.errors import NotFound
+from kernel.fields import Searchable
 from kernel.fold import Kind
 from kernel.log import Log
+from kernel.page_tokens import opened, sealed
 from kernel.position import Position
 from kernel.postgres import Pool
+from kernel.searching import Searches
 from kernel.wire import listing
 from modelog.type.v1.read_pb2 import ReadOptions
 
@@ -24,10 +24,11 @@ _MOST_ROWS = 500
 class Resources:
     """Reads of folded resources. `read` may be None for "now, whatever the view has"."""
 
-    def __init__(self, pool: Pool, log: Log, position: Position) -> None:
+    def __init__(self, pool: Pool, log: Log, position: Position, searchables: Sequence[Searchable] = ()) -> None:
         self._pool = pool
         self._log = log
         self._position = position
+        self.searches = Searches(pool, searchables)
         self._batchers: dict[str, Batcher[str, bytes]] = {}
 
     async def get(self, kind: Kind, name: str, read: ReadOptions | None = None) -> bytes:
@@ -43,7 +44,8 @@ class Resources:
         return kind.message() if body is None else kind.message.FromString(body)
 
     async def page(self, kind: Kind, prefix: str, request: Any) -> bytes:
-        """A whole List reply: the children below `prefix`, with page_size, page_token and read of the request.
+        """A whole List reply: the children below `prefix`, with page_size, page_token and read of the request, and its
+        filter and order_by where it has them.
 
         An id of `-` in the prefix stands for every parent at that place and all places below it.
         """
@@ -54,9 +56,12 @@ class Resources:
         """The stored messages of one page and the token of the next; the token belongs to this very query."""
         low = prefix.partition("-/")[0] if "/-/" in prefix else prefix
         read: ReadOptions = request.read
+        if getattr(request, "filter", "") or getattr(request, "order_by", ""):
+            await self.wait(max(read.at_least, read.as_of_revision))
+            return await self.searches.page(kind, low, request)
         size = min(request.page_size or PAGE_SIZE, _MOST_ROWS)
         query = f"{kind.table} {prefix} {read.as_of_revision} {read.as_of_time.ToMicroseconds()}"
-        after = _opened(request.page_token, query) if request.page_token else low
+        after = opened(request.page_token, query) if request.page_token else low
         await self.wait(max(read.at_least, read.as_of_revision))
         high = low[:-1] + chr(ord(low[-1]) + 1)
         as_of = read.WhichOneof("as_of")
@@ -69,7 +74,7 @@ class Resources:
             sql = tables.select_page_as_of(kind, "recorded_at")
             arguments = [after, high, size + 1, _aware(read)]
         rows = await self._fetch(sql, *arguments)
-        token = _sealed(rows[size - 1]["sort"], query) if len(rows) > size else ""
+        token = sealed(rows[size - 1]["sort"], query) if len(rows) > size else ""
         return [row["body"] for row in rows[:size]], token
 
     async def wait(self, revision: int) -> None:
@@ -123,20 +128,3 @@ def _when(read: ReadOptions | None) -> str:
 
 def _aware(read: ReadOptions) -> datetime:
     return read.as_of_time.ToDatetime(tzinfo=UTC)
-
-
-def _sealed(last: str, query: str) -> str:
-    digest = hashlib.sha256(query.encode()).digest()[:6]
-    return base64.urlsafe_b64encode(digest + last.encode()).decode().rstrip("=")
-
-
-def _opened(token: str, query: str) -> str:
-    try:
-        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        if raw[:6] != hashlib.sha256(query.encode()).digest()[:6]:
-            raise ValueError("the token belongs to another query")
-        return raw[6:].decode()
-    except (binascii.Error, ValueError) as error:
-        raise invalid_field(
-            "page_token", f"take it unchanged from the last reply of the same query: {error}"
-        ) from error

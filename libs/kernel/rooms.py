@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
+from kernel.fields import Searchable
 from kernel.fold import Kind
 from kernel.identity import Authority
 from kernel.log import Log
@@ -64,6 +65,8 @@ class Blueprint:
     project: Project | None = None
     projected: tuple[type[Message], ...] | None = None
     raw: Raw | None = None
+    # Kinds whose lists take filters and orders, with their fields.
+    searchables: tuple[Searchable, ...] = ()
     reactions: Callable[[Rooms], Reactions] | None = None
     controllers: Callable[[Rooms], Sequence[Controller]] | None = None
     migrations: Path | None = None

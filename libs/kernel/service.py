@@ -80,6 +80,7 @@ async def running(blueprint: Blueprint, settings: Settings) -> AsyncIterator[Run
             project=blueprint.project,
             projected=blueprint.projected,
             raw=blueprint.raw,
+            searchables=blueprint.searchables,
         )
         if blueprint.lifespan is not None:
             await stack.enter_async_context(asynccontextmanager(blueprint.lifespan)(rooms))
@@ -125,7 +126,7 @@ async def _open(
     position = Position()
     states, known = States(log, pool), KnownIds()
     transact = Transact(log, states, Requests(pool, blueprint.name, known))
-    resources = Resources(pool, log, position)
+    resources = Resources(pool, log, position, blueprint.searchables)
     return Rooms(transact, resources, states, pool, kept, log, client, position, settings, now), states, known
 
 

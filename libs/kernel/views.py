@@ -1,8 +1,10 @@
 """Brings a service's tables into the shape this build gives them, folding the views again where it has to."""
 
 import functools
+from typing import Any
 
-from kernel import reactor, tables
+from kernel import index, reactor, tables
+from kernel.documents import document
 from kernel.fingerprint import fingerprint
 from kernel.fold import apply
 from kernel.jetstream import JetStreamLog
@@ -29,14 +31,17 @@ async def _prepare_views(log: JetStreamLog, pool: Pool, blueprint: Blueprint, sc
 
     SystemExit when it would have to and the log is not whole: then the views may hold the only copy of what is lost.
     """
-    projections = [one for one in (blueprint.project, blueprint.raw) if one is not None]
+    projections: list[Any] = [one for one in (blueprint.project, blueprint.raw) if one is not None]
+    if blueprint.searchables:
+        projections += [document, index.row_of, *(one.fields for one in blueprint.searchables)]
+    fold = fingerprint([apply, *(kind.evolve for kind in blueprint.kinds), *projections])
     opened = functools.partial(
         migrate,
         pool,
         schema=schema,
         folder=blueprint.migrations,
-        first=functools.partial(tables.create, kinds=blueprint.kinds),
-        fold=fingerprint([apply, *(kind.evolve for kind in blueprint.kinds), *projections]),
+        first=functools.partial(_create, blueprint),
+        fold=index.known_as(fold) if blueprint.searchables else fold,
     )
     try:
         await opened()
@@ -44,6 +49,12 @@ async def _prepare_views(log: JetStreamLog, pool: Pool, blueprint: Blueprint, sc
         await _check_whole(log, pool, str(changed))
         _log.warning("views_dropped", reason=str(changed))
         await opened(anew=True)
+
+
+async def _create(blueprint: Blueprint, connection: Any) -> None:
+    await tables.create(connection, blueprint.kinds)
+    if blueprint.searchables:
+        await index.create(connection)
 
 
 async def _check_whole(log: JetStreamLog, pool: Pool, reason: str) -> None:

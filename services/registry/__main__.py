@@ -14,6 +14,7 @@ from modelog.registry.v1 import registry_service_pb2
 from services.registry.domain import KINDS, PROJECT
 from services.registry.projections import PROJECTED, project
 from services.registry.reactions import reactions
+from services.registry.searchable import SEARCHABLES
 from services.registry.servicer import RegistryServicer
 from services.registry.settings import Settings
 
@@ -30,6 +31,7 @@ BLUEPRINT = Blueprint(
     authority=partial(authority, kind=PROJECT),
     project=project,
     projected=PROJECTED,
+    searchables=SEARCHABLES,
     reactions=reactions,
     migrations=Path(__file__).parent / "migrations",
 )

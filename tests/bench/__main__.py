@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 
 from suite.postgres_server import PostgresServer
-from tests.bench import access, calls, compare, sizes, tokens, views
+from tests.bench import access, calls, compare, search, sizes, tokens, views
 from tests.bench.effort import QUICK, Effort
 from tests.bench.ground import Ground
 from tests.bench.outcome import Outcome, keep, machine, show
@@ -28,6 +28,8 @@ MEASURES: Mapping[str, Callable[[Ground, Effort], Awaitable[Outcome]]] = {
     "read": calls.read,
     "visible": views.visible,
     "fold": views.fold,
+    "search": search.search,
+    "indexing": search.indexing,
     "depth": sizes.depth,
     "memory": sizes.memory,
     "compare": compare.compare,

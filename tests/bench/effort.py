@@ -21,6 +21,9 @@ class Effort:
     pairs: int = 200
     restarts: int = 5
     idle_seconds: float = 8.0
+    stock_models: int = 10_000
+    stock_versions: int = 20
+    searches: int = 200
 
 
 QUICK = Effort(
@@ -35,4 +38,6 @@ QUICK = Effort(
     pairs=100,
     restarts=1,
     idle_seconds=3.0,
+    stock_models=500,
+    searches=40,
 )

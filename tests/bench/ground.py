@@ -58,9 +58,9 @@ class Registry:
         await self.service.start()
         await self.caught_up()
 
-    async def caught_up(self) -> int:
+    async def caught_up(self, seconds: float = _CATCH_UP_SECONDS) -> int:
         """Waits until its views hold the whole log; returns how long that is."""
-        async with grpc.aio.insecure_channel(self.address) as channel, asyncio.timeout(_CATCH_UP_SECONDS):
+        async with grpc.aio.insecure_channel(self.address) as channel, asyncio.timeout(seconds):
             stub: Any = status_service_pb2_grpc.StatusServiceStub(channel)
             by = (("authorization", f"Bearer {self.token}"),) if self.token else ()
             while True:
@@ -102,10 +102,12 @@ class Ground:
             yield server
 
     @asynccontextmanager
-    async def registry(self, log: NatsServer, **more: str) -> AsyncIterator[Registry]:
+    async def registry(
+        self, log: NatsServer, module: str = "services.registry", **more: str
+    ) -> AsyncIterator[Registry]:
         """`python -m services.registry` with every role and everything switched on, as the suite starts it.
 
-        more: settings beside those every measure needs.
+        more: settings beside those every measure needs. module: another registry to compare it with.
         """
         schema = self.schema()
         folder = self.folder / "services" / schema
@@ -121,7 +123,7 @@ class Ground:
             **more,
         }
         service = ServiceProcess(
-            "registry", "services.registry", settings=settings, folder=folder, log=folder / "log", drain_seconds=1.0
+            "registry", module, settings=settings, folder=folder, log=folder / "log", drain_seconds=1.0
         )
         await service.start()
         try:

@@ -1,12 +1,11 @@
 """The registry's projector and nothing else of it, on an empty schema: `python -m tests.bench.rebuild`."""
 
 import asyncio
-import functools
 import time
 from contextlib import suppress
 from typing import Any
 
-from kernel import tables
+from kernel import index, tables
 from kernel.jetstream import JetStreamLog, connect
 from kernel.known import KnownIds
 from kernel.position import Position
@@ -26,8 +25,8 @@ async def rebuild(order: dict[str, Any]) -> dict[str, Any]:
     schema = order["schema"]
     pool = await create_pool(order["postgres_url"], schema=schema, name="rebuild")
     try:
-        first = functools.partial(tables.create, kinds=BLUEPRINT.kinds)
-        await migrate(pool, schema=schema, folder=BLUEPRINT.migrations, first=first)
+        searchables = BLUEPRINT.searchables if order.get("searchables", True) else ()
+        await migrate(pool, schema=schema, folder=BLUEPRINT.migrations, first=_create)
         log, position = JetStreamLog(client, api_prefix=order["api_prefix"]), Position()
         projector = Projector(
             service=BLUEPRINT.name,
@@ -41,6 +40,7 @@ async def rebuild(order: dict[str, Any]) -> dict[str, Any]:
             project=BLUEPRINT.project,
             projected=BLUEPRINT.projected,
             raw=BLUEPRINT.raw,
+            searchables=searchables,
         )
         head = await log.head()
         began = time.perf_counter()
@@ -52,6 +52,11 @@ async def rebuild(order: dict[str, Any]) -> dict[str, Any]:
         await pool.execute(f'drop schema if exists "{schema}" cascade')
         pool.terminate()
         await client.close()
+
+
+async def _create(connection: Any) -> None:
+    await tables.create(connection, BLUEPRINT.kinds)
+    await index.create(connection)
 
 
 async def _until(projector: Projector, position: Position, head: int) -> None:

@@ -1,15 +1,16 @@
 """What is written in every measure: a registration as a training job sends it, and whole lives of versions as facts."""
 
 import hashlib
+import random
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kernel.cause import Cause, fact_of
-from kernel.fold import Kind, apply, event_type
+from kernel.fold import Kind, apply, event_type, pack
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1 import registry_service_pb2 as rpc
@@ -20,6 +21,7 @@ from services.registry.domain.access import NOWHERE
 
 PROJECT_NAME = "projects/bench"
 FACTS_IN_A_LIFE = 10
+WORDS = 1728
 _NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _PIPELINE = "services/pipeline"
 
@@ -70,6 +72,60 @@ def lives(parent: str, count: int) -> Iterator[Stored]:
     template = _life()
     for number in range(1, count + 1):
         yield from _lived(VERSION, f"{parent}/versions/{number}", template)
+
+
+def stock(models: int, versions: int) -> Iterator[Stored]:
+    """The facts of many different models with versions: each version registered, evaluated and tagged.
+
+    Words are as unequally common as in any language (Zipf), so that searches for rare and for common ones can be told
+    apart; every thousandth version carries a tag of its own.
+    """
+    chance = random.Random(11)
+    yield from _lived(PROJECT, PROJECT_NAME, [_first(PROJECT, PROJECT_NAME, _project())])
+    template, number = _life()[:1] + _life()[2:3] + _life()[4:5], 0
+    for generation, fact in enumerate(template, 1):
+        fact.generation = generation
+    for model in range(models):
+        name = model_name(f"m{model}")
+        details = types.ModelDetails(title=f"{_said(chance, 3)}", description=_said(chance, 20), owners=["users/ada"])
+        yield from _lived(MODEL, name, [_first(MODEL, name, facts.ModelCreated(details=details))])
+        for version_number in range(1, versions + 1):
+            number += 1
+            for fact, event in zip(template, _one_of_stock(chance, number), strict=True):
+                fact.event.CopyFrom(pack(event))
+                fact.recorded_at.FromDatetime(_NOW + timedelta(seconds=number))
+            yield from _lived(VERSION, f"{name}/versions/{version_number}", template)
+
+
+def _one_of_stock(chance: random.Random, number: int) -> tuple[Message, ...]:
+    request = registration(PROJECT_NAME)
+    registered_ = facts.VersionRegistered(
+        artifact=request.artifact,
+        source=request.source,
+        hyperparameters={"learning_rate": f"{chance.random():.3f}", "trees": str(chance.randrange(50, 500))},
+        framework=chance.choice(["scikit-learn 1.7", "xgboost 3.1", "torch 2.9"]),
+        documentation=types.Documentation(summary=_said(chance, 30), limitations=_said(chance, 15)),
+        stage="development",
+        phase=types.PHASE_DEVELOPMENT,
+    )
+    scores = {
+        "auc": types.Metric(value=chance.betavariate(9, 2), higher_is_better=True),
+        "brier": types.Metric(value=0.04),
+    }
+    evaluated = facts.EvaluationRecorded(evaluation_id="holdout", evaluation=types.Evaluation(metrics=scores))
+    tag = ("audit", str(number)) if number % 1000 == 0 else ("team", f"team{chance.randrange(50)}")
+    return registered_, evaluated, facts.TagSet(key=tag[0], value=tag[1])
+
+
+def word(rank: int) -> str:
+    """The word of a rank: 0 is the most common."""
+    return "".join(
+        "bdfgklmnprst"[digit] + "aeiou"[digit % 5] for digit in (rank // 144 % 12, rank // 12 % 12, rank % 12)
+    )
+
+
+def _said(chance: random.Random, words: int) -> str:
+    return " ".join(word(min(int(chance.paretovariate(0.6)) - 1, WORDS - 1)) for _ in range(words))
 
 
 def _project() -> Message:

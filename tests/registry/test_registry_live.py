@@ -250,7 +250,7 @@ async def test_a_rebuilt_schema_equals_the_live_one(
         await again.live.rooms.resources.wait(head)
         live, rebuilt = registry.live, again.live
         digests = await views_digest(live.rooms.pool, live.schema)
-        assert {"version", "version_history", "serving", "retired", "known_endpoint"} <= set(digests)
+        assert {"version", "version_history", "serving", "retired", "known_endpoint", "searchable"} <= set(digests)
         assert await views_digest(rebuilt.rooms.pool, rebuilt.schema) == digests
 
 

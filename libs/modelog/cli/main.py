@@ -18,6 +18,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "stages": ("stages", "How far a version's life has come, and moving it on."),
         "reviews": ("stages", "Answers to a request to move a version on."),
         "aliases": ("aliases", "Movable pointers to versions: assign, swap, roll back."),
+        "search": ("search", "Find models and versions by words and conditions."),
     },
     "As files": {
         "apply": ("declare", "Make projects, models, environments and monitors what files say."),

@@ -1,7 +1,7 @@
 """Projects and models."""
 
 from modelog.cli.state import Noun
-from modelog.cli.verbs import arg, opt, verb
+from modelog.cli.verbs import NARROWED, arg, opt, verb
 
 _DETAILS = (
     opt("details.title", "For people."),
@@ -15,7 +15,7 @@ projects = Noun(
     "projects",
     help="Boundaries of access and of policy.",
     commands=[
-        verb("list", "registry.ListProjects", "All projects."),
+        verb("list", "registry.ListProjects", "All projects.", *NARROWED),
         verb(
             "get", "registry.GetProject", "One project, with its lifecycle, policy and roles.", arg("name", "project")
         ),
@@ -56,7 +56,7 @@ models = Noun(
     "models",
     help="Purposes, fulfilled by versions.",
     commands=[
-        verb("list", "registry.ListModels", "The models of a project.", arg("parent", "project")),
+        verb("list", "registry.ListModels", "The models of a project.", arg("parent", "project"), *NARROWED),
         verb("get", "registry.GetModel", "One model, with its aliases.", arg("name", "model")),
         verb(
             "create",

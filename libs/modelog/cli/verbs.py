@@ -112,6 +112,12 @@ def verb(
     return Command(name, params=[*own, *extra, *more], callback=run, help=text, short_help=text, method=method)
 
 
+# Of every list that can be filtered and ordered.
+NARROWED = (
+    opt("filter", "Only those that meet it: tags.team = risk AND metrics.auc >= 0.9."),
+    opt("order_by", "In this order: metrics.auc desc, create_time."),
+)
+
 _STANDING = (
     ("reason", "Why; recorded with the fact."),
     ("etag", "Only if the resource still has this generation."),

@@ -12,7 +12,7 @@ from modelog.cli.failures import CONFLICT
 from modelog.cli.governing import COMMANDS as GOVERNING
 from modelog.cli.state import Noun, State
 from modelog.cli.values import Pair
-from modelog.cli.verbs import arg, opt, verb
+from modelog.cli.verbs import NARROWED, arg, opt, verb
 
 _DOCUMENTATION = (
     opt("documentation.summary", "In one paragraph."),
@@ -61,6 +61,7 @@ versions = Noun(
             "registry.ListVersions",
             "The versions of a model; risk/- for all of a project.",
             arg("parent", "model"),
+            *NARROWED,
         ),
         verb("get", "registry.GetVersion", "One version, with all that is known about it.", arg("name", "version")),
         verb(

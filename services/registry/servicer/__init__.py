@@ -11,6 +11,7 @@ from services.registry.servicer.findings import Findings
 from services.registry.servicer.models import Models
 from services.registry.servicer.projects import Projects
 from services.registry.servicer.roles import Roles
+from services.registry.servicer.search import Search
 from services.registry.servicer.transitions import Transitions
 from services.registry.servicer.verdicts import Verdicts
 from services.registry.servicer.versions import Versions
@@ -30,6 +31,7 @@ class RegistryServicer(
     Checklists,
     Delegations,
     Comparisons,
+    Search,
     Ending,
 ):
     """modelog.registry.v1.RegistryService."""

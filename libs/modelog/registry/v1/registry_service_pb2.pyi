@@ -9,6 +9,7 @@ from modelog.registry.v1 import access_pb2 as _access_pb2
 from modelog.registry.v1 import artifacts_pb2 as _artifacts_pb2
 from modelog.registry.v1 import declare_pb2 as _declare_pb2
 from modelog.registry.v1 import governance_pb2 as _governance_pb2
+from modelog.registry.v1 import search_pb2 as _search_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2
 from modelog.type.v1 import options_pb2 as _options_pb2
 from modelog.type.v1 import read_pb2 as _read_pb2
@@ -53,14 +54,18 @@ class GetProjectRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ...) -> None: ...
 
 class ListProjectsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "read")
+    __slots__ = ("page_size", "page_token", "read", "filter", "order_by")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     READ_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    ORDER_BY_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     read: _read_pb2.ReadOptions
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ...) -> None: ...
+    filter: str
+    order_by: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ..., filter: _Optional[str] = ..., order_by: _Optional[str] = ...) -> None: ...
 
 class ListProjectsResponse(_message.Message):
     __slots__ = ("projects", "next_page_token")
@@ -391,16 +396,20 @@ class GetModelRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
-    __slots__ = ("parent", "page_size", "page_token", "read")
+    __slots__ = ("parent", "page_size", "page_token", "read", "filter", "order_by")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     READ_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    ORDER_BY_FIELD_NUMBER: _ClassVar[int]
     parent: str
     page_size: int
     page_token: str
     read: _read_pb2.ReadOptions
-    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ...) -> None: ...
+    filter: str
+    order_by: str
+    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ..., filter: _Optional[str] = ..., order_by: _Optional[str] = ...) -> None: ...
 
 class ListModelsResponse(_message.Message):
     __slots__ = ("models", "next_page_token")
@@ -616,16 +625,20 @@ class GetVersionRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ...) -> None: ...
 
 class ListVersionsRequest(_message.Message):
-    __slots__ = ("parent", "page_size", "page_token", "read")
+    __slots__ = ("parent", "page_size", "page_token", "read", "filter", "order_by")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     READ_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    ORDER_BY_FIELD_NUMBER: _ClassVar[int]
     parent: str
     page_size: int
     page_token: str
     read: _read_pb2.ReadOptions
-    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ...) -> None: ...
+    filter: str
+    order_by: str
+    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ..., filter: _Optional[str] = ..., order_by: _Optional[str] = ...) -> None: ...
 
 class ListVersionsResponse(_message.Message):
     __slots__ = ("versions", "next_page_token")

@@ -9,6 +9,7 @@ from modelog.registry.v1 import artifacts_pb2 as modelog_dot_registry_dot_v1_dot
 from modelog.registry.v1 import declare_pb2 as modelog_dot_registry_dot_v1_dot_declare__pb2
 from modelog.registry.v1 import governance_pb2 as modelog_dot_registry_dot_v1_dot_governance__pb2
 from modelog.registry.v1 import registry_service_pb2 as modelog_dot_registry_dot_v1_dot_registry__service__pb2
+from modelog.registry.v1 import search_pb2 as modelog_dot_registry_dot_v1_dot_search__pb2
 from modelog.registry.v1 import types_pb2 as modelog_dot_registry_dot_v1_dot_types__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -143,6 +144,11 @@ class RegistryServiceStub(object):
                 '/modelog.registry.v1.RegistryService/GetModel',
                 request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=modelog_dot_registry_dot_v1_dot_types__pb2.Model.FromString,
+                _registered_method=True)
+        self.Search = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/Search',
+                request_serializer=modelog_dot_registry_dot_v1_dot_search__pb2.SearchRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_search__pb2.SearchResponse.FromString,
                 _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/modelog.registry.v1.RegistryService/ListModels',
@@ -508,6 +514,15 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Search(self, request, context):
+        """Projects, models and versions by words and by a filter, as far as the caller may see them: what matches best first,
+        without words the newest first. A page may be short, or empty, before the last. INVALID_ARGUMENT naming the place
+        where `query` or `filter` is wrong.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModels(self, request, context):
         """The models of a project.
         """
@@ -609,7 +624,7 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListVersions(self, request, context):
-        """The versions of a model, oldest first.
+        """The versions of a model, oldest first unless another order was asked for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -924,6 +939,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.GetModel,
                     request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.GetModelRequest.FromString,
                     response_serializer=modelog_dot_registry_dot_v1_dot_types__pb2.Model.SerializeToString,
+            ),
+            'Search': grpc.unary_unary_rpc_method_handler(
+                    servicer.Search,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_search__pb2.SearchRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_search__pb2.SearchResponse.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -1665,6 +1685,33 @@ class RegistryService(object):
             '/modelog.registry.v1.RegistryService/GetModel',
             modelog_dot_registry_dot_v1_dot_registry__service__pb2.GetModelRequest.SerializeToString,
             modelog_dot_registry_dot_v1_dot_types__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Search(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/Search',
+            modelog_dot_registry_dot_v1_dot_search__pb2.SearchRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_search__pb2.SearchResponse.FromString,
             options,
             channel_credentials,
             insecure,

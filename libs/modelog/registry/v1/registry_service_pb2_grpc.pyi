@@ -11,6 +11,7 @@ from modelog.registry.v1 import artifacts_pb2 as _artifacts_pb2
 from modelog.registry.v1 import declare_pb2 as _declare_pb2
 from modelog.registry.v1 import governance_pb2 as _governance_pb2
 from modelog.registry.v1 import registry_service_pb2 as _registry_service_pb2
+from modelog.registry.v1 import search_pb2 as _search_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -116,6 +117,11 @@ class RegistryServiceStub:
     """Creates a model. NOT_FOUND with PROJECT_NOT_FOUND; ALREADY_EXISTS with MODEL_EXISTS."""
     GetModel: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetModelRequest, _types_pb2.Model]
     """The model. NOT_FOUND with MODEL_NOT_FOUND."""
+    Search: _grpc.UnaryUnaryMultiCallable[_search_pb2.SearchRequest, _search_pb2.SearchResponse]
+    """Projects, models and versions by words and by a filter, as far as the caller may see them: what matches best first,
+    without words the newest first. A page may be short, or empty, before the last. INVALID_ARGUMENT naming the place
+    where `query` or `filter` is wrong.
+    """
     ListModels: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListModelsRequest, _registry_service_pb2.ListModelsResponse]
     """The models of a project."""
     UpdateModel: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateModelRequest, _registry_service_pb2.UpdateModelResponse]
@@ -157,7 +163,7 @@ class RegistryServiceStub:
     GetVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetVersionRequest, _types_pb2.Version]
     """The version. NOT_FOUND with VERSION_NOT_FOUND."""
     ListVersions: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListVersionsRequest, _registry_service_pb2.ListVersionsResponse]
-    """The versions of a model, oldest first."""
+    """The versions of a model, oldest first unless another order was asked for."""
     ListDerivedVersions: _grpc.UnaryUnaryMultiCallable[_artifacts_pb2.ListDerivedVersionsRequest, _artifacts_pb2.ListDerivedVersionsResponse]
     """The versions that were trained on from a version or copied from it, as far as the caller may read them. NOT_FOUND
     with VERSION_NOT_FOUND.
@@ -344,6 +350,11 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Creates a model. NOT_FOUND with PROJECT_NOT_FOUND; ALREADY_EXISTS with MODEL_EXISTS."""
     GetModel: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetModelRequest, _types_pb2.Model]  # type: ignore[assignment]
     """The model. NOT_FOUND with MODEL_NOT_FOUND."""
+    Search: _aio.UnaryUnaryMultiCallable[_search_pb2.SearchRequest, _search_pb2.SearchResponse]  # type: ignore[assignment]
+    """Projects, models and versions by words and by a filter, as far as the caller may see them: what matches best first,
+    without words the newest first. A page may be short, or empty, before the last. INVALID_ARGUMENT naming the place
+    where `query` or `filter` is wrong.
+    """
     ListModels: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListModelsRequest, _registry_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """The models of a project."""
     UpdateModel: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateModelRequest, _registry_service_pb2.UpdateModelResponse]  # type: ignore[assignment]
@@ -385,7 +396,7 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     GetVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetVersionRequest, _types_pb2.Version]  # type: ignore[assignment]
     """The version. NOT_FOUND with VERSION_NOT_FOUND."""
     ListVersions: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListVersionsRequest, _registry_service_pb2.ListVersionsResponse]  # type: ignore[assignment]
-    """The versions of a model, oldest first."""
+    """The versions of a model, oldest first unless another order was asked for."""
     ListDerivedVersions: _aio.UnaryUnaryMultiCallable[_artifacts_pb2.ListDerivedVersionsRequest, _artifacts_pb2.ListDerivedVersionsResponse]  # type: ignore[assignment]
     """The versions that were trained on from a version or copied from it, as far as the caller may read them. NOT_FOUND
     with VERSION_NOT_FOUND.
@@ -691,6 +702,17 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """The model. NOT_FOUND with MODEL_NOT_FOUND."""
 
     @_abc_1.abstractmethod
+    def Search(
+        self,
+        request: _search_pb2.SearchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.SearchResponse, _abc.Awaitable[_search_pb2.SearchResponse]]:
+        """Projects, models and versions by words and by a filter, as far as the caller may see them: what matches best first,
+        without words the newest first. A page may be short, or empty, before the last. INVALID_ARGUMENT naming the place
+        where `query` or `filter` is wrong.
+        """
+
+    @_abc_1.abstractmethod
     def ListModels(
         self,
         request: _registry_service_pb2.ListModelsRequest,
@@ -814,7 +836,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_service_pb2.ListVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.ListVersionsResponse, _abc.Awaitable[_registry_service_pb2.ListVersionsResponse]]:
-        """The versions of a model, oldest first."""
+        """The versions of a model, oldest first unless another order was asked for."""
 
     @_abc_1.abstractmethod
     def ListDerivedVersions(

@@ -1,0 +1,106 @@
+"""The table `searchable`: one row a resource that can be searched, as it is now, written with the resource itself.
+
+kind, sort       which resource: the table of its kind, and its sort key
+doc              its values, by the paths of its fields
+tsv              its words, plain and as English stems, those of heads weighing more; and its marks, see kernel.marks
+heads, body      its words as they are shown
+
+Former states are not here: see kernel.searching for how they are searched.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from kernel.documents import Document, document, indexed_text
+from kernel.fields import Searchable
+from kernel.fold import Kind
+from kernel.folding import History
+
+# Filters read doc again and again, so it is neither compressed nor moved away while there is room for it. New entries
+# of the index wait in a list that every search reads through, so that has to stay short.
+_TABLE = """
+create table if not exists searchable (
+  kind text not null, sort text collate "C" not null, name text not null, revision bigint not null,
+  created timestamptz not null, updated timestamptz not null, doc jsonb storage main not null,
+  heads text not null,
+  body text not null, tsv tsvector not null, primary key (kind, sort));
+create index if not exists searchable_created on searchable (created, sort);
+create index if not exists searchable_updated on searchable (updated, sort);
+create index if not exists searchable_revision on searchable (revision);
+create index if not exists searchable_tsv on searchable using gin (tsv) with (gin_pending_list_limit = 256);
+"""
+VECTOR = (
+    "setweight(to_tsvector('simple', {heads}) || to_tsvector('english', {heads}), 'A')"
+    " || to_tsvector('simple', {body}) || to_tsvector('english', {body})"
+)
+_VALUES = (
+    "select kind, sort, name, revision, created, updated, doc::jsonb, heads, body,"
+    f" {VECTOR.format(heads='head_words', body='body_words')} || array_to_tsvector(marks::text[])"
+    " from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::text[],"
+    " $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])"
+    " as given(kind, sort, name, revision, created, updated, doc, heads, body, head_words, body_words, marks)"
+)
+_UPSERT = (
+    f"insert into searchable (kind, sort, name, revision, created, updated, doc, heads, body, tsv) {_VALUES}"
+    " on conflict (kind, sort) do update set revision = excluded.revision, updated = excluded.updated,"
+    " doc = excluded.doc, heads = excluded.heads, body = excluded.body, tsv = excluded.tsv"
+)
+_CHUNK = 500
+
+
+def known_as(fold: str) -> str:
+    """The digest of a fold that writes this table too: its statements are no functions, and count as well."""
+    return hashlib.sha256(f"{fold}{_TABLE}{_UPSERT}".encode()).hexdigest()
+
+
+async def create(connection: Any) -> None:
+    await connection.execute(_TABLE)
+
+
+class Index:
+    """Writes the rows of the resources that a batch touched, each once, as the batch leaves it."""
+
+    def __init__(self, searchables: Sequence[Searchable]) -> None:
+        self._of = {one.kind: one for one in searchables}
+
+    def touched_by(self, kinds: Mapping[Kind, Any]) -> bool:
+        return any(kind in self._of for kind in kinds)
+
+    async def write(self, connection: Any, newest: Mapping[Kind, Mapping[str, History]]) -> None:
+        """Takes part in the transaction of each batch."""
+        rows = [
+            row_of(self._of[kind], history)
+            for kind, histories in newest.items()
+            if kind in self._of
+            for history in histories.values()
+        ]
+        for begin in range(0, len(rows), _CHUNK):
+            await connection.execute(_UPSERT, *columns(rows[begin : begin + _CHUNK]))
+
+
+def row_of(searchable: Searchable, history: History) -> tuple[Any, ...]:
+    """A state of a resource as a row, with the words of heads and body in place of their vector."""
+    state = searchable.kind.message.FromString(history.body)
+    made = document(searchable, state)
+    return (searchable.kind.table, history.sort, history.name, history.revision, *_parts(made, history.recorded_at))
+
+
+def _parts(made: Document, updated: datetime) -> tuple[Any, ...]:
+    return (
+        made.created,
+        updated,
+        orjson.dumps(made.values).decode(),
+        made.heads,
+        made.body,
+        indexed_text(made.heads),
+        indexed_text(made.body),
+        "{" + ",".join(made.marks) + "}",
+    )
+
+
+def columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
