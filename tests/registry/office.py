@@ -43,7 +43,7 @@ class Office:
 
     def __getattr__(self, method: str) -> Any:
         descriptor = _SERVICE.methods_by_name[method]
-        request = getattr(rpc, descriptor.input_type.name)
+        request = GetMessageClass(descriptor.input_type)
         call: Any = self.live.channel.unary_unary(
             f"/{_SERVICE.full_name}/{method}",
             request_serializer=_bytes_of,

@@ -43,6 +43,7 @@ _LEFT_OUT = {
     "transition",
     "record_time",
     "artifact_sha256",
+    "curves",
 }
 
 Leaves = dict[str, Any]

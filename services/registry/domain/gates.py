@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from modelog.registry.v1.types_pb2 import (
+    GATE_KIND_CARD,
     GATE_KIND_DOCUMENTATION,
     GATE_KIND_EMERGENCY,
     GATE_KIND_EXPRESSION,
@@ -17,6 +18,7 @@ from modelog.registry.v1.types_pb2 import (
     TRANSITION_STATE_UNSPECIFIED,
     GateKind,
     GateOutcome,
+    Policy,
     Project,
     RequiredReview,
     Review,
@@ -27,6 +29,7 @@ from modelog.registry.v1.types_pb2 import (
     Version,
 )
 from services.registry.domain.access import Access
+from services.registry.domain.card import missing_of, version_share
 from services.registry.domain.emergencies import why_frozen
 from services.registry.domain.expressions import BUDGET_STEPS, evaluate
 from services.registry.domain.lifecycle import LAST_PHASES, leads, stage_in
@@ -50,7 +53,8 @@ def judge(version: Version, to_stage: str, access: Access) -> Judgement:
     project = access.project
     rules = rules_for(project.policy, version.stage, to_stage)
     reviews, approvals = _reviews(version, to_stage, rules, access)
-    gates = [_lifecycle(version, project, to_stage), *_documentation(version, rules), *_expressions(version, rules)]
+    gates = [_lifecycle(version, project, to_stage), *_documentation(version, rules)]
+    gates += [*_card(version, rules, project.policy), *_expressions(version, rules, project.policy)]
     return Judgement([*gates, *reviews, *_emergencies(to_stage, access)], approvals)
 
 
@@ -141,9 +145,20 @@ def _documentation(version: Version, rules: Sequence[TransitionRule]) -> list[Ga
     ]
 
 
-def _expressions(version: Version, rules: Sequence[TransitionRule]) -> list[GateOutcome]:
+def _card(version: Version, rules: Sequence[TransitionRule], policy: Policy) -> list[GateOutcome]:
+    """The model card says as much as the strictest rule asks; the outcome names what is missing."""
+    wanted = max((rule.card_completeness for rule in rules), default=0.0)
+    if not wanted:
+        return []
+    share, (_, missing) = version_share(version, policy), missing_of(version, policy)
+    reason = "" if share >= wanted else f"it is {share:.2f}; missing: {', '.join(missing)}"
+    evidence = {"completeness": f"{share:.6g}", "missing": ", ".join(missing)}
+    return [_outcome("card", GATE_KIND_CARD, f"the card's completeness is at least {wanted:g}", reason, evidence)]
+
+
+def _expressions(version: Version, rules: Sequence[TransitionRule], policy: Policy) -> list[GateOutcome]:
     gates = [gate for rule in rules for gate in rule.gates]
-    values = values_of(version) if gates else {}
+    values = values_of(version, policy) if gates else {}
     outcomes, budget_steps = [], BUDGET_STEPS
     for gate in gates:
         result = evaluate(gate.expression, values, budget_steps)

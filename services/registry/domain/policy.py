@@ -5,6 +5,7 @@ from collections.abc import Container
 from access.matrix import ROLES
 from kernel.errors import invalid_field
 from modelog.registry.v1.types_pb2 import Documentation, Lifecycle, Policy, TransitionRule
+from services.registry.domain.card import check_card
 from services.registry.domain.expressions import fault
 from services.registry.domain.lifecycle import LAST_PHASES, leads, stage_in
 from services.registry.domain.seen import NAMES
@@ -19,6 +20,7 @@ def rules_for(policy: Policy, from_stage: str, to_stage: str) -> list[Transition
 
 def check_policy(policy: Policy, lifecycle: Lifecycle) -> None:
     """Invalid, naming the part that is wrong, unless every rule can be judged on every version of this lifecycle."""
+    check_card(policy)
     names: set[str] = set()
     for index, rule in enumerate(policy.rules):
         field = f"policy.rules[{index}]"

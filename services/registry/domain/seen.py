@@ -5,7 +5,8 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from modelog.registry.v1.types_pb2 import DataSet, Evaluation, Metric, Phase, Property, Version
+from modelog.registry.v1.types_pb2 import DataSet, Evaluation, Metric, Phase, Policy, Property, Version
+from services.registry.domain.card import version_share
 
 NAMES = frozenset(
     {
@@ -21,12 +22,14 @@ NAMES = frozenset(
         "stage",
         "phase",
         "author",
+        "completeness",
     }
 )
+_NO_POLICY = Policy()
 
 
-def values_of(version: Version) -> dict[str, Any]:
-    """The values by name, as described at Gate.expression."""
+def values_of(version: Version, policy: Policy = _NO_POLICY) -> dict[str, Any]:
+    """The values by name, as described at Gate.expression. policy: says what a model card has to have."""
     return {
         "evaluations": {id_: _evaluation(one) for id_, one in version.evaluations.items()},
         "fairness": worst_fairness(version),
@@ -51,6 +54,7 @@ def values_of(version: Version) -> dict[str, Any]:
         "stage": version.stage,
         "phase": Phase.Name(version.phase).removeprefix("PHASE_"),
         "author": version.author,
+        "completeness": version_share(version, policy),
     }
 
 
@@ -68,6 +72,8 @@ def worst_fairness(version: Version) -> dict[str, float]:
 def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "metrics": _numbers(evaluation.metrics),
+        "intervals": _intervals(evaluation.metrics),
+        "rows": evaluation.rows,
         "data_set": _data_set(evaluation.data_set),
         "slices": [
             {"column": one.column, "value": one.value, "rows": one.rows, "metrics": _numbers(one.metrics)}
@@ -80,6 +86,14 @@ def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
 
 def _numbers(metrics: Mapping[str, Metric]) -> dict[str, float]:
     return {name: metric.value for name, metric in metrics.items()}
+
+
+def _intervals(metrics: Mapping[str, Metric]) -> dict[str, dict[str, float]]:
+    return {
+        name: {"low": one.interval.low, "high": one.interval.high, "level": one.interval.level}
+        for name, one in metrics.items()
+        if one.HasField("interval")
+    }
 
 
 def _data_set(data: DataSet) -> dict[str, str]:

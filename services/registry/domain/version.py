@@ -24,6 +24,7 @@ from modelog.registry.v1.types_pb2 import (
 from services.registry.domain import requests, tags
 from services.registry.domain.lifecycle import LAST_PHASES, stage_of_phase
 from services.registry.domain.masks import paths, write
+from services.registry.domain.measured import check_evaluation
 from services.registry.domain.model import present as model_present
 from services.registry.domain.project import present as project_present
 
@@ -106,6 +107,7 @@ def record_evaluation(
             return None
     elif len(version.evaluations) >= _MOST_EVALUATIONS:
         raise NotAllowedNow("TOO_MANY_EVALUATIONS", f"{version.name} has {_MOST_EVALUATIONS}; reuse an id")
+    check_evaluation(measured)
     return facts.EvaluationRecorded(evaluation_id=evaluation_id, evaluation=measured)
 
 

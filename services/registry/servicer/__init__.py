@@ -1,6 +1,7 @@
 """The door of the registry: request, verb, reply. One file for each resource, as in the domain."""
 
 from services.registry.servicer.access import Access
+from services.registry.servicer.cards import Cards
 from services.registry.servicer.models import Models
 from services.registry.servicer.projects import Projects
 from services.registry.servicer.roles import Roles
@@ -8,5 +9,5 @@ from services.registry.servicer.transitions import Transitions
 from services.registry.servicer.versions import Versions
 
 
-class RegistryServicer(Projects, Roles, Access, Models, Versions, Transitions):
+class RegistryServicer(Projects, Roles, Access, Models, Versions, Cards, Transitions):
     """modelog.registry.v1.RegistryService."""

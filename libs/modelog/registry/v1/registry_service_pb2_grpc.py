@@ -5,6 +5,7 @@ import grpc
 import warnings
 
 from modelog.registry.v1 import access_pb2 as modelog_dot_registry_dot_v1_dot_access__pb2
+from modelog.registry.v1 import cards_pb2 as modelog_dot_registry_dot_v1_dot_cards__pb2
 from modelog.registry.v1 import registry_service_pb2 as modelog_dot_registry_dot_v1_dot_registry__service__pb2
 from modelog.registry.v1 import types_pb2 as modelog_dot_registry_dot_v1_dot_types__pb2
 
@@ -175,6 +176,11 @@ class RegistryServiceStub(object):
                 '/modelog.registry.v1.RegistryService/ListVersions',
                 request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsRequest.SerializeToString,
                 response_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsResponse.FromString,
+                _registered_method=True)
+        self.GetModelCard = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/GetModelCard',
+                request_serializer=modelog_dot_registry_dot_v1_dot_cards__pb2.GetModelCardRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_cards__pb2.ModelCard.FromString,
                 _registered_method=True)
         self.UpdateVersion = channel.unary_unary(
                 '/modelog.registry.v1.RegistryService/UpdateVersion',
@@ -445,6 +451,14 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetModelCard(self, request, context):
+        """The model card of a version: what is known of it and of its model, and what is missing. NOT_FOUND with
+        VERSION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateVersion(self, request, context):
         """Changes what is written about a version; an open transition request becomes VOID. INVALID_ARGUMENT naming the path
         of the mask that is no field; FAILED_PRECONDITION with VERSION_RETIRED.
@@ -455,7 +469,8 @@ class RegistryServiceServicer(object):
 
     def RecordEvaluation(self, request, context):
         """Records a measurement, replacing an earlier one of the same id; an open transition request becomes VOID.
-        FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_EVALUATIONS (32).
+        INVALID_ARGUMENT naming the field that contradicts another: an interval without its value, a matrix that is not square,
+        a curve that goes back. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_EVALUATIONS (32).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -663,6 +678,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListVersions,
                     request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsRequest.FromString,
                     response_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsResponse.SerializeToString,
+            ),
+            'GetModelCard': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetModelCard,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_cards__pb2.GetModelCardRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_cards__pb2.ModelCard.SerializeToString,
             ),
             'UpdateVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateVersion,
@@ -1448,6 +1468,33 @@ class RegistryService(object):
             '/modelog.registry.v1.RegistryService/ListVersions',
             modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsRequest.SerializeToString,
             modelog_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetModelCard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/GetModelCard',
+            modelog_dot_registry_dot_v1_dot_cards__pb2.GetModelCardRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_cards__pb2.ModelCard.FromString,
             options,
             channel_credentials,
             insecure,

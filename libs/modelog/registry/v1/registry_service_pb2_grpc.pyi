@@ -7,6 +7,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from modelog.registry.v1 import access_pb2 as _access_pb2
+from modelog.registry.v1 import cards_pb2 as _cards_pb2
 from modelog.registry.v1 import registry_service_pb2 as _registry_service_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2
 import abc as _abc_1
@@ -128,13 +129,18 @@ class RegistryServiceStub:
     """The version. NOT_FOUND with VERSION_NOT_FOUND."""
     ListVersions: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListVersionsRequest, _registry_service_pb2.ListVersionsResponse]
     """The versions of a model, oldest first."""
+    GetModelCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.GetModelCardRequest, _cards_pb2.ModelCard]
+    """The model card of a version: what is known of it and of its model, and what is missing. NOT_FOUND with
+    VERSION_NOT_FOUND.
+    """
     UpdateVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateVersionRequest, _registry_service_pb2.UpdateVersionResponse]
     """Changes what is written about a version; an open transition request becomes VOID. INVALID_ARGUMENT naming the path
     of the mask that is no field; FAILED_PRECONDITION with VERSION_RETIRED.
     """
     RecordEvaluation: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RecordEvaluationRequest, _registry_service_pb2.RecordEvaluationResponse]
     """Records a measurement, replacing an earlier one of the same id; an open transition request becomes VOID.
-    FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_EVALUATIONS (32).
+    INVALID_ARGUMENT naming the field that contradicts another: an interval without its value, a matrix that is not square,
+    a curve that goes back. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_EVALUATIONS (32).
     """
     RequestTransition: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RequestTransitionRequest, _registry_service_pb2.RequestTransitionResponse]
     """Asks for reviews of a move to another stage, bound to the present artifact and content. FAILED_PRECONDITION with
@@ -265,13 +271,18 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """The version. NOT_FOUND with VERSION_NOT_FOUND."""
     ListVersions: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListVersionsRequest, _registry_service_pb2.ListVersionsResponse]  # type: ignore[assignment]
     """The versions of a model, oldest first."""
+    GetModelCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.GetModelCardRequest, _cards_pb2.ModelCard]  # type: ignore[assignment]
+    """The model card of a version: what is known of it and of its model, and what is missing. NOT_FOUND with
+    VERSION_NOT_FOUND.
+    """
     UpdateVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateVersionRequest, _registry_service_pb2.UpdateVersionResponse]  # type: ignore[assignment]
     """Changes what is written about a version; an open transition request becomes VOID. INVALID_ARGUMENT naming the path
     of the mask that is no field; FAILED_PRECONDITION with VERSION_RETIRED.
     """
     RecordEvaluation: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RecordEvaluationRequest, _registry_service_pb2.RecordEvaluationResponse]  # type: ignore[assignment]
     """Records a measurement, replacing an earlier one of the same id; an open transition request becomes VOID.
-    FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_EVALUATIONS (32).
+    INVALID_ARGUMENT naming the field that contradicts another: an interval without its value, a matrix that is not square,
+    a curve that goes back. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_EVALUATIONS (32).
     """
     RequestTransition: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RequestTransitionRequest, _registry_service_pb2.RequestTransitionResponse]  # type: ignore[assignment]
     """Asks for reviews of a move to another stage, bound to the present artifact and content. FAILED_PRECONDITION with
@@ -563,6 +574,16 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """The versions of a model, oldest first."""
 
     @_abc_1.abstractmethod
+    def GetModelCard(
+        self,
+        request: _cards_pb2.GetModelCardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cards_pb2.ModelCard, _abc.Awaitable[_cards_pb2.ModelCard]]:
+        """The model card of a version: what is known of it and of its model, and what is missing. NOT_FOUND with
+        VERSION_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
     def UpdateVersion(
         self,
         request: _registry_service_pb2.UpdateVersionRequest,
@@ -579,7 +600,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.RecordEvaluationResponse, _abc.Awaitable[_registry_service_pb2.RecordEvaluationResponse]]:
         """Records a measurement, replacing an earlier one of the same id; an open transition request becomes VOID.
-        FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_EVALUATIONS (32).
+        INVALID_ARGUMENT naming the field that contradicts another: an interval without its value, a matrix that is not square,
+        a curve that goes back. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_EVALUATIONS (32).
         """
 
     @_abc_1.abstractmethod
