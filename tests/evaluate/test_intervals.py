@@ -84,11 +84,10 @@ def test_the_same_rows_give_the_same_bytes() -> None:
     assert first == second
 
 
-@given(
-    some.lists(
-        some.tuples(some.booleans(), some.sampled_from([0.0, 0.1, 0.5, 0.5000001, 1.0])), min_size=1, max_size=12
-    )
-)
+_SCORES = some.sampled_from([0.0, 0.1, 0.5, 0.5000001, 1.0])
+
+
+@given(some.lists(some.tuples(some.booleans(), _SCORES, some.sampled_from("ab")), min_size=1, max_size=12))
 def test_any_few_rows_give_an_evaluation_that_the_registry_takes(rows: list[tuple[bool, float, str]]) -> None:
     labels = np.array([int(label) for label, _, _ in rows])
     if not labels.any():
