@@ -13,6 +13,8 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "projects": ("registry", "Boundaries of access and of policy."),
         "models": ("registry", "Purposes, fulfilled by versions."),
         "versions": ("versions", "Trained artifacts: register, describe, evaluate, compare, retire."),
+        "evaluate": ("evaluate", "Measure predictions here, and record what came out."),
+        "card": ("card", "The model card of a version, as a page or for other tools."),
         "stages": ("stages", "How far a version's life has come, and moving it on."),
         "reviews": ("stages", "Answers to a request to move a version on."),
         "aliases": ("registry", "Movable pointers to versions."),
