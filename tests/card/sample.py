@@ -1,13 +1,19 @@
-"""Cards to render: one that says everything, one that says nothing, and one whose every text is hostile."""
+"""Cards to render: one that says everything, one that says nothing, and one whose every text is hostile.
 
+`python -m tests.card.sample FILE` writes the full one as a hub reads it, for `make oracle`.
+"""
+
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from modelog.card import render
 from modelog.evaluate import Choices, Observations, measure
 from modelog.registry.v1 import types_pb2 as types
 from modelog.registry.v1.cards_pb2 import CardCompleteness, ModelCard
@@ -195,3 +201,7 @@ def _replace_map(value: Any, field: FieldDescriptor, here: str, text: Callable[[
             _replace(kept, f"{here}.{key}", text)
             del value[key]
             value[other].CopyFrom(kept)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(render(card(), "huggingface"), encoding="utf-8")

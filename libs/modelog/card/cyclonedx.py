@@ -48,7 +48,7 @@ def _component(card: ModelCard, ancestors: list[dict[str, Any]]) -> dict[str, An
     made: dict[str, Any] = {
         "type": "machine-learning-model",
         "bom-ref": card.name,
-        "name": seen(model.title or card.model.name),
+        "name": seen(model.title or card.model.name or card.name),
         "version": card.name.rpartition("/")[2],
         "description": seen(version.documentation.summary or model.description),
         "hashes": _hashes(version.artifact.sha256),
@@ -86,8 +86,8 @@ def _ancestor(name: str, sha256: str) -> dict[str, Any]:
         {
             "type": "machine-learning-model",
             "bom-ref": f"{name}#ancestor",
-            "name": "/".join(parts[:-2]),
-            "version": parts[-1],
+            "name": seen("/".join(parts[:-2]) or name),
+            "version": seen(parts[-1]),
             "hashes": _hashes(sha256),
         }
     )

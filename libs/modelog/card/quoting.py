@@ -47,7 +47,9 @@ def _scalar(value: Any) -> str:
     if isinstance(value, str) and value.isidentifier() and value.lower() not in _TAKEN and value.isascii():
         return value
     if not isinstance(value, str):
-        return json.dumps(value)
+        plain = json.dumps(value)
+        # Older readers take 1e-05 for a text; what has a point is a number to all.
+        return plain.replace("e", ".0e") if isinstance(value, float) and "e" in plain and "." not in plain else plain
     return "".join(map(_letter, json.dumps(value, ensure_ascii=False)))
 
 
