@@ -74,7 +74,7 @@ def average_precision(positive: Bools, scores: Floats, level: float) -> Metric:
 
 
 def log_loss(positive: Bools, scores: Floats, level: float) -> Metric:
-    """Mean negative log likelihood in nats. Probabilities of 0 and 1 are moved inwards by the smallest step of a number,
+    """Mean negative log likelihood in nats. Probabilities of 0 and 1 move inwards by the smallest step of a number,
     so that one error made with certainty does not make it infinite."""
     step = float(np.finfo(np.float64).eps)
     likely = np.clip(np.where(positive, scores, 1 - scores), step, 1 - step)
