@@ -10,13 +10,16 @@ import pytest
 from markdown_it import MarkdownIt
 
 from modelog.card import FORMATS, render
+from modelog.card.governed import found
 from modelog.card.markdown import document
 from modelog.card.page import page
-from modelog.card.parts import Mark, Marks
+from modelog.card.parts import Mark, Marks, Table
 from modelog.card.svg import chart
 from modelog.card.words import followed, seen
+from modelog.registry.v1.access_pb2 import AccessReview
 from modelog.registry.v1.cards_pb2 import ModelCard
-from tests.card.sample import DOCUMENTATION, card, empty, hostile
+from modelog.registry.v1.types_pb2 import Project
+from tests.card.sample import DOCUMENTATION, card, empty, hostile, moment
 
 # What could become more than text, in HTML and in Markdown.
 ATTACKS = {
@@ -219,3 +222,21 @@ def test_a_chart_stays_inside_its_frame_for_any_numbers() -> None:
 
 def test_what_cannot_be_seen_is_written_out() -> None:
     assert seen("a\u202eb\r\nc\x00\ud800") == "a\\u202eb\nc\\u0000\\ud800"
+
+
+def test_what_was_found_is_shown_under_the_name_of_its_field() -> None:
+    """Whichever message of findings a version has: plain fields become columns."""
+    review = AccessReview(findings=[{"reason": "AUTHOR_AND_APPROVER", "principal": "users/eve"}])
+    section = found(review, "findings")
+    (table,) = section.blocks
+    assert isinstance(table, Table)
+    assert (table.head, table.rows) == (
+        ["reason", "principal", "explanation"],
+        [["AUTHOR_AND_APPROVER", "users/eve", ""]],
+    )
+    emergencies = found(Project(emergencies=[{"number": 3, "justified": True, "start_time": moment()}]), "emergencies")
+    (table,) = emergencies.blocks
+    assert isinstance(table, Table)
+    assert table.rows[0][:5] == ["3", "", "", "", "2026-03-01 12:00 UTC"]
+    assert not found(review, "incidents")
+    assert not found(AccessReview(), "findings")

@@ -30,7 +30,7 @@ def governance(card: ModelCard) -> Section:
         blocks.append(Table(head, [_verdict(one) for one in version.verdicts], "Moves"))
     if version.HasField("transition"):
         moves.append(_request(version.transition))
-    moves += [section for name in _FOUND if (section := _found(version, name))]
+    moves += [section for name in _FOUND if (section := found(version, name))]
     return Section("Governance", blocks, moves)
 
 
@@ -52,7 +52,7 @@ def _move(one: Verdict) -> Section:
 
 def _gates(gates: Any) -> Table:
     rows = [[one.name, _named(GateKind, one.kind, "GATE_KIND_"), _result(one), one.condition] for one in gates]
-    return Table(["gate", "kind", "outcome", "condition"], rows, folded=True)
+    return Table(["gate", "kind", "outcome", "condition"], rows, "Gates with their outcome", folded=True)
 
 
 def _result(one: GateOutcome) -> str:
@@ -85,7 +85,7 @@ def _named(enum: Any, number: int, prefix: str) -> str:
     return word(enum.Name(number), prefix) if number in enum.values() else str(number)
 
 
-def _found(version: Any, name: str) -> Section:
+def found(version: Any, name: str) -> Section:
     field = version.DESCRIPTOR.fields_by_name.get(name)
     if field is None or field.message_type is None or not getattr(version, name):
         return Section(name, [])

@@ -139,7 +139,7 @@ def _slices(one: Evaluation) -> list[Block]:
         [f"{part.column} = {part.value}", count(part.rows), *(_short(part.metrics, name) for name in names)]
         for part in one.slices
     ]
-    return [Group(charts), Table(["slice", "rows", *map(label, names)], rows, folded=True)]
+    return [Group(charts), Table(["slice", "rows", *map(label, names)], rows, "Metrics by slice", folded=True)]
 
 
 def _fairness(one: Fairness) -> Section:
@@ -178,7 +178,7 @@ def _groups(one: Fairness, names: Sequence[str]) -> Table:
             row += [count(getattr(one.groups[group], name)) for name in four]
             row += [_short(one.groups[group].metrics, name) for name in names]
         rows.append(row + [""] * (2 + len(four) + len(names) - len(row)))
-    return Table(["group", "rows", *map(label, (*four, *names))], rows, folded=bool(names))
+    return Table(["group", "rows", *map(label, (*four, *names))], rows, "Counts and rates by group", folded=bool(names))
 
 
 def _mark(text: str, one: Metric) -> Mark:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from modelog.evaluate.observed import Bools, Floats
-from modelog.evaluate.scores import bins, thresholds
+from modelog.evaluate.scores import bins, ranked
 from modelog.registry.v1.types_pb2 import (
     CURVE_KIND_CALIBRATION,
     CURVE_KIND_PRECISION_RECALL,
@@ -18,8 +18,9 @@ MOST_POINTS = 101
 def curves(positive: Bools, scores: Floats, *, probabilities: bool) -> list[Curve]:
     """ROC and precision over recall where both labels occur, calibration where scores are probabilities."""
     found = []
-    if positive.any() and not positive.all():
-        hits, misses = thresholds(positive, scores)
+    order = ranked(positive, scores)
+    if order is not None:
+        hits, misses = order
         true, false = np.append(0.0, hits / hits[-1]), np.append(0.0, misses / misses[-1])
         found.append(_curve(CURVE_KIND_ROC, *_thinned(false, true)))
         precision = hits / (hits + misses)

@@ -1,5 +1,6 @@
 """What is measured: columns of equal length, and how they are to be understood."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,16 +62,27 @@ class Choices:
 def texts(column: Column) -> Texts:
     """Labels and groups as text: 1, 1.0 and "1" are the same; what is empty or no number is (missing)."""
     array = np.asarray(column)
-    if array.dtype.kind == "f":
-        array = np.array([MISSING if np.isnan(one) else f"{one:.15g}" for one in array.ravel()], dtype=str)
-    elif array.dtype.kind == "O":
+    # Of many equal values each is written once: a column of labels has few.
+    if array.dtype.kind in "fiub":
+        known, place = np.unique(array, return_inverse=True)
+        return np.array([_plain(one) for one in known.tolist()], dtype=str)[place]
+    if array.dtype.kind == "O":
         array = np.array([MISSING if one is None or one != one else str(one) for one in array.ravel()], dtype=str)
-    array = np.char.strip(array.astype(str))
-    array = np.where(array == "", MISSING, array)
-    # From a file everything is text, and a column of whole numbers may have been written with a point.
-    if array.size and np.char.endswith(array, ".0").any():
-        array = np.array([one.removesuffix(".0") if one[:-2].lstrip("-").isdecimal() else one for one in array], str)
-    return array
+    known, place = np.unique(array.astype(str), return_inverse=True)
+    return np.array([_stripped(one) for one in known.tolist()], dtype=str)[place]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return MISSING if math.isnan(value) else f"{value:.15g}"
+    return str(value)
+
+
+def _stripped(text: str) -> str:
+    """From a file everything is text, and a column of whole numbers may have been written with a point."""
+    text = text.strip()
+    whole = text[:-2].lstrip("-").isdecimal() and text.endswith(".0")
+    return (text[:-2] if whole else text) or MISSING
 
 
 def numbers(column: Column, what: str) -> Floats:

@@ -1,6 +1,7 @@
 """Metrics of scores for two labels: how well they rank, and how well they are probabilities."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,12 +16,31 @@ def are_probabilities(scores: Floats) -> bool:
     return bool(scores.size) and float(scores.min()) >= 0 and float(scores.max()) <= 1
 
 
+class Ranked(NamedTuple):
+    """Positives and negatives at or above each distinct score, from the highest score down."""
+
+    hits: Floats
+    misses: Floats
+
+
+def ranked(positive: Bools, scores: Floats) -> Ranked | None:
+    """One sort for all that depends on ranks; None without rows of both labels, where nothing ranks."""
+    if not positive.any() or positive.all():
+        return None
+    order = np.argsort(-scores, kind="stable")
+    falling, hits = scores[order], positive[order]
+    last = np.flatnonzero(np.append(np.diff(falling) != 0, True))
+    above = np.cumsum(hits)[last].astype(np.float64)
+    return Ranked(above, last + 1 - above)
+
+
 def of_scores(positive: Bools, scores: Floats, level: float, *, probabilities: bool) -> dict[str, Metric]:
-    """positive: n rows, whether each has the positive label. Ranks need rows of both labels, and are left out else."""
+    """positive: n rows, whether each has the positive label. What depends on ranks is left out where nothing ranks."""
     found = {}
-    if positive.any() and not positive.all():
-        found["roc_auc"] = roc_auc(positive, scores, level)
-        found["pr_auc"] = average_precision(positive, scores, level)
+    order = ranked(positive, scores)
+    if order is not None:
+        found["roc_auc"] = roc_auc(order, level)
+        found["pr_auc"] = average_precision(order, level)
     if probabilities:
         found["log_loss"] = log_loss(positive, scores, level)
         found["brier"] = brier(positive, scores, level)
@@ -28,48 +48,33 @@ def of_scores(positive: Bools, scores: Floats, level: float, *, probabilities: b
     return found
 
 
-def roc_auc(positive: Bools, scores: Floats, level: float) -> Metric:
+def roc_auc(order: Ranked, level: float) -> Metric:
     """The chance that a positive row scores above a negative one, ties counting half.
 
-    Interval: variance of DeLong, DeLong and Clarke-Pearson (Biometrics 44, 1988) by midranks (Sun and Xu, IEEE Signal
-    Processing Letters 21, 2014), on the log odds (Pepe, 2003, section 5.2). None at 0 and 1."""
-    above, below = scores[positive], scores[~positive]
-    together = _midranks(np.concatenate([above, below]))
-    many, few = above.size, below.size
-    value = float(together[:many].sum() / (many * few) - (many + 1) / (2 * few))
-    of_positives = (together[:many] - _midranks(above)) / few
-    of_negatives = 1 - (together[many:] - _midranks(below)) / many
-    variance = sum(
-        float(np.var(one, ddof=1)) / one.size if one.size > 1 else 0.0 for one in (of_positives, of_negatives)
-    )
+    Interval: variance of DeLong, DeLong and Clarke-Pearson (Biometrics 44, 1988) from the placement of each distinct
+    score among the rows of the other label, on the log odds (Pepe, 2003, section 5.2). None at 0 and 1."""
+    positives, negatives = (np.diff(one, prepend=0.0) for one in order)
+    many, few = order.hits[-1], order.misses[-1]
+    of_positives = (few - order.misses + negatives / 2) / few
+    of_negatives = (order.hits - positives / 2) / many
+    value = float(np.sum(positives * of_positives) / many)
+    variance = _variance(of_positives, positives, value) + _variance(of_negatives, negatives, value)
     return metric(value, logit(value, math.sqrt(variance), level, "DeLong, log odds"))
 
 
-def _midranks(values: Floats) -> Floats:
-    """Ranks from 1; equal values share the middle of theirs."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    middles: Floats = ends - (counts - 1) / 2
-    return middles[place]
+def _variance(placed: Floats, rows: Floats, mean: float) -> float:
+    """Of the mean placement of rows, of which there are so many at each place; 0 for a single row."""
+    total = float(np.sum(rows))
+    return float(np.sum(rows * np.square(placed - mean)) / (total - 1) / total) if total > 1 else 0.0
 
 
-def thresholds(positive: Bools, scores: Floats) -> tuple[Floats, Floats]:
-    """Positives and negatives at or above each distinct score, from the highest score down."""
-    order = np.argsort(-scores, kind="stable")
-    falling, hits = scores[order], positive[order]
-    last = np.flatnonzero(np.append(np.diff(falling) != 0, True))
-    above = np.cumsum(hits)[last].astype(np.float64)
-    return above, last + 1 - above
-
-
-def average_precision(positive: Bools, scores: Floats, level: float) -> Metric:
+def average_precision(order: Ranked, level: float) -> Metric:
     """The area under precision over recall as a sum of steps.
 
     Interval: on the log odds with the number of positives (Boyd, Eng and Page, ECML PKDD 2013). None at 0 and 1."""
-    hits, misses = thresholds(positive, scores)
-    recall, precision = hits / hits[-1], hits / (hits + misses)
+    recall, precision = order.hits / order.hits[-1], order.hits / (order.hits + order.misses)
     value = min(1.0, float(np.sum(np.diff(recall, prepend=0.0) * precision)))
-    error = math.sqrt(value * (1 - value) / float(hits[-1]))
+    error = math.sqrt(value * (1 - value) / float(order.hits[-1]))
     return metric(value, logit(value, error, level, "Boyd et al., log odds"))
 
 

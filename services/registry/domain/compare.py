@@ -44,6 +44,10 @@ _LEFT_OUT = {
     "record_time",
     "artifact_sha256",
     "curves",
+    "true_positives",
+    "false_positives",
+    "true_negatives",
+    "false_negatives",
 }
 
 Leaves = dict[str, Any]
