@@ -32,7 +32,7 @@ FULL = types.Documentation(
     evaluation_data="v",
 )
 MEASURED = types.Evaluation(
-    metrics={"auc": {"value": 0.9, "interval": {"low": 0.8, "high": 1, "level": 0.95}}},
+    metrics={"auc": types.Metric(value=0.9, interval=types.ConfidenceInterval(low=0.8, high=1, level=0.95))},
     slices=[{"column": "region", "value": "eu", "rows": 9}],
 )
 SOURCE = types.GitSource(repository="ssh://git/x", commit="a" * 40)

@@ -16,14 +16,14 @@ from tests.registry.build import registered
 
 def sound() -> types.Evaluation:
     """Everything an evaluation can say, without contradiction."""
-    interval = {"low": 0.85, "high": 0.95, "level": 0.95, "method": "DeLong"}
+    interval = types.ConfidenceInterval(low=0.85, high=0.95, level=0.95, method="DeLong")
     rates = {"selection_rate": types.Metric(value=0.5)}
     groups = {
         "f": types.GroupCounts(rows=50, true_positives=20, false_positives=5, true_negatives=20, false_negatives=5),
         "m": types.GroupCounts(rows=40, metrics=rates),
     }
     return types.Evaluation(
-        metrics={"auc": {"value": 0.9, "higher_is_better": True, "interval": interval}},
+        metrics={"auc": types.Metric(value=0.9, higher_is_better=True, interval=interval)},
         rows=100,
         threshold=0.5,
         positive_label="1",

@@ -32,7 +32,10 @@ def _people(card: ModelCard) -> list[tuple[str, Value]]:
         ("Task", model.task),
         ("Developed by", model.developed_by),
         ("Owners", ", ".join(model.owners)),
-        ("Contact", Link(model.contact, model.contact) if followed(model.contact) else model.contact),
+        (
+            "Contact",
+            Link(model.contact.removeprefix("mailto:"), model.contact) if followed(model.contact) else model.contact,
+        ),
         ("Author of this version", version.author),
         ("License", model.license),
         ("Languages", ", ".join(model.languages)),

@@ -136,8 +136,9 @@ def show(told: "Evaluation") -> None:
             click.echo(f"{one.suppressed_groups} groups of {one.suppressed_rows} rows together are left out", err=True)
         if one.metrics:
             click.echo()
-            compared = [[name, *_cells(one.metrics[name])] for name in sorted(one.metrics)]
-            render.table([f"over {one.attribute}", "value", "interval", "better"], compared)
+            compared = [(name, _cells(one.metrics[name])) for name in sorted(one.metrics)]
+            lines = [[name, value, better] for name, (value, _, better) in compared]
+            render.table([f"over {one.attribute}", "value", "better"], lines)
 
 
 def _cells(metric: Any) -> list[Cell | str]:
