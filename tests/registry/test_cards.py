@@ -94,6 +94,14 @@ def test_a_rule_asks_for_a_share_and_the_gate_names_what_is_missing() -> None:
     assert (expression.name, expression.reason) == ("g0", "does not hold")
 
 
+def test_a_gate_may_ask_how_certain_a_metric_is() -> None:
+    low = "evaluations['holdout'].intervals.auc.low"
+    passed, failed = (project(rule(gates=(f"{low} >= {bound}",))) for bound in (0.8, 0.85))
+    assert not judge(full(), "testing", at(passed)).failed()
+    (gate,) = judge(full(), "testing", at(failed)).failed()
+    assert gate.evidence == {"evaluations.holdout.intervals.auc.low": "0.8"}
+
+
 def test_a_policy_that_requires_what_no_card_has_is_refused() -> None:
     with pytest.raises(Invalid) as caught:
         check_policy(types.Policy(card={"required_fields": ["model.license", "documentation.luck"]}), LIFECYCLE)

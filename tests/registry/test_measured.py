@@ -113,6 +113,25 @@ def test_a_fact_of_former_times_is_folded_as_it_is_and_is_no_news_when_told_agai
     life.when(record_evaluation, evaluation_id="old", evaluation=wrong).then_nothing()
 
 
+def test_all_evaluations_together_stay_small() -> None:
+    """A replaced evaluation is not counted twice."""
+    large = sound()
+    large.slices[0].metrics["m"].CopyFrom(types.Metric(value=1))
+    for number in range(126):
+        part = large.slices.add(column="c" * 100, value=f"{number:0256}", rows=1)
+        for name in range(20):
+            part.metrics[f"{name:0100}"].value = name
+    assert 200_000 < large.ByteSize() < 340_000
+    events = [facts.EvaluationRecorded(evaluation_id=f"e{number}", evaluation=large) for number in range(3)]
+    life = registered(*events)
+    large.rows = 101
+    large.confusion.counts[0] += 1
+    life.when(record_evaluation, evaluation_id="e1", evaluation=large).then(
+        facts.EvaluationRecorded(evaluation_id="e1", evaluation=large)
+    )
+    life.when(record_evaluation, evaluation_id="e4", evaluation=large).then_refused("EVALUATIONS_TOO_LARGE")
+
+
 _NUMBER = some.floats(0, 1)
 
 

@@ -470,7 +470,8 @@ class RegistryServiceServicer(object):
     def RecordEvaluation(self, request, context):
         """Records a measurement, replacing an earlier one of the same id; an open transition request becomes VOID.
         INVALID_ARGUMENT naming the field that contradicts another: an interval without its value, a matrix that is not square,
-        a curve that goes back. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_EVALUATIONS (32).
+        a curve that goes back. FAILED_PRECONDITION with VERSION_RETIRED, TOO_MANY_EVALUATIONS (32) or EVALUATIONS_TOO_LARGE
+        (1 MiB together).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -140,7 +140,8 @@ class RegistryServiceStub:
     RecordEvaluation: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RecordEvaluationRequest, _registry_service_pb2.RecordEvaluationResponse]
     """Records a measurement, replacing an earlier one of the same id; an open transition request becomes VOID.
     INVALID_ARGUMENT naming the field that contradicts another: an interval without its value, a matrix that is not square,
-    a curve that goes back. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_EVALUATIONS (32).
+    a curve that goes back. FAILED_PRECONDITION with VERSION_RETIRED, TOO_MANY_EVALUATIONS (32) or EVALUATIONS_TOO_LARGE
+    (1 MiB together).
     """
     RequestTransition: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RequestTransitionRequest, _registry_service_pb2.RequestTransitionResponse]
     """Asks for reviews of a move to another stage, bound to the present artifact and content. FAILED_PRECONDITION with
@@ -282,7 +283,8 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     RecordEvaluation: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RecordEvaluationRequest, _registry_service_pb2.RecordEvaluationResponse]  # type: ignore[assignment]
     """Records a measurement, replacing an earlier one of the same id; an open transition request becomes VOID.
     INVALID_ARGUMENT naming the field that contradicts another: an interval without its value, a matrix that is not square,
-    a curve that goes back. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_EVALUATIONS (32).
+    a curve that goes back. FAILED_PRECONDITION with VERSION_RETIRED, TOO_MANY_EVALUATIONS (32) or EVALUATIONS_TOO_LARGE
+    (1 MiB together).
     """
     RequestTransition: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RequestTransitionRequest, _registry_service_pb2.RequestTransitionResponse]  # type: ignore[assignment]
     """Asks for reviews of a move to another stage, bound to the present artifact and content. FAILED_PRECONDITION with
@@ -601,7 +603,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_registry_service_pb2.RecordEvaluationResponse, _abc.Awaitable[_registry_service_pb2.RecordEvaluationResponse]]:
         """Records a measurement, replacing an earlier one of the same id; an open transition request becomes VOID.
         INVALID_ARGUMENT naming the field that contradicts another: an interval without its value, a matrix that is not square,
-        a curve that goes back. FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_EVALUATIONS (32).
+        a curve that goes back. FAILED_PRECONDITION with VERSION_RETIRED, TOO_MANY_EVALUATIONS (32) or EVALUATIONS_TOO_LARGE
+        (1 MiB together).
         """
 
     @_abc_1.abstractmethod
