@@ -53,6 +53,12 @@ bench: .venv/.installed ## Measure against floors of the same run; writes .model
 bench-quick: .venv/.installed ## The same in a minute, with rougher figures.
 	$(BIN)/python -m tests.bench --quick $(ARGS)
 
+.PHONY: oracle
+oracle: .venv/.installed .venv-oracle/.installed ## Let large peers compute what the tests hold ours against.
+	.venv-oracle/bin/python tests/oracle/fairness.py
+	$(BIN)/python -m tests.card.sample .venv-oracle/card.md
+	.venv-oracle/bin/python tests/oracle/hub.py .venv-oracle/card.md
+
 # -- checks: independent of each other, so they run side by side and all of them report.
 
 CHECKS := check-ruff check-types check-protos check-house check-audit
@@ -96,9 +102,10 @@ protos-baseline: .venv-protos/.installed ## Accept the protos as they are; later
 # -- environments
 
 .PHONY: lock
-lock: .venv/.installed ## Resolve both requirements.lock; UPGRADE=1 takes the newest of everything.
+lock: .venv/.installed ## Resolve every requirements.lock; UPGRADE=1 takes the newest of everything.
 	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) --all-extras pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) protos/requirements.in -o protos/requirements.lock
+	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) tests/oracle/requirements.in -o tests/oracle/requirements.lock
 
 # The lock names versions and hashes but no place to get them from: that is the machine's own configuration.
 .venv/.installed: requirements.lock pyproject.toml .ci/environment
@@ -107,6 +114,10 @@ lock: .venv/.installed ## Resolve both requirements.lock; UPGRADE=1 takes the ne
 
 .venv-protos/.installed: protos/requirements.lock
 	PYTHON=$(PYTHON) .ci/environment .venv-protos protos/requirements.lock
+	@touch $@
+
+.venv-oracle/.installed: tests/oracle/requirements.lock
+	PYTHON=$(PYTHON) .ci/environment .venv-oracle tests/oracle/requirements.lock
 	@touch $@
 
 .PHONY: image
@@ -130,5 +141,5 @@ sbom: .venv/.installed ## Write a CycloneDX bill of materials of each image to .
 
 .PHONY: clean
 clean: ## Remove environments and caches; what the suite keeps under .modelog/ stays.
-	rm -rf .venv .venv-protos .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules
+	rm -rf .venv .venv-protos .venv-oracle .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,7 +18,7 @@ ANYBODY = frozenset(
 _READ = frozenset(
     "registry.projects.get registry.models.get registry.models.list registry.versions.get registry.versions.list"
     " registry.versions.compare registry.transitions.check registry.verdicts.replay registry.aliases.list"
-    " registry.provenance.list"
+    " registry.provenance.list registry.cards.get"
     " deployment.environments.get deployment.environments.list deployment.endpoints.get deployment.endpoints.list"
     " deployment.rollouts.get deployment.rollouts.list deployment.intervals.list"
     " monitoring.monitors.get monitoring.monitors.list monitoring.windows.list monitoring.windows.reevaluate"

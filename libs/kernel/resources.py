@@ -77,6 +77,11 @@ class Resources:
         token = sealed(rows[size - 1]["sort"], query) if len(rows) > size else ""
         return [row["body"] for row in rows[:size]], token
 
+    @property
+    def reached(self) -> int:
+        """The revision that the views have reached, as far as this process knows."""
+        return self._position.revision
+
     async def wait(self, revision: int) -> None:
         """Waits until the views have reached the revision; the call's deadline bounds it."""
         await self._position.wait(revision)

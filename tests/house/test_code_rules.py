@@ -29,6 +29,8 @@ BROKEN = [
     (floors.pure_modules_are_pure, "libs/kernel/fold.py", "import asyncio"),
     (floors.logs_come_from_one_place, "libs/kernel/rpc.py", "import structlog"),
     (floors.client_needs_no_server, "libs/modelog/cli/main.py", "import suite.embedded"),
+    (floors.client_needs_no_server, "libs/modelog/cli/evaluate.py", "import numpy"),
+    (floors.client_needs_no_server, "libs/modelog/evaluate/scores.py", "import sklearn"),
     (
         floors.client_needs_no_server,
         "libs/modelog/sdk/client.py",
@@ -86,6 +88,7 @@ KEPT = [
         "from kernel.errors import NotFound\nfrom modelog.registry.v1 import events_pb2",
     ),
     (floors.client_needs_no_server, "libs/modelog/cli/main.py", "def up():\n    import suite.embedded"),
+    (floors.client_needs_no_server, "libs/modelog/evaluate/scores.py", "import numpy as np"),
     (floors.nothing_runs_code_of_others, "services/registry/scan.py", "import pickletools"),
     (floors.nothing_runs_code_of_others, "libs/modelog/declare/x.py", "import yaml"),
     (floors.yaml_makes_no_objects, "libs/modelog/declare/x.py", "yaml.compose_all(text, Loader=yaml.SafeLoader)"),

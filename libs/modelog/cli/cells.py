@@ -44,6 +44,17 @@ def _limits(binding: Any) -> str:
     return f"{model}{until}{' (emergency)' if binding.emergency else ''}"
 
 
+def _measured(metric: Any) -> str:
+    interval = metric.interval
+    held = f" [{number(interval.low)}, {number(interval.high)}]" if metric.HasField("interval") else ""
+    return f"{metric.value:g} {metric.unit}".rstrip() + held
+
+
+def number(value: float) -> str:
+    """A measured number, as exact as people read it."""
+    return f"{value:.4g}"
+
+
 # Small messages that say all in a line, by full name.
 _SHORT: Mapping[str, Callable[[Any], str]] = {
     "google.protobuf.Timestamp": lambda one: f"{one.ToDatetime():{_TIME}}",
@@ -55,7 +66,7 @@ _SHORT: Mapping[str, Callable[[Any], str]] = {
     "modelog.registry.v1.Column": _column,
     "modelog.registry.v1.GateOutcome": _gate,
     "modelog.registry.v1.Metric": lambda one: (
-        f"{one.value:g} ({'higher' if one.higher_is_better else 'lower'} is better)"
+        f"{_measured(one)} ({'higher' if one.higher_is_better else 'lower'} is better)"
     ),
     "modelog.registry.v1.RoleBinding": lambda one: f"{one.principal} {one.role}{_limits(one)}",
     "modelog.deployment.v1.TrafficShare": _traffic,

@@ -15,6 +15,8 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "versions": ("versions", "Trained artifacts: register, describe, evaluate, compare, retire."),
         "artifacts": ("artifacts", "Files of models, before they are registered."),
         "keys": ("provenance", "Keys whose signatures a project believes."),
+        "evaluate": ("evaluate", "Measure predictions here, and record what came out."),
+        "card": ("card", "The model card of a version, as a page or for other tools."),
         "stages": ("stages", "How far a version's life has come, and moving it on."),
         "reviews": ("stages", "Answers to a request to move a version on."),
         "aliases": ("aliases", "Movable pointers to versions: assign, swap, roll back."),

@@ -1,15 +1,8 @@
 """Projects and models."""
 
+from modelog.cli.described import DETAILS, file_option, from_file
 from modelog.cli.state import Noun
 from modelog.cli.verbs import NARROWED, arg, opt, verb
-
-_DETAILS = (
-    opt("details.title", "For people."),
-    opt("details.description", "What it is for."),
-    opt("details.task", "Kind of problem, for example binary-classification."),
-    opt("details.owners", "Who answers for it, users/ada.", flag="--owner"),
-    opt("details.links", 'Documentation kept elsewhere: {"title": ..., "uri": ...}.', flag="--link"),
-)
 
 projects = Noun(
     "projects",
@@ -64,14 +57,16 @@ models = Noun(
             "Create a model.",
             arg("parent", "project"),
             arg("model_id"),
-            *_DETAILS,
+            *DETAILS,
         ),
         verb(
             "update",
             "registry.UpdateModel",
             'Change what people say about a model; an empty text ("") clears it.',
             arg("name", "model"),
-            *_DETAILS,
+            *DETAILS,
+            extra=(file_option("Fields of ModelDetails"),),
+            prepare=from_file("details", DETAILS),
         ),
         verb("tag", "registry.SetTag", "Label a model.", arg("name", "model"), arg("key"), arg("value")),
         verb("untag", "registry.RemoveTag", "Take a label away.", arg("name", "model"), arg("key")),

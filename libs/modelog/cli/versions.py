@@ -8,21 +8,12 @@ import click
 from modelog.cli import artifacts, provenance, render
 from modelog.cli.cells import Cell
 from modelog.cli.comparison import compare
+from modelog.cli.described import DOCUMENTATION, file_option, from_file
 from modelog.cli.failures import CONFLICT
 from modelog.cli.governing import COMMANDS as GOVERNING
 from modelog.cli.state import Noun, State
 from modelog.cli.values import Pair
 from modelog.cli.verbs import NARROWED, arg, opt, verb
-
-_DOCUMENTATION = (
-    opt("documentation.summary", "In one paragraph."),
-    opt("documentation.architecture", "How it is built."),
-    opt("documentation.intended_use", "What it may be used for, and what not."),
-    opt("documentation.assumptions", "What has to hold for its answers to be right."),
-    opt("documentation.limitations", "Where it is known to fail."),
-    opt("documentation.ethical_considerations", "Whom it may harm and what was done about it."),
-    opt("documentation.caveats", "What else a user should know."),
-)
 
 
 def _evaluate(_state: State, request: Any, values: dict[str, Any]) -> None:
@@ -76,7 +67,7 @@ versions = Noun(
             opt("parent_version", "The version it was derived from.", kind="version"),
             opt("answers", "The retraining it answers.", kind="retraining"),
             opt("author", "Who trained it; the caller when not given."),
-            *_DOCUMENTATION,
+            *DOCUMENTATION,
             extra=(_FILE, *artifacts.REGISTER),
             prepare=artifacts.register,
         ),
@@ -85,8 +76,10 @@ versions = Noun(
             "registry.UpdateVersion",
             'Change what is written about a version; an empty text ("") clears it.',
             arg("name", "version"),
-            *_DOCUMENTATION,
+            *DOCUMENTATION,
             opt("documentation.properties", 'Free typed property: name={"number": 3}.', flag="--property"),
+            extra=(file_option("Fields of Documentation"),),
+            prepare=from_file("documentation", DOCUMENTATION),
         ),
         verb(
             "evaluate",

@@ -10,11 +10,22 @@ from services.archive.sealing.story import Told
 _DOCUMENTS = (
     ("summary", "Summary"),
     ("intended_use", "Intended use"),
+    ("intended_users", "Intended users"),
+    ("out_of_scope", "Out of scope"),
+    ("factors", "Factors"),
+    ("measures", "Measures"),
+    ("data_sources", "Data sources"),
+    ("data_collection", "Data collection"),
+    ("data_preprocessing", "Data preprocessing"),
+    ("data_biases", "Known biases of the data"),
+    ("evaluation_data", "Evaluation data"),
+    ("quantitative_analyses", "Quantitative analyses"),
     ("architecture", "Architecture"),
     ("assumptions", "Assumptions"),
     ("limitations", "Limitations"),
     ("ethical_considerations", "Ethical considerations"),
     ("caveats", "Caveats"),
+    ("recommendations", "Recommendations"),
 )
 
 

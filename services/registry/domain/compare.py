@@ -48,6 +48,11 @@ _LEFT_OUT = {
     "record_time",
     "artifact_sha256",
     "scanners",
+    "curves",
+    "true_positives",
+    "false_positives",
+    "true_negatives",
+    "false_negatives",
 }
 
 Leaves = dict[str, Any]

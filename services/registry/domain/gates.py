@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from modelog.registry.v1.types_pb2 import (
     FINDING_STATE_ACCEPTED,
+    GATE_KIND_CARD,
     GATE_KIND_CHECKLIST,
     GATE_KIND_DOCUMENTATION,
     GATE_KIND_EMERGENCY,
@@ -17,6 +18,7 @@ from modelog.registry.v1.types_pb2 import (
     ChecklistResult,
     GateKind,
     GateOutcome,
+    Policy,
     Project,
     Review,
     Severity,
@@ -25,6 +27,7 @@ from modelog.registry.v1.types_pb2 import (
 )
 from services.registry.domain.access import Access
 from services.registry.domain.approvals import review_gates
+from services.registry.domain.card import missing_of, version_share
 from services.registry.domain.checklists import items_of, why_unanswered
 from services.registry.domain.emergencies import why_frozen
 from services.registry.domain.expressions import BUDGET_STEPS, evaluate
@@ -56,6 +59,7 @@ def judge(version: Version, to_stage: str, access: Access) -> Judgement:
     gates = [
         _lifecycle(version, project, to_stage),
         *_documentation(version, rules),
+        *_card(version, rules, project.policy),
         *_expressions(version, rules, project),
         *_checklists(version, rules, access),
         *_findings(version, rules, access),
@@ -96,9 +100,20 @@ def _documentation(version: Version, rules: Sequence[TransitionRule]) -> list[Ga
     ]
 
 
+def _card(version: Version, rules: Sequence[TransitionRule], policy: Policy) -> list[GateOutcome]:
+    """The model card says as much as the strictest rule asks; the outcome names what is missing."""
+    wanted = max((rule.card_completeness for rule in rules), default=0.0)
+    if not wanted:
+        return []
+    share, (_, missing) = version_share(version, policy), missing_of(version, policy)
+    reason = "" if share >= wanted else f"it is {share:.2f}; missing: {', '.join(missing)}"
+    evidence = {"completeness": f"{share:.6g}", "missing": ", ".join(missing)}
+    return [outcome("card", GATE_KIND_CARD, f"the card's completeness is at least {wanted:g}", reason, evidence)]
+
+
 def _expressions(version: Version, rules: Sequence[TransitionRule], project: Project) -> list[GateOutcome]:
     gates = [gate for rule in rules for gate in rule.gates]
-    values = values_of(version, project.trusted_keys) if gates else {}
+    values = values_of(version, project.trusted_keys, project.policy) if gates else {}
     outcomes, budget_steps = [], BUDGET_STEPS
     for gate in gates:
         result = evaluate(gate.expression, values, budget_steps)

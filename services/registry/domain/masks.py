@@ -28,7 +28,11 @@ def write(target: Any, source: Any, fields: Sequence[str]) -> None:
     """Makes these fields of `target` what they are in `source`; a field absent there is cleared."""
     for name in fields:
         target.ClearField(name)
-        if target.DESCRIPTOR.fields_by_name[name].is_repeated:
+        field = target.DESCRIPTOR.fields_by_name[name]
+        if field.is_repeated:
             getattr(target, name).MergeFrom(getattr(source, name))
+        elif field.message_type is not None:
+            if source.HasField(name):
+                getattr(target, name).CopyFrom(getattr(source, name))
         else:
             setattr(target, name, getattr(source, name))

@@ -15,6 +15,7 @@ from modelog.registry.v1.types_pb2 import (
     Version,
 )
 from services.registry.domain.artifacts import check_globals
+from services.registry.domain.card import check_card
 from services.registry.domain.expressions import fault
 from services.registry.domain.lifecycle import LAST_PHASES, leads, stage_in
 from services.registry.domain.seen import NAMES
@@ -51,6 +52,7 @@ def kind_word(kind: ReviewKind) -> str:
 def check_policy(policy: Policy, lifecycle: Lifecycle) -> None:
     """Invalid, naming the part that is wrong, unless every rule can be judged on every version of this lifecycle."""
     check_globals(policy.allowed_globals)
+    check_card(policy)
     names: set[str] = set()
     items: dict[str, ChecklistItem] = {}
     for index, rule in enumerate(policy.rules):

@@ -6,7 +6,8 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelog.registry.v1.artifacts_pb2 import TrustedKey
-from modelog.registry.v1.types_pb2 import DataSet, Evaluation, Metric, Phase, Property, Version
+from modelog.registry.v1.types_pb2 import DataSet, Evaluation, Metric, Phase, Policy, Property, Version
+from services.registry.domain.card import version_share
 from services.registry.domain.provenance import seen_of
 
 _NONE: Mapping[str, TrustedKey] = {}
@@ -26,12 +27,19 @@ NAMES = frozenset(
         "author",
         "marks",
         "provenance",
+        "completeness",
     }
 )
+_NO_POLICY = Policy()
 
 
-def values_of(version: Version, trusted_keys: Mapping[str, TrustedKey] = _NONE) -> dict[str, Any]:
-    """The values by name, as described at Gate.expression. trusted_keys: those of the project, as they are now."""
+def values_of(
+    version: Version, trusted_keys: Mapping[str, TrustedKey] = _NONE, policy: Policy = _NO_POLICY
+) -> dict[str, Any]:
+    """The values by name, as described at Gate.expression.
+
+    trusted_keys: those of the project, as they are now. policy: says what a model card has to have.
+    """
     return {
         "evaluations": {id_: _evaluation(one) for id_, one in version.evaluations.items()},
         "fairness": worst_fairness(version),
@@ -58,6 +66,7 @@ def values_of(version: Version, trusted_keys: Mapping[str, TrustedKey] = _NONE) 
         "author": version.author,
         "marks": list(version.marks),
         "provenance": seen_of(version, trusted_keys),
+        "completeness": version_share(version, policy),
     }
 
 
@@ -75,6 +84,8 @@ def worst_fairness(version: Version) -> dict[str, float]:
 def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "metrics": _numbers(evaluation.metrics),
+        "intervals": _intervals(evaluation.metrics),
+        "rows": evaluation.rows,
         "data_set": _data_set(evaluation.data_set),
         "slices": [
             {"column": one.column, "value": one.value, "rows": one.rows, "metrics": _numbers(one.metrics)}
@@ -87,6 +98,14 @@ def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
 
 def _numbers(metrics: Mapping[str, Metric]) -> dict[str, float]:
     return {name: metric.value for name, metric in metrics.items()}
+
+
+def _intervals(metrics: Mapping[str, Metric]) -> dict[str, dict[str, float]]:
+    return {
+        name: {"low": one.interval.low, "high": one.interval.high, "level": one.interval.level}
+        for name, one in metrics.items()
+        if one.HasField("interval")
+    }
 
 
 def _data_set(data: DataSet) -> dict[str, str]:

@@ -25,11 +25,14 @@ from services.registry.domain import checklists, ending, findings, requests, tag
 from services.registry.domain.artifacts import check_artifact, copied, marks_of
 from services.registry.domain.lifecycle import LAST_PHASES, stage_of_phase
 from services.registry.domain.masks import paths, write
+from services.registry.domain.measured import check_evaluation
 from services.registry.domain.model import present as model_present
 from services.registry.domain.project import present as project_present
 from services.registry.domain.provenance import evolve_provenance
 
 _MOST_EVALUATIONS = 32
+# Of all evaluations together: each later fact of the version keeps a whole state of it.
+_MOST_MEASURED_BYTES = 1024 * 1024
 
 
 def present(version: Version) -> None:
@@ -124,6 +127,13 @@ def record_evaluation(
             return None
     elif len(version.evaluations) >= _MOST_EVALUATIONS:
         raise NotAllowedNow("TOO_MANY_EVALUATIONS", f"{version.name} has {_MOST_EVALUATIONS}; reuse an id")
+    check_evaluation(measured)
+    known = sum(one.ByteSize() for name, one in version.evaluations.items() if name != evaluation_id)
+    if known + measured.ByteSize() > _MOST_MEASURED_BYTES:
+        raise NotAllowedNow(
+            "EVALUATIONS_TOO_LARGE",
+            f"{version.name} would have more than {_MOST_MEASURED_BYTES} bytes of evaluations; record fewer slices",
+        )
     return facts.EvaluationRecorded(evaluation_id=evaluation_id, evaluation=measured)
 
 

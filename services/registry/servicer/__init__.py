@@ -3,6 +3,7 @@
 from services.registry.servicer.access import Access
 from services.registry.servicer.aliases import Aliases
 from services.registry.servicer.artifacts import Artifacts
+from services.registry.servicer.cards import Cards
 from services.registry.servicer.checklists import Checklists
 from services.registry.servicer.comparisons import Comparisons
 from services.registry.servicer.delegations import Delegations
@@ -25,6 +26,7 @@ class RegistryServicer(
     Aliases,
     Versions,
     Artifacts,
+    Cards,
     Transitions,
     Verdicts,
     Findings,

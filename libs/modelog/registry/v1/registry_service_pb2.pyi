@@ -7,6 +7,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelog.registry.v1 import access_pb2 as _access_pb2
 from modelog.registry.v1 import artifacts_pb2 as _artifacts_pb2
+from modelog.registry.v1 import cards_pb2 as _cards_pb2
 from modelog.registry.v1 import declare_pb2 as _declare_pb2
 from modelog.registry.v1 import governance_pb2 as _governance_pb2
 from modelog.registry.v1 import search_pb2 as _search_pb2

@@ -6,6 +6,7 @@ import warnings
 
 from modelog.registry.v1 import access_pb2 as modelog_dot_registry_dot_v1_dot_access__pb2
 from modelog.registry.v1 import artifacts_pb2 as modelog_dot_registry_dot_v1_dot_artifacts__pb2
+from modelog.registry.v1 import cards_pb2 as modelog_dot_registry_dot_v1_dot_cards__pb2
 from modelog.registry.v1 import declare_pb2 as modelog_dot_registry_dot_v1_dot_declare__pb2
 from modelog.registry.v1 import governance_pb2 as modelog_dot_registry_dot_v1_dot_governance__pb2
 from modelog.registry.v1 import registry_service_pb2 as modelog_dot_registry_dot_v1_dot_registry__service__pb2
@@ -234,6 +235,11 @@ class RegistryServiceStub(object):
                 '/modelog.registry.v1.RegistryService/ListProvenance',
                 request_serializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListProvenanceRequest.SerializeToString,
                 response_deserializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListProvenanceResponse.FromString,
+                _registered_method=True)
+        self.GetModelCard = channel.unary_unary(
+                '/modelog.registry.v1.RegistryService/GetModelCard',
+                request_serializer=modelog_dot_registry_dot_v1_dot_cards__pb2.GetModelCardRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_cards__pb2.ModelCard.FromString,
                 _registered_method=True)
         self.UpdateVersion = channel.unary_unary(
                 '/modelog.registry.v1.RegistryService/UpdateVersion',
@@ -656,6 +662,14 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetModelCard(self, request, context):
+        """The model card of a version: what is known of it and of its model, and what is missing. NOT_FOUND with
+        VERSION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateVersion(self, request, context):
         """Changes what is written about a version; an open transition request becomes VOID. INVALID_ARGUMENT naming the path
         of the mask that is no field; FAILED_PRECONDITION with VERSION_RETIRED.
@@ -666,7 +680,9 @@ class RegistryServiceServicer(object):
 
     def RecordEvaluation(self, request, context):
         """Records a measurement, replacing an earlier one of the same id; an open transition request becomes VOID.
-        FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_EVALUATIONS (32).
+        INVALID_ARGUMENT naming the field that contradicts another: an interval without its value, a matrix that is not square,
+        a curve that goes back. FAILED_PRECONDITION with VERSION_RETIRED, TOO_MANY_EVALUATIONS (32) or EVALUATIONS_TOO_LARGE
+        (1 MiB together).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1029,6 +1045,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListProvenance,
                     request_deserializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListProvenanceRequest.FromString,
                     response_serializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListProvenanceResponse.SerializeToString,
+            ),
+            'GetModelCard': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetModelCard,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_cards__pb2.GetModelCardRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_cards__pb2.ModelCard.SerializeToString,
             ),
             'UpdateVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateVersion,
@@ -2171,6 +2192,33 @@ class RegistryService(object):
             '/modelog.registry.v1.RegistryService/ListProvenance',
             modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListProvenanceRequest.SerializeToString,
             modelog_dot_registry_dot_v1_dot_artifacts__pb2.ListProvenanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetModelCard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.registry.v1.RegistryService/GetModelCard',
+            modelog_dot_registry_dot_v1_dot_cards__pb2.GetModelCardRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_cards__pb2.ModelCard.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,6 +8,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from modelog.registry.v1 import access_pb2 as _access_pb2
 from modelog.registry.v1 import artifacts_pb2 as _artifacts_pb2
+from modelog.registry.v1 import cards_pb2 as _cards_pb2
 from modelog.registry.v1 import declare_pb2 as _declare_pb2
 from modelog.registry.v1 import governance_pb2 as _governance_pb2
 from modelog.registry.v1 import registry_service_pb2 as _registry_service_pb2
@@ -178,13 +179,19 @@ class RegistryServiceStub:
     """The signed statements about a version's artifact, whole, so that anybody can verify them again. NOT_FOUND with
     VERSION_NOT_FOUND.
     """
+    GetModelCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.GetModelCardRequest, _cards_pb2.ModelCard]
+    """The model card of a version: what is known of it and of its model, and what is missing. NOT_FOUND with
+    VERSION_NOT_FOUND.
+    """
     UpdateVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateVersionRequest, _registry_service_pb2.UpdateVersionResponse]
     """Changes what is written about a version; an open transition request becomes VOID. INVALID_ARGUMENT naming the path
     of the mask that is no field; FAILED_PRECONDITION with VERSION_RETIRED.
     """
     RecordEvaluation: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RecordEvaluationRequest, _registry_service_pb2.RecordEvaluationResponse]
     """Records a measurement, replacing an earlier one of the same id; an open transition request becomes VOID.
-    FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_EVALUATIONS (32).
+    INVALID_ARGUMENT naming the field that contradicts another: an interval without its value, a matrix that is not square,
+    a curve that goes back. FAILED_PRECONDITION with VERSION_RETIRED, TOO_MANY_EVALUATIONS (32) or EVALUATIONS_TOO_LARGE
+    (1 MiB together).
     """
     RequestTransition: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RequestTransitionRequest, _registry_service_pb2.RequestTransitionResponse]
     """Asks for reviews of a move to another stage, bound to the present artifact and content. FAILED_PRECONDITION with
@@ -411,13 +418,19 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """The signed statements about a version's artifact, whole, so that anybody can verify them again. NOT_FOUND with
     VERSION_NOT_FOUND.
     """
+    GetModelCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.GetModelCardRequest, _cards_pb2.ModelCard]  # type: ignore[assignment]
+    """The model card of a version: what is known of it and of its model, and what is missing. NOT_FOUND with
+    VERSION_NOT_FOUND.
+    """
     UpdateVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateVersionRequest, _registry_service_pb2.UpdateVersionResponse]  # type: ignore[assignment]
     """Changes what is written about a version; an open transition request becomes VOID. INVALID_ARGUMENT naming the path
     of the mask that is no field; FAILED_PRECONDITION with VERSION_RETIRED.
     """
     RecordEvaluation: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RecordEvaluationRequest, _registry_service_pb2.RecordEvaluationResponse]  # type: ignore[assignment]
     """Records a measurement, replacing an earlier one of the same id; an open transition request becomes VOID.
-    FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_EVALUATIONS (32).
+    INVALID_ARGUMENT naming the field that contradicts another: an interval without its value, a matrix that is not square,
+    a curve that goes back. FAILED_PRECONDITION with VERSION_RETIRED, TOO_MANY_EVALUATIONS (32) or EVALUATIONS_TOO_LARGE
+    (1 MiB together).
     """
     RequestTransition: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RequestTransitionRequest, _registry_service_pb2.RequestTransitionResponse]  # type: ignore[assignment]
     """Asks for reviews of a move to another stage, bound to the present artifact and content. FAILED_PRECONDITION with
@@ -871,6 +884,16 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def GetModelCard(
+        self,
+        request: _cards_pb2.GetModelCardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cards_pb2.ModelCard, _abc.Awaitable[_cards_pb2.ModelCard]]:
+        """The model card of a version: what is known of it and of its model, and what is missing. NOT_FOUND with
+        VERSION_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
     def UpdateVersion(
         self,
         request: _registry_service_pb2.UpdateVersionRequest,
@@ -887,7 +910,9 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.RecordEvaluationResponse, _abc.Awaitable[_registry_service_pb2.RecordEvaluationResponse]]:
         """Records a measurement, replacing an earlier one of the same id; an open transition request becomes VOID.
-        FAILED_PRECONDITION with VERSION_RETIRED or TOO_MANY_EVALUATIONS (32).
+        INVALID_ARGUMENT naming the field that contradicts another: an interval without its value, a matrix that is not square,
+        a curve that goes back. FAILED_PRECONDITION with VERSION_RETIRED, TOO_MANY_EVALUATIONS (32) or EVALUATIONS_TOO_LARGE
+        (1 MiB together).
         """
 
     @_abc_1.abstractmethod

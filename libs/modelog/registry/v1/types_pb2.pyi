@@ -93,6 +93,7 @@ class GateKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     GATE_KIND_EMERGENCY: _ClassVar[GateKind]
     GATE_KIND_FINDING: _ClassVar[GateKind]
     GATE_KIND_CHECKLIST: _ClassVar[GateKind]
+    GATE_KIND_CARD: _ClassVar[GateKind]
 
 class GrantState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -105,6 +106,13 @@ class GateResult(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     GATE_RESULT_UNSPECIFIED: _ClassVar[GateResult]
     GATE_RESULT_PASSED: _ClassVar[GateResult]
     GATE_RESULT_FAILED: _ClassVar[GateResult]
+
+class CurveKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CURVE_KIND_UNSPECIFIED: _ClassVar[CurveKind]
+    CURVE_KIND_ROC: _ClassVar[CurveKind]
+    CURVE_KIND_PRECISION_RECALL: _ClassVar[CurveKind]
+    CURVE_KIND_CALIBRATION: _ClassVar[CurveKind]
 PHASE_UNSPECIFIED: Phase
 PHASE_DEVELOPMENT: Phase
 PHASE_TESTING: Phase
@@ -158,12 +166,17 @@ GATE_KIND_REVIEW: GateKind
 GATE_KIND_EMERGENCY: GateKind
 GATE_KIND_FINDING: GateKind
 GATE_KIND_CHECKLIST: GateKind
+GATE_KIND_CARD: GateKind
 GRANT_STATE_UNSPECIFIED: GrantState
 GRANT_STATE_GRANTED: GrantState
 GRANT_STATE_PROPOSED: GrantState
 GATE_RESULT_UNSPECIFIED: GateResult
 GATE_RESULT_PASSED: GateResult
 GATE_RESULT_FAILED: GateResult
+CURVE_KIND_UNSPECIFIED: CurveKind
+CURVE_KIND_ROC: CurveKind
+CURVE_KIND_PRECISION_RECALL: CurveKind
+CURVE_KIND_CALIBRATION: CurveKind
 
 class Project(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "title", "description", "lifecycle", "policy", "roles", "role_proposals", "role_definitions", "service_accounts", "emergencies", "delegations", "delegation_count", "trusted_keys")
@@ -409,30 +422,56 @@ class GitSource(_message.Message):
     def __init__(self, repository: _Optional[str] = ..., commit: _Optional[str] = ..., path: _Optional[str] = ..., branch: _Optional[str] = ..., dirty: bool = ...) -> None: ...
 
 class DataSet(_message.Message):
-    __slots__ = ("name", "uri", "sha256", "description")
+    __slots__ = ("name", "uri", "sha256", "description", "sources", "collection", "preprocessing", "biases", "personal_data", "license", "rows", "motivation")
     NAME_FIELD_NUMBER: _ClassVar[int]
     URI_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    PREPROCESSING_FIELD_NUMBER: _ClassVar[int]
+    BIASES_FIELD_NUMBER: _ClassVar[int]
+    PERSONAL_DATA_FIELD_NUMBER: _ClassVar[int]
+    LICENSE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    MOTIVATION_FIELD_NUMBER: _ClassVar[int]
     name: str
     uri: str
     sha256: str
     description: str
-    def __init__(self, name: _Optional[str] = ..., uri: _Optional[str] = ..., sha256: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+    sources: _containers.RepeatedScalarFieldContainer[str]
+    collection: str
+    preprocessing: str
+    biases: str
+    personal_data: str
+    license: str
+    rows: int
+    motivation: str
+    def __init__(self, name: _Optional[str] = ..., uri: _Optional[str] = ..., sha256: _Optional[str] = ..., description: _Optional[str] = ..., sources: _Optional[_Iterable[str]] = ..., collection: _Optional[str] = ..., preprocessing: _Optional[str] = ..., biases: _Optional[str] = ..., personal_data: _Optional[str] = ..., license: _Optional[str] = ..., rows: _Optional[int] = ..., motivation: _Optional[str] = ...) -> None: ...
 
 class ModelDetails(_message.Message):
-    __slots__ = ("title", "description", "task", "owners", "links")
+    __slots__ = ("title", "description", "task", "owners", "links", "license", "citation", "contact", "developed_by", "languages")
     TITLE_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
     OWNERS_FIELD_NUMBER: _ClassVar[int]
     LINKS_FIELD_NUMBER: _ClassVar[int]
+    LICENSE_FIELD_NUMBER: _ClassVar[int]
+    CITATION_FIELD_NUMBER: _ClassVar[int]
+    CONTACT_FIELD_NUMBER: _ClassVar[int]
+    DEVELOPED_BY_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGES_FIELD_NUMBER: _ClassVar[int]
     title: str
     description: str
     task: str
     owners: _containers.RepeatedScalarFieldContainer[str]
     links: _containers.RepeatedCompositeFieldContainer[Link]
-    def __init__(self, title: _Optional[str] = ..., description: _Optional[str] = ..., task: _Optional[str] = ..., owners: _Optional[_Iterable[str]] = ..., links: _Optional[_Iterable[_Union[Link, _Mapping]]] = ...) -> None: ...
+    license: str
+    citation: str
+    contact: str
+    developed_by: str
+    languages: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, title: _Optional[str] = ..., description: _Optional[str] = ..., task: _Optional[str] = ..., owners: _Optional[_Iterable[str]] = ..., links: _Optional[_Iterable[_Union[Link, _Mapping]]] = ..., license: _Optional[str] = ..., citation: _Optional[str] = ..., contact: _Optional[str] = ..., developed_by: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Link(_message.Message):
     __slots__ = ("title", "uri")
@@ -443,7 +482,7 @@ class Link(_message.Message):
     def __init__(self, title: _Optional[str] = ..., uri: _Optional[str] = ...) -> None: ...
 
 class Documentation(_message.Message):
-    __slots__ = ("summary", "architecture", "intended_use", "assumptions", "limitations", "ethical_considerations", "caveats", "properties")
+    __slots__ = ("summary", "architecture", "intended_use", "assumptions", "limitations", "ethical_considerations", "caveats", "properties", "intended_users", "out_of_scope", "factors", "measures", "data_sources", "data_collection", "data_preprocessing", "data_biases", "evaluation_data", "quantitative_analyses", "recommendations", "resources")
     class PropertiesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -459,6 +498,18 @@ class Documentation(_message.Message):
     ETHICAL_CONSIDERATIONS_FIELD_NUMBER: _ClassVar[int]
     CAVEATS_FIELD_NUMBER: _ClassVar[int]
     PROPERTIES_FIELD_NUMBER: _ClassVar[int]
+    INTENDED_USERS_FIELD_NUMBER: _ClassVar[int]
+    OUT_OF_SCOPE_FIELD_NUMBER: _ClassVar[int]
+    FACTORS_FIELD_NUMBER: _ClassVar[int]
+    MEASURES_FIELD_NUMBER: _ClassVar[int]
+    DATA_SOURCES_FIELD_NUMBER: _ClassVar[int]
+    DATA_COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    DATA_PREPROCESSING_FIELD_NUMBER: _ClassVar[int]
+    DATA_BIASES_FIELD_NUMBER: _ClassVar[int]
+    EVALUATION_DATA_FIELD_NUMBER: _ClassVar[int]
+    QUANTITATIVE_ANALYSES_FIELD_NUMBER: _ClassVar[int]
+    RECOMMENDATIONS_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
     summary: str
     architecture: str
     intended_use: str
@@ -467,7 +518,35 @@ class Documentation(_message.Message):
     ethical_considerations: str
     caveats: str
     properties: _containers.MessageMap[str, Property]
-    def __init__(self, summary: _Optional[str] = ..., architecture: _Optional[str] = ..., intended_use: _Optional[str] = ..., assumptions: _Optional[str] = ..., limitations: _Optional[str] = ..., ethical_considerations: _Optional[str] = ..., caveats: _Optional[str] = ..., properties: _Optional[_Mapping[str, Property]] = ...) -> None: ...
+    intended_users: str
+    out_of_scope: str
+    factors: str
+    measures: str
+    data_sources: str
+    data_collection: str
+    data_preprocessing: str
+    data_biases: str
+    evaluation_data: str
+    quantitative_analyses: str
+    recommendations: str
+    resources: TrainingResources
+    def __init__(self, summary: _Optional[str] = ..., architecture: _Optional[str] = ..., intended_use: _Optional[str] = ..., assumptions: _Optional[str] = ..., limitations: _Optional[str] = ..., ethical_considerations: _Optional[str] = ..., caveats: _Optional[str] = ..., properties: _Optional[_Mapping[str, Property]] = ..., intended_users: _Optional[str] = ..., out_of_scope: _Optional[str] = ..., factors: _Optional[str] = ..., measures: _Optional[str] = ..., data_sources: _Optional[str] = ..., data_collection: _Optional[str] = ..., data_preprocessing: _Optional[str] = ..., data_biases: _Optional[str] = ..., evaluation_data: _Optional[str] = ..., quantitative_analyses: _Optional[str] = ..., recommendations: _Optional[str] = ..., resources: _Optional[_Union[TrainingResources, _Mapping]] = ...) -> None: ...
+
+class TrainingResources(_message.Message):
+    __slots__ = ("hardware", "hours", "location", "energy_kwh", "emissions_kg", "method")
+    HARDWARE_FIELD_NUMBER: _ClassVar[int]
+    HOURS_FIELD_NUMBER: _ClassVar[int]
+    LOCATION_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_KWH_FIELD_NUMBER: _ClassVar[int]
+    EMISSIONS_KG_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    hardware: str
+    hours: float
+    location: str
+    energy_kwh: float
+    emissions_kg: float
+    method: str
+    def __init__(self, hardware: _Optional[str] = ..., hours: _Optional[float] = ..., location: _Optional[str] = ..., energy_kwh: _Optional[float] = ..., emissions_kg: _Optional[float] = ..., method: _Optional[str] = ...) -> None: ...
 
 class Property(_message.Message):
     __slots__ = ("text", "number", "flag", "time")
@@ -482,7 +561,7 @@ class Property(_message.Message):
     def __init__(self, text: _Optional[str] = ..., number: _Optional[float] = ..., flag: bool = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Evaluation(_message.Message):
-    __slots__ = ("metrics", "data_set", "slices", "fairness", "method", "record_time", "recorded_by")
+    __slots__ = ("metrics", "data_set", "slices", "fairness", "method", "record_time", "recorded_by", "rows", "threshold", "positive_label", "confusion", "curves")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -497,6 +576,11 @@ class Evaluation(_message.Message):
     METHOD_FIELD_NUMBER: _ClassVar[int]
     RECORD_TIME_FIELD_NUMBER: _ClassVar[int]
     RECORDED_BY_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    POSITIVE_LABEL_FIELD_NUMBER: _ClassVar[int]
+    CONFUSION_FIELD_NUMBER: _ClassVar[int]
+    CURVES_FIELD_NUMBER: _ClassVar[int]
     metrics: _containers.MessageMap[str, Metric]
     data_set: DataSet
     slices: _containers.RepeatedCompositeFieldContainer[Slice]
@@ -504,15 +588,79 @@ class Evaluation(_message.Message):
     method: str
     record_time: _timestamp_pb2.Timestamp
     recorded_by: str
-    def __init__(self, metrics: _Optional[_Mapping[str, Metric]] = ..., data_set: _Optional[_Union[DataSet, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., fairness: _Optional[_Iterable[_Union[Fairness, _Mapping]]] = ..., method: _Optional[str] = ..., record_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., recorded_by: _Optional[str] = ...) -> None: ...
+    rows: int
+    threshold: float
+    positive_label: str
+    confusion: ConfusionMatrix
+    curves: _containers.RepeatedCompositeFieldContainer[Curve]
+    def __init__(self, metrics: _Optional[_Mapping[str, Metric]] = ..., data_set: _Optional[_Union[DataSet, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., fairness: _Optional[_Iterable[_Union[Fairness, _Mapping]]] = ..., method: _Optional[str] = ..., record_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., recorded_by: _Optional[str] = ..., rows: _Optional[int] = ..., threshold: _Optional[float] = ..., positive_label: _Optional[str] = ..., confusion: _Optional[_Union[ConfusionMatrix, _Mapping]] = ..., curves: _Optional[_Iterable[_Union[Curve, _Mapping]]] = ...) -> None: ...
 
 class Metric(_message.Message):
-    __slots__ = ("value", "higher_is_better")
+    __slots__ = ("value", "higher_is_better", "unit", "interval")
     VALUE_FIELD_NUMBER: _ClassVar[int]
     HIGHER_IS_BETTER_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
     value: float
     higher_is_better: bool
-    def __init__(self, value: _Optional[float] = ..., higher_is_better: bool = ...) -> None: ...
+    unit: str
+    interval: ConfidenceInterval
+    def __init__(self, value: _Optional[float] = ..., higher_is_better: bool = ..., unit: _Optional[str] = ..., interval: _Optional[_Union[ConfidenceInterval, _Mapping]] = ...) -> None: ...
+
+class ConfidenceInterval(_message.Message):
+    __slots__ = ("low", "high", "level", "method")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    low: float
+    high: float
+    level: float
+    method: str
+    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ..., level: _Optional[float] = ..., method: _Optional[str] = ...) -> None: ...
+
+class ConfusionMatrix(_message.Message):
+    __slots__ = ("labels", "counts")
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, labels: _Optional[_Iterable[str]] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Curve(_message.Message):
+    __slots__ = ("kind", "x", "y", "rows")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    kind: CurveKind
+    x: _containers.RepeatedScalarFieldContainer[float]
+    y: _containers.RepeatedScalarFieldContainer[float]
+    rows: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, kind: _Optional[_Union[CurveKind, str]] = ..., x: _Optional[_Iterable[float]] = ..., y: _Optional[_Iterable[float]] = ..., rows: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class GroupCounts(_message.Message):
+    __slots__ = ("rows", "true_positives", "false_positives", "true_negatives", "false_negatives", "metrics")
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Metric
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Metric, _Mapping]] = ...) -> None: ...
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    TRUE_POSITIVES_FIELD_NUMBER: _ClassVar[int]
+    FALSE_POSITIVES_FIELD_NUMBER: _ClassVar[int]
+    TRUE_NEGATIVES_FIELD_NUMBER: _ClassVar[int]
+    FALSE_NEGATIVES_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    true_positives: int
+    false_positives: int
+    true_negatives: int
+    false_negatives: int
+    metrics: _containers.MessageMap[str, Metric]
+    def __init__(self, rows: _Optional[int] = ..., true_positives: _Optional[int] = ..., false_positives: _Optional[int] = ..., true_negatives: _Optional[int] = ..., false_negatives: _Optional[int] = ..., metrics: _Optional[_Mapping[str, Metric]] = ...) -> None: ...
 
 class Slice(_message.Message):
     __slots__ = ("column", "value", "rows", "metrics")
@@ -534,7 +682,7 @@ class Slice(_message.Message):
     def __init__(self, column: _Optional[str] = ..., value: _Optional[str] = ..., rows: _Optional[int] = ..., metrics: _Optional[_Mapping[str, Metric]] = ...) -> None: ...
 
 class Fairness(_message.Message):
-    __slots__ = ("attribute", "metrics", "group_rows")
+    __slots__ = ("attribute", "metrics", "group_rows", "method", "reference_group", "groups", "suppressed_groups", "suppressed_rows", "minimum_rows")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -549,13 +697,32 @@ class Fairness(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class GroupsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: GroupCounts
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[GroupCounts, _Mapping]] = ...) -> None: ...
     ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
     GROUP_ROWS_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_GROUP_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    SUPPRESSED_GROUPS_FIELD_NUMBER: _ClassVar[int]
+    SUPPRESSED_ROWS_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_ROWS_FIELD_NUMBER: _ClassVar[int]
     attribute: str
     metrics: _containers.MessageMap[str, Metric]
     group_rows: _containers.ScalarMap[str, int]
-    def __init__(self, attribute: _Optional[str] = ..., metrics: _Optional[_Mapping[str, Metric]] = ..., group_rows: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    method: str
+    reference_group: str
+    groups: _containers.MessageMap[str, GroupCounts]
+    suppressed_groups: int
+    suppressed_rows: int
+    minimum_rows: int
+    def __init__(self, attribute: _Optional[str] = ..., metrics: _Optional[_Mapping[str, Metric]] = ..., group_rows: _Optional[_Mapping[str, int]] = ..., method: _Optional[str] = ..., reference_group: _Optional[str] = ..., groups: _Optional[_Mapping[str, GroupCounts]] = ..., suppressed_groups: _Optional[int] = ..., suppressed_rows: _Optional[int] = ..., minimum_rows: _Optional[int] = ...) -> None: ...
 
 class Lifecycle(_message.Message):
     __slots__ = ("stages",)
@@ -576,20 +743,22 @@ class Stage(_message.Message):
     def __init__(self, id: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., next: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("rules", "allowed_formats", "allowed_globals", "dirty_tree", "require_commit", "protected_aliases")
+    __slots__ = ("rules", "allowed_formats", "allowed_globals", "dirty_tree", "require_commit", "card", "protected_aliases")
     RULES_FIELD_NUMBER: _ClassVar[int]
     ALLOWED_FORMATS_FIELD_NUMBER: _ClassVar[int]
     ALLOWED_GLOBALS_FIELD_NUMBER: _ClassVar[int]
     DIRTY_TREE_FIELD_NUMBER: _ClassVar[int]
     REQUIRE_COMMIT_FIELD_NUMBER: _ClassVar[int]
+    CARD_FIELD_NUMBER: _ClassVar[int]
     PROTECTED_ALIASES_FIELD_NUMBER: _ClassVar[int]
     rules: _containers.RepeatedCompositeFieldContainer[TransitionRule]
     allowed_formats: _containers.RepeatedScalarFieldContainer[str]
     allowed_globals: _containers.RepeatedScalarFieldContainer[str]
     dirty_tree: _artifacts_pb2.DirtyTree
     require_commit: bool
+    card: CardRequirements
     protected_aliases: _containers.RepeatedCompositeFieldContainer[ProtectedAlias]
-    def __init__(self, rules: _Optional[_Iterable[_Union[TransitionRule, _Mapping]]] = ..., allowed_formats: _Optional[_Iterable[str]] = ..., allowed_globals: _Optional[_Iterable[str]] = ..., dirty_tree: _Optional[_Union[_artifacts_pb2.DirtyTree, str]] = ..., require_commit: bool = ..., protected_aliases: _Optional[_Iterable[_Union[ProtectedAlias, _Mapping]]] = ...) -> None: ...
+    def __init__(self, rules: _Optional[_Iterable[_Union[TransitionRule, _Mapping]]] = ..., allowed_formats: _Optional[_Iterable[str]] = ..., allowed_globals: _Optional[_Iterable[str]] = ..., dirty_tree: _Optional[_Union[_artifacts_pb2.DirtyTree, str]] = ..., require_commit: bool = ..., card: _Optional[_Union[CardRequirements, _Mapping]] = ..., protected_aliases: _Optional[_Iterable[_Union[ProtectedAlias, _Mapping]]] = ...) -> None: ...
 
 class ProtectedAlias(_message.Message):
     __slots__ = ("alias", "role", "phases")
@@ -601,8 +770,14 @@ class ProtectedAlias(_message.Message):
     phases: _containers.RepeatedScalarFieldContainer[Phase]
     def __init__(self, alias: _Optional[str] = ..., role: _Optional[str] = ..., phases: _Optional[_Iterable[_Union[Phase, str]]] = ...) -> None: ...
 
+class CardRequirements(_message.Message):
+    __slots__ = ("required_fields",)
+    REQUIRED_FIELDS_FIELD_NUMBER: _ClassVar[int]
+    required_fields: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, required_fields: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class TransitionRule(_message.Message):
-    __slots__ = ("from_stage", "to_stage", "required_documentation", "gates", "required_reviews", "author_may_review", "findings_block_from", "checklist", "approval_valid_seconds", "model_ids", "sources")
+    __slots__ = ("from_stage", "to_stage", "required_documentation", "gates", "required_reviews", "author_may_review", "findings_block_from", "checklist", "approval_valid_seconds", "model_ids", "sources", "card_completeness")
     class SourcesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -621,6 +796,7 @@ class TransitionRule(_message.Message):
     APPROVAL_VALID_SECONDS_FIELD_NUMBER: _ClassVar[int]
     MODEL_IDS_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
+    CARD_COMPLETENESS_FIELD_NUMBER: _ClassVar[int]
     from_stage: str
     to_stage: str
     required_documentation: _containers.RepeatedScalarFieldContainer[str]
@@ -632,7 +808,8 @@ class TransitionRule(_message.Message):
     approval_valid_seconds: int
     model_ids: _containers.RepeatedScalarFieldContainer[str]
     sources: _containers.ScalarMap[str, str]
-    def __init__(self, from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., required_documentation: _Optional[_Iterable[str]] = ..., gates: _Optional[_Iterable[_Union[Gate, _Mapping]]] = ..., required_reviews: _Optional[_Iterable[_Union[RequiredReview, _Mapping]]] = ..., author_may_review: bool = ..., findings_block_from: _Optional[_Union[Severity, str]] = ..., checklist: _Optional[_Iterable[_Union[ChecklistItem, _Mapping]]] = ..., approval_valid_seconds: _Optional[int] = ..., model_ids: _Optional[_Iterable[str]] = ..., sources: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    card_completeness: float
+    def __init__(self, from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., required_documentation: _Optional[_Iterable[str]] = ..., gates: _Optional[_Iterable[_Union[Gate, _Mapping]]] = ..., required_reviews: _Optional[_Iterable[_Union[RequiredReview, _Mapping]]] = ..., author_may_review: bool = ..., findings_block_from: _Optional[_Union[Severity, str]] = ..., checklist: _Optional[_Iterable[_Union[ChecklistItem, _Mapping]]] = ..., approval_valid_seconds: _Optional[int] = ..., model_ids: _Optional[_Iterable[str]] = ..., sources: _Optional[_Mapping[str, str]] = ..., card_completeness: _Optional[float] = ...) -> None: ...
 
 class Gate(_message.Message):
     __slots__ = ("name", "expression")

@@ -1,0 +1,123 @@
+"""What a card consists of, before it is written in some format: sections of texts, tables and charts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Link:
+    """A text that leads somewhere, where the address is one that may be followed."""
+
+    text: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class Code:
+    """A digest, a path or a name, in letters of equal width."""
+
+    text: str
+
+
+Value = str | Link | Code
+
+
+@dataclass(frozen=True)
+class Text:
+    """What people wrote: paragraphs between empty lines; lines that begin with `- ` are points."""
+
+    body: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Names with their values."""
+
+    rows: Sequence[tuple[str, Value]]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """folded: only of interest beside the chart before it. points: nothing but points of a curve, which fill pages."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[Value]]
+    title: str = ""
+    folded: bool = False
+    points: bool = False
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One line of a chart of values: a value, and the interval it may lie in."""
+
+    label: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Values side by side on one axis. against_first: the first is what the others are seen against."""
+
+    title: str
+    marks: Sequence[Mark]
+    unit: str = ""
+    against_first: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve in the unit square. sizes: rows behind each point, if known. diagonal: what to compare with."""
+
+    title: str
+    x_title: str
+    y_title: str
+    x: Sequence[float]
+    y: Sequence[float]
+    sizes: Sequence[int] = ()
+    diagonal: str = ""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Counts by true label and by predicted label."""
+
+    title: str
+    labels: Sequence[str]
+    counts: Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Charts that stand side by side."""
+
+    charts: Sequence[Marks | Line | Matrix]
+
+
+Block = Text | Fields | Table | Group
+
+
+@dataclass(frozen=True)
+class Section:
+    title: str
+    blocks: Sequence[Block]
+    sections: Sequence["Section"] = field(default_factory=tuple)
+
+    def __bool__(self) -> bool:
+        return bool(self.blocks) or any(self.sections)
+
+
+@dataclass(frozen=True)
+class Document:
+    """title and subtitle: what it is about. facts: what matters most, in a few words each."""
+
+    title: str
+    subtitle: str
+    summary: str
+    facts: Sequence[tuple[str, str]]
+    sections: Sequence[Section]
+    closing: str
