@@ -101,15 +101,17 @@ def entry(revision: int) -> LogEntry:
     return LogEntry(revision=revision, subject="lifecycle.registry.risk", payload=fact.SerializeToString())
 
 
+_WAYS = ("unary", "stream")
+
+
 def handler(service: str, module: Any, servicer: object) -> grpc.GenericRpcHandler:
     """The methods that the servicer has; the others are UNIMPLEMENTED."""
     handlers: dict[str, Any] = {}
     for method in module.DESCRIPTOR.services_by_name[service.rpartition(".")[2]].methods:
         behavior = getattr(servicer, method.name, None)
         if behavior is not None:
-            make = (
-                grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
-            )
+            shape = f"{_WAYS[method.client_streaming]}_{_WAYS[method.server_streaming]}"
+            make = getattr(grpc, f"{shape}_rpc_method_handler")
             request = message_factory.GetMessageClass(method.input_type)
             handlers[method.name] = make(behavior, request.FromString, lambda reply: reply.SerializeToString())
     return grpc.method_handlers_generic_handler(service, handlers)

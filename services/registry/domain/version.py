@@ -226,6 +226,7 @@ def _fold_registered(version: Version, event: facts.VersionRegistered, envelope:
     version.author = event.author or envelope.actor.id
     version.makers.extend(makers_of(event, envelope))
     version.content_revision = envelope.generation
+    tags.fold_given(version, event)
 
 
 def _fold_deprecated(version: Version, event: facts.VersionDeprecated, envelope: Fact) -> None:

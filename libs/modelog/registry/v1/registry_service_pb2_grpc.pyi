@@ -7,6 +7,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from modelog.registry.v1 import access_pb2 as _access_pb2
+from modelog.registry.v1 import imports_pb2 as _imports_pb2
 from modelog.registry.v1 import registry_service_pb2 as _registry_service_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2
 import abc as _abc_1
@@ -123,6 +124,13 @@ class RegistryServiceStub:
     """Registers one trained artifact as the next version of the model: its number is one more than the highest, never
     used twice. NOT_FOUND with MODEL_NOT_FOUND or VERSION_NOT_FOUND (the parent); FAILED_PRECONDITION with
     MODEL_RETIRED.
+    """
+    RegisterVersions: _grpc.StreamStreamMultiCallable[_registry_service_pb2.RegisterVersionRequest, _imports_pb2.RegisterVersionsResponse]
+    """Registers many versions, of any models of any projects: at most 10,000 and 64 MiB a call, each answered in the
+    order of sending as RegisterVersion would, or with its refusal. A model's numbers follow that order. What fails in
+    another way ends the call: send all again, or what has not been answered, under the same request ids.
+    RESOURCE_EXHAUSTED with STREAM_TOO_LONG beyond the limits; DEADLINE_EXCEEDED with STREAM_IDLE when nothing came for
+    a minute.
     """
     GetVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetVersionRequest, _types_pb2.Version]
     """The version. NOT_FOUND with VERSION_NOT_FOUND."""
@@ -260,6 +268,13 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Registers one trained artifact as the next version of the model: its number is one more than the highest, never
     used twice. NOT_FOUND with MODEL_NOT_FOUND or VERSION_NOT_FOUND (the parent); FAILED_PRECONDITION with
     MODEL_RETIRED.
+    """
+    RegisterVersions: _aio.StreamStreamMultiCallable[_registry_service_pb2.RegisterVersionRequest, _imports_pb2.RegisterVersionsResponse]  # type: ignore[assignment]
+    """Registers many versions, of any models of any projects: at most 10,000 and 64 MiB a call, each answered in the
+    order of sending as RegisterVersion would, or with its refusal. A model's numbers follow that order. What fails in
+    another way ends the call: send all again, or what has not been answered, under the same request ids.
+    RESOURCE_EXHAUSTED with STREAM_TOO_LONG beyond the limits; DEADLINE_EXCEEDED with STREAM_IDLE when nothing came for
+    a minute.
     """
     GetVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetVersionRequest, _types_pb2.Version]  # type: ignore[assignment]
     """The version. NOT_FOUND with VERSION_NOT_FOUND."""
@@ -544,6 +559,19 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Registers one trained artifact as the next version of the model: its number is one more than the highest, never
         used twice. NOT_FOUND with MODEL_NOT_FOUND or VERSION_NOT_FOUND (the parent); FAILED_PRECONDITION with
         MODEL_RETIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def RegisterVersions(
+        self,
+        request_iterator: _MaybeAsyncIterator[_registry_service_pb2.RegisterVersionRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_imports_pb2.RegisterVersionsResponse], _abc.AsyncIterator[_imports_pb2.RegisterVersionsResponse]]:
+        """Registers many versions, of any models of any projects: at most 10,000 and 64 MiB a call, each answered in the
+        order of sending as RegisterVersion would, or with its refusal. A model's numbers follow that order. What fails in
+        another way ends the call: send all again, or what has not been answered, under the same request ids.
+        RESOURCE_EXHAUSTED with STREAM_TOO_LONG beyond the limits; DEADLINE_EXCEEDED with STREAM_IDLE when nothing came for
+        a minute.
         """
 
     @_abc_1.abstractmethod
