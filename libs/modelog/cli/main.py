@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -16,6 +17,9 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "stages": ("stages", "How far a version's life has come, and moving it on."),
         "reviews": ("stages", "Answers to a request to move a version on."),
         "aliases": ("registry", "Movable pointers to versions."),
+    },
+    "Coming from elsewhere": {
+        "import": ("imports", "What was kept in another registry: MLflow."),
     },
     "Who may do what": {
         "roles": ("roles", "Who holds which role; granting, revoking, defining."),
@@ -69,7 +73,7 @@ class _Root(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"modelog.cli.{_COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -8,6 +8,7 @@ import click
 from modelog.cli import render
 from modelog.cli.cells import Cell, tail
 from modelog.cli.failures import CONFLICT
+from modelog.cli.registering import register_many
 from modelog.cli.state import Noun, State
 from modelog.cli.values import Pair
 from modelog.cli.verbs import arg, opt, verb
@@ -113,6 +114,7 @@ versions = Noun(
             extra=(_FILE, *_REGISTER),
             prepare=_register,
         ),
+        register_many,
         verb(
             "describe",
             "registry.UpdateVersion",
