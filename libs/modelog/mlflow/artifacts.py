@@ -35,12 +35,14 @@ def fetch(server: Server, uri: str) -> Fetched:
     digests: dict[str, str] = {}
     size_bytes, description = 0, b""
     for file in _below(server, folder, "", _DEEPEST):
-        digest = hashlib.sha256()
+        digest, before = hashlib.sha256(), size_bytes
         for chunk in server.content(f"{folder}/{file.path}"):
             digest.update(chunk)
             size_bytes += len(chunk)
             if file.path == _DESCRIPTION and len(description) <= _MOST_DESCRIPTION_BYTES:
                 description += chunk
+        if file.size_bytes and size_bytes - before != file.size_bytes:
+            raise MlflowError("ARTIFACT_INCOMPLETE", f"{file.path} has {file.size_bytes} bytes, others came")
         digests[file.path] = digest.hexdigest()
         if len(digests) > _MOST_FILES:
             raise MlflowError("TOO_MANY_FILES", f"{uri} holds more than {_MOST_FILES} files")

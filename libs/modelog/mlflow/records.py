@@ -152,7 +152,7 @@ def _text(value: Any) -> str:
 
 def _number(value: Any) -> int:
     """Of a version, 1 and above; MLflow writes numbers as text now and then."""
-    return int(value) if str(value or "0").isdecimal() else 0
+    return int(value) if value is not None and str(value).isdecimal() else 0
 
 
 def _list(value: Any) -> list[Any]:

@@ -99,9 +99,14 @@ class Server:
         """The bytes of a file of the proxy; what breaks off in the middle is an MlflowError."""
         address = f"{_PROXY}/{urllib.parse.quote(path)}"
         with self._open(address) as reply:
+            # What ends too early is not told by reads of so many bytes.
+            left = int(reply.headers.get("Content-Length") or -1)
             try:
                 while chunk := reply.read(_CHUNK_BYTES):
+                    left -= len(chunk)
                     yield chunk
+                if left > 0:
+                    raise OSError(f"{left} bytes are missing")
             except (OSError, http.client.HTTPException) as error:
                 raise MlflowError("UNREACHABLE", f"{path} broke off: {error}") from error
 
