@@ -10,6 +10,9 @@ VIEWER, AUTHOR, VALIDATOR, APPROVER = "viewer", "author", "validator", "approver
 DEPLOYER, OPERATOR, ARCHIVIST, AUDITOR, ADMIN = "deployer", "operator", "archivist", "auditor", "admin"
 IMPORTER = "importer"
 
+# Needed besides the permission of a method: to say that something happened elsewhere, and before it was recorded.
+BESIDES = frozenset(["registry.history.import"])
+
 # Whoever has proved who they are. What these answer is filtered to what the caller may see, or secret to nobody.
 ANYBODY = frozenset(
     "status.read registry.projects.list registry.access.check archive.checkpoints.get archive.checkpoints.list"

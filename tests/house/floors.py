@@ -23,6 +23,11 @@ IMPURE = frozenset(
 # Rooms of a service that stand above its domain.
 SHELL = frozenset("__main__ controllers drivers projections queries reactions servicer settings".split())
 RUNS_CODE_OF_OTHERS = frozenset("cloudpickle dill joblib marshal pickle shelve torch yaml".split())
+# Where YAML is read all the same, and what of the library is used there: it makes nodes, and never objects of them.
+READS_YAML = ("modelog.declare", "modelog.mlflow")
+MAKES_NODES = frozenset(
+    "MappingNode MarkedYAMLError SafeDumper SafeLoader ScalarNode SequenceNode YAMLError compose_all dump_all".split()
+)
 # Calls that run what is in a text, by their name or the end of their dotted name.
 EVALUATES = frozenset("eval exec compile __import__".split())
 RUNS_A_SHELL = frozenset("os.system os.popen create_subprocess_shell".split())
@@ -126,8 +131,22 @@ def client_needs_no_server(module: Module) -> Iterator[str]:
 def nothing_runs_code_of_others(module: Module) -> Iterator[str]:
     """A model is data: nothing that could run what a file contains is ever loaded by libs or services."""
     for line, name in imports(module) if module.path.parts[0] in ("libs", "services") else ():
-        if first(name) in RUNS_CODE_OF_OTHERS:
+        if first(name) in RUNS_CODE_OF_OTHERS and not (
+            name == "yaml" and any(below(module.dotted, one) for one in READS_YAML)
+        ):
             yield f"{line}: imports {name}"
+
+
+def yaml_makes_no_objects(module: Module) -> Iterator[str]:
+    """A YAML file may name what to call; whoever only composes nodes calls nothing of it."""
+    for node in ast.walk(module.tree) if module.path.parts[0] in ("libs", "services") else ():
+        match node:
+            case ast.Attribute(value=ast.Name(id="yaml"), attr=name) if name not in MAKES_NODES:
+                yield f"{node.lineno}: uses yaml.{name}"
+            case ast.Import(names=names) if any(one.name == "yaml" and one.asname for one in names):
+                yield f"{node.lineno}: imports yaml under another name"
+            case ast.ImportFrom(module=str(name)) if first(name) == "yaml":
+                yield f"{node.lineno}: imports from {name}"
 
 
 def nothing_is_evaluated(module: Module) -> Iterator[str]:
@@ -152,5 +171,6 @@ RULES: tuple[Rule, ...] = (
     logs_come_from_one_place,
     client_needs_no_server,
     nothing_runs_code_of_others,
+    yaml_makes_no_objects,
     nothing_is_evaluated,
 )

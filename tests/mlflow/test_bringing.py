@@ -141,7 +141,7 @@ async def test_an_import_that_broke_off_goes_on_where_it_was(
     registry: Office, mlflow: FakeMlflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_ATTEMPTS", 1)
-    monkeypatch.setattr(module.time, "sleep", lambda _: None)
+    monkeypatch.setattr("modelog.mlflow.server.time.sleep", lambda _: None)
     mlflow.failing = lambda address: address.endswith("/MLmodel") or "runs/get" in address
     mlflow.failures = [(503, {}, b"")] * 25  # More than the attempts at one of them, so some come through and some not.
     broken = await bring(registry, mlflow)

@@ -61,7 +61,7 @@ def test_a_version_comes_with_its_origin_author_and_what_mlflow_knows_it_by() ->
 def test_the_code_is_its_commit_without_anybodys_password() -> None:
     said = {
         "mlflow.source.git.commit": "AB" * 20, "mlflow.source.git.repoURL": "https://a:b@git.example.org/x.git",
-        "mlflow.source.git.branch": "main", "mlflow.source.name": "/home/ada/train.py",
+        "mlflow.source.git.branch": "main", "mlflow.source.name": "/srv/train.py",
     }  # fmt: skip
     data = {"tags": [{"key": key, "value": value} for key, value in said.items()]}
     source = registered(version(), run(data=data))[0].source

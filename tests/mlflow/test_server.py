@@ -14,18 +14,18 @@ from modelog.mlflow.records import version_of
 from modelog.mlflow.server import MlflowError, Server
 from modelog.mlflow.settings import Credentials, credentials, tracking_uri
 from suite.folder import free_port
-from tests.mlflow.fakes import FakeMlflow, serving
+from tests.mlflow.fakes import FakeMlflow, Said, serving
 
 SEARCH = "/api/2.0/mlflow/registered-models/search?order_by=name+ASC&max_results=200"
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
-BUSY = (503, {}, b"busy")
+BUSY: Said = (503, {}, b"busy")
 
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What would have been waited for between attempts."""
     slept: list[float] = []
-    monkeypatch.setattr(module.time, "sleep", slept.append)
+    monkeypatch.setattr("modelog.mlflow.server.time.sleep", slept.append)
     return slept
 
 

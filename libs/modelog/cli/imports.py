@@ -22,11 +22,11 @@ def _users(path: Path | None) -> Mapping[str, str]:
     """A map of MLflow's users to principals; UsageError for a file that is none."""
     if path is None:
         return {}
-    import yaml
+    from modelog.mlflow.plain_yaml import plain
 
     try:
-        said: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        said: Any = plain(path.read_text(encoding="utf-8")) or {}
+    except ValueError as error:
         raise click.UsageError(f"{path}: {error}") from error
     if not isinstance(said, dict) or not all(isinstance(one, str) and "/" in one for one in said.values()):
         raise click.UsageError(f"{path}: write one `name at MLflow: users/ada` a line")

@@ -61,11 +61,11 @@ def folder_digest(digests: dict[str, str]) -> str:
 
 def described(raw: bytes) -> dict[str, Any]:
     """An MLmodel file; empty when it is none."""
-    import yaml
+    from modelog.mlflow.plain_yaml import plain
 
     try:
-        said = yaml.safe_load(raw) if len(raw) <= _MOST_DESCRIPTION_BYTES else None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
+        said = plain(raw) if len(raw) <= _MOST_DESCRIPTION_BYTES else None
+    except ValueError:
         return {}
     return said if isinstance(said, dict) else {}
 

@@ -443,6 +443,7 @@ class RegistryServiceServicer(object):
         another way ends the call: send all again, or what has not been answered, under the same request ids.
         RESOURCE_EXHAUSTED with STREAM_TOO_LONG beyond the limits; DEADLINE_EXCEEDED with STREAM_IDLE when nothing came for
         a minute.
+        buf:lint:ignore RPC_REQUEST_STANDARD_NAME
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

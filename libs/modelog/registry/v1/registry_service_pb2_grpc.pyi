@@ -131,6 +131,7 @@ class RegistryServiceStub:
     another way ends the call: send all again, or what has not been answered, under the same request ids.
     RESOURCE_EXHAUSTED with STREAM_TOO_LONG beyond the limits; DEADLINE_EXCEEDED with STREAM_IDLE when nothing came for
     a minute.
+    buf:lint:ignore RPC_REQUEST_STANDARD_NAME
     """
     GetVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetVersionRequest, _types_pb2.Version]
     """The version. NOT_FOUND with VERSION_NOT_FOUND."""
@@ -275,6 +276,7 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     another way ends the call: send all again, or what has not been answered, under the same request ids.
     RESOURCE_EXHAUSTED with STREAM_TOO_LONG beyond the limits; DEADLINE_EXCEEDED with STREAM_IDLE when nothing came for
     a minute.
+    buf:lint:ignore RPC_REQUEST_STANDARD_NAME
     """
     GetVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetVersionRequest, _types_pb2.Version]  # type: ignore[assignment]
     """The version. NOT_FOUND with VERSION_NOT_FOUND."""
@@ -572,6 +574,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         another way ends the call: send all again, or what has not been answered, under the same request ids.
         RESOURCE_EXHAUSTED with STREAM_TOO_LONG beyond the limits; DEADLINE_EXCEEDED with STREAM_IDLE when nothing came for
         a minute.
+        buf:lint:ignore RPC_REQUEST_STANDARD_NAME
         """
 
     @_abc_1.abstractmethod
