@@ -33,8 +33,12 @@ test: .venv/.installed .venv-protos/.installed ## Run the tests, without the lon
 	$(BIN)/python -m pytest tests -m "not long" --ignore=tests/bench --durations=15 $(ARGS)
 
 .PHONY: test-faults
-test-faults: .venv/.installed .venv-protos/.installed ## Run the long suites: kills, full disks, lost networks.
+test-faults: .venv/.installed .venv-protos/.installed .venv-mlflow/.installed ## Run the long suites: kills, full disks, lost networks.
 	$(BIN)/python -m pytest tests -m long --ignore=tests/bench --timeout=1800 --durations=15 $(ARGS)
+
+.PHONY: test-mlflow
+test-mlflow: .venv/.installed .venv-mlflow/.installed ## Import from a real MLflow server, which is installed for it.
+	$(BIN)/python -m pytest tests/mlflow -m long --durations=5 $(ARGS)
 
 .PHONY: bench
 bench: .venv/.installed ## Measure against floors of the same run; writes .modelog/bench/results.json.
@@ -87,9 +91,10 @@ protos-baseline: .venv-protos/.installed ## Accept the protos as they are; later
 # -- environments
 
 .PHONY: lock
-lock: .venv/.installed ## Resolve both requirements.lock; UPGRADE=1 takes the newest of everything.
+lock: .venv/.installed ## Resolve every requirements.lock; UPGRADE=1 takes the newest of everything.
 	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) --all-extras pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) protos/requirements.in -o protos/requirements.lock
+	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) tests/mlflow/requirements.in -o tests/mlflow/requirements.lock
 
 # The lock names versions and hashes but no place to get them from: that is the machine's own configuration.
 .venv/.installed: requirements.lock pyproject.toml .ci/environment
@@ -98,6 +103,10 @@ lock: .venv/.installed ## Resolve both requirements.lock; UPGRADE=1 takes the ne
 
 .venv-protos/.installed: protos/requirements.lock
 	PYTHON=$(PYTHON) .ci/environment .venv-protos protos/requirements.lock
+	@touch $@
+
+.venv-mlflow/.installed: tests/mlflow/requirements.lock
+	PYTHON=$(PYTHON) .ci/environment .venv-mlflow tests/mlflow/requirements.lock
 	@touch $@
 
 .PHONY: image
@@ -121,5 +130,5 @@ sbom: .venv/.installed ## Write a CycloneDX bill of materials of each image to .
 
 .PHONY: clean
 clean: ## Remove environments and caches; what the suite keeps under .modelog/ stays.
-	rm -rf .venv .venv-protos .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules
+	rm -rf .venv .venv-protos .venv-mlflow .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
