@@ -35,7 +35,7 @@ test: .venv/.installed .venv-protos/.installed ## Run the tests, without the lon
 	$(BIN)/python -m pytest tests -m "not long" --ignore=tests/bench --durations=15 $(SIDE_BY_SIDE) $(ARGS)
 
 .PHONY: test-faults
-test-faults: .venv/.installed .venv-protos/.installed ## Run the long suites: kills, full disks, lost networks.
+test-faults: .venv/.installed .venv-protos/.installed .venv-mlflow/.installed ## Run the long suites: kills, full disks, lost networks.
 	$(BIN)/python -m pytest tests -m long --ignore=tests/bench --timeout=1800 --durations=15 $(ARGS)
 
 # The reference implementation is heavy and needed by nothing else, so it lives in an environment of its own.
@@ -44,6 +44,10 @@ test-model-signing: .venv/.installed ## Compare our reading of OpenSSF model sig
 	test -x .venv-model-signing/bin/model_signing || { $(PYTHON) -m venv .venv-model-signing && \
 		.venv-model-signing/bin/pip install --quiet "model-signing==1.1.1" "pyopenssl>=25"; }
 	$(BIN)/python -m pytest tests/sdk/test_model_signing.py $(ARGS)
+
+.PHONY: test-mlflow
+test-mlflow: .venv/.installed .venv-mlflow/.installed ## Import from a real MLflow server, which is installed for it.
+	$(BIN)/python -m pytest tests/mlflow -m long --durations=5 $(ARGS)
 
 .PHONY: bench
 bench: .venv/.installed ## Measure against floors of the same run; writes .modelog/bench/results.json.
@@ -106,6 +110,7 @@ lock: .venv/.installed ## Resolve every requirements.lock; UPGRADE=1 takes the n
 	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) --all-extras pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) protos/requirements.in -o protos/requirements.lock
 	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) tests/oracle/requirements.in -o tests/oracle/requirements.lock
+	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) tests/mlflow/requirements.in -o tests/mlflow/requirements.lock
 
 # The lock names versions and hashes but no place to get them from: that is the machine's own configuration.
 .venv/.installed: requirements.lock pyproject.toml .ci/environment
@@ -118,6 +123,10 @@ lock: .venv/.installed ## Resolve every requirements.lock; UPGRADE=1 takes the n
 
 .venv-oracle/.installed: tests/oracle/requirements.lock
 	PYTHON=$(PYTHON) .ci/environment .venv-oracle tests/oracle/requirements.lock
+	@touch $@
+
+.venv-mlflow/.installed: tests/mlflow/requirements.lock
+	PYTHON=$(PYTHON) .ci/environment .venv-mlflow tests/mlflow/requirements.lock
 	@touch $@
 
 .PHONY: image
@@ -141,5 +150,5 @@ sbom: .venv/.installed ## Write a CycloneDX bill of materials of each image to .
 
 .PHONY: clean
 clean: ## Remove environments and caches; what the suite keeps under .modelog/ stays.
-	rm -rf .venv .venv-protos .venv-oracle .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

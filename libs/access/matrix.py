@@ -8,6 +8,10 @@ from collections.abc import Mapping
 
 VIEWER, AUTHOR, VALIDATOR, APPROVER = "viewer", "author", "validator", "approver"
 DEPLOYER, OPERATOR, ARCHIVIST, AUDITOR, ADMIN = "deployer", "operator", "archivist", "auditor", "admin"
+IMPORTER = "importer"
+
+# Needed besides the permission of a method: to say that something happened elsewhere, and before it was recorded.
+BESIDES = frozenset(["registry.history.import"])
 
 # Whoever has proved who they are. What these answer is filtered to what the caller may see, or secret to nobody.
 ANYBODY = frozenset(
@@ -44,6 +48,12 @@ ROLES: Mapping[str, frozenset[str]] = {
         " registry.aliases.assign registry.aliases.remove registry.aliases.swap registry.aliases.rollback"
         " registry.versions.deprecate registry.findings.resolve registry.checklists.answer registry.provenance.record"
         " monitoring.retrainings.start monitoring.baselines.capture deployment.rollouts.request"
+    ),
+    # Brings over what was kept elsewhere, with the times at which it happened there: for the days of a move.
+    IMPORTER: _and(
+        "registry.history.import registry.models.create registry.models.update registry.versions.register"
+        " registry.versions.update registry.evaluations.record registry.tags.set registry.tags.remove"
+        " registry.aliases.assign registry.aliases.remove"
     ),
     # Looks at what others made: evaluates, reviews, sets what is watched.
     VALIDATOR: _and(
@@ -108,22 +118,24 @@ OWN: frozenset[tuple[str, str]] = frozenset(
         "registry.provenance.record",
         "deployment.rollouts.request",
     )
-)
+) | frozenset((IMPORTER, permission) for permission in ("registry.versions.update", "registry.evaluations.record"))
 
 # Held only where nothing protected is changed: into a protected environment a deployer brings versions.
 UNPROTECTED: frozenset[tuple[str, str]] = frozenset({(OPERATOR, "deployment.rollouts.request")})
 
 # Whoever holds one of these can bring something into production, or let somebody: two administrators grant them.
-PRODUCTION_ROLES = frozenset({APPROVER, DEPLOYER, ADMIN})
+# So do they for whoever may say that something happened before it was recorded.
+PRODUCTION_ROLES = frozenset({APPROVER, DEPLOYER, ADMIN, IMPORTER})
 # So can whoever holds one of these permissions by a role of the project's own.
 PRODUCTION_PERMISSIONS = frozenset(
     "registry.reviews.submit registry.reviews.delegate registry.findings.confirm registry.findings.accept"
     " registry.versions.change_stage registry.projects.set_policy"
     " registry.projects.set_lifecycle registry.roles.grant registry.roles.define registry.service_accounts.register"
-    " registry.trusted_keys.add deployment.rollouts.request deployment.environments.define".split()
+    " registry.trusted_keys.add registry.history.import deployment.rollouts.request"
+    " deployment.environments.define".split()
 )
 # Nobody takes these in an emergency: what cannot wait is kept serving or taken back, and never approved in haste.
-NOT_IN_EMERGENCIES = frozenset({VALIDATOR, APPROVER, AUDITOR, ADMIN})
+NOT_IN_EMERGENCIES = frozenset({VALIDATOR, APPROVER, AUDITOR, ADMIN, IMPORTER})
 PERMISSIONS = frozenset().union(*ROLES.values()) | ANYBODY
 # Who may do what is said by administrators alone: else a role of a project's own could make further administrators.
 ADMINISTERING = frozenset(

@@ -42,4 +42,4 @@ def makers_of(event: VersionRegistered, envelope: Fact) -> list[str]:
     """Author and uploader of a version, everybody they acted for, who owned their accounts, and whoever made what it is
     a copy of, each once."""
     acting = (envelope.actor.id, *(one.id for one in envelope.on_behalf_of))
-    return list(dict.fromkeys((event.author or envelope.actor.id, *acting, *event.owners, *event.origin.makers)))
+    return list(dict.fromkeys((event.author or envelope.actor.id, *acting, *event.owners, *event.copied_from.makers)))

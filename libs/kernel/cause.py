@@ -31,6 +31,8 @@ class Cause:
     validate_only: bool = False
     # States of access that allowed the command, by name and revision; recorded beside what the decision itself reads.
     reads: tuple[tuple[str, int], ...] = ()
+    # When it happened in the world, where that was earlier than `now` and somebody may say so.
+    happened_at: datetime | None = None
     # Asked before every decision, with the resource and the others it reads; raises Denied. See identity.Permit.
     check: Callable[[Any, Sequence[Any]], None] | None = None
 
@@ -65,4 +67,6 @@ def fact_of(kind: Kind, name: str, state: Any, event: Message, cause: Cause, rea
     fact.recorded_at.FromDatetime(cause.now)
     if state.generation and state.update_time.ToMicroseconds() > fact.recorded_at.ToMicroseconds():
         fact.recorded_at.CopyFrom(state.update_time)
+    if cause.happened_at is not None:
+        fact.happened_at.FromDatetime(cause.happened_at)
     return fact

@@ -126,6 +126,10 @@ class Limits:
             )
         return places.leave
 
+    def pace(self, principal: str, now: float) -> float:
+        """Counts one more message of an open stream as a call; or the seconds to wait before it is taken in."""
+        return self._calls.take(principal, now)
+
     def stranger(self, address: str, now: float) -> None:
         """Counts a caller who could not say who they are; past the limit the refusal is not worth a record."""
         wait_seconds = self._strangers.take(host_of(address), now)

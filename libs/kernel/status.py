@@ -6,6 +6,7 @@ import grpc
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from kernel.errors import Refusal
+from modelog.type.v1 import refusal_pb2
 
 DOMAIN = "modelog"
 _DETAILS = "grpc-status-details-bin"
@@ -30,3 +31,18 @@ def trailers(refusal: Refusal) -> tuple[tuple[str, bytes], ...]:
         retry.retry_delay.FromNanoseconds(math.ceil(refusal.retry_seconds * 1e9))
         status.details.add().Pack(retry)
     return ((_DETAILS, status.SerializeToString()),)
+
+
+def message_of(refusal: Refusal) -> refusal_pb2.Refusal:
+    """The same as a message, for one answer among others."""
+    violations = [
+        refusal_pb2.FieldViolation(field=one.field, description=one.description, reason=one.reason)
+        for one in refusal.violations
+    ]
+    return refusal_pb2.Refusal(
+        code=refusal.code,
+        reason=refusal.reason,
+        message=refusal.message,
+        metadata=refusal.metadata,
+        violations=violations,
+    )

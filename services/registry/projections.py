@@ -113,7 +113,7 @@ async def _derived(connection: Any, registered: Sequence[Folded]) -> None:
         for one in registered
         for origin, derivation in (
             (one.state.parent_version, DERIVATION_CHILD),
-            (one.state.origin.version, DERIVATION_COPY),
+            (one.state.copied_from.version, DERIVATION_COPY),
         )
         if origin
     ]

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc
 import grpc.aio
 import nats as nats_py
 from google.protobuf import message_factory
@@ -43,6 +44,17 @@ _validator = Validator()
 _numbers = itertools.count(1)
 
 
+class OneRefused(grpc.RpcError):
+    """What a call of one request would have been refused with."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self._code = grpc.StatusCode[code]
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
+
+
 @dataclass
 class House:
     nats: NatsServer
@@ -52,19 +64,20 @@ class House:
         """The reply (the first one of a stream), or the grpc error."""
         channel = self.services[method.permission.partition(".")[0]].channel
         metadata = (("x-modelog-actor", by), *(((SEEN, str(seen)),) if seen else ()))
-        kind = channel.unary_stream if method.descriptor.server_streaming else channel.unary_unary
+        taking, giving = method.descriptor.client_streaming, method.descriptor.server_streaming
+        kind = getattr(channel, f"{'stream' if taking else 'unary'}_{'stream' if giving else 'unary'}")
         made: Any = kind(
             f"/{method.path}",
             request_serializer=lambda one: one.SerializeToString(),
             response_deserializer=message_factory.GetMessageClass(method.descriptor.output_type).FromString,
         )
         try:
-            call = made(request, metadata=metadata, timeout=10)
-            if not method.descriptor.server_streaming:
+            call = made([request] if taking else request, metadata=metadata, timeout=10)
+            if not giving:
                 return await call
             async for reply in call:
                 call.cancel()
-                return reply
+                return OneRefused(reply.refusal.code) if taking and reply.HasField("refusal") else reply
         except grpc.aio.AioRpcError as error:
             return error
         return None

@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 
 from suite.postgres_server import PostgresServer
-from tests.bench import access, calls, compare, search, sizes, tokens, views
+from tests.bench import access, calls, compare, imports, search, sizes, tokens, views
 from tests.bench.effort import QUICK, Effort
 from tests.bench.ground import Ground
 from tests.bench.outcome import Outcome, keep, machine, show
@@ -36,6 +36,8 @@ MEASURES: Mapping[str, Callable[[Ground, Effort], Awaitable[Outcome]]] = {
     "access-write": access.write,
     "access-read": access.read,
     "tokens": tokens.tokens,
+    "bulk": imports.bulk,
+    "import": imports.bring,
 }
 _PLAIN_WIDTH = 120  # Of a log file, which has none.
 RESULTS = Path(".modelog/bench/results.json")

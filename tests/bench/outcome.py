@@ -63,8 +63,8 @@ def compared(name: str, question: str, target: float, rounds: list[tuple[dict[st
         rounds=rounds,
         notes={
             "latency ms p50, p99": _latencies(lower) + " bare, " + _latencies(ours) + " modelog",
-            "processor µs a call, bare": _processor(lower),
-            "processor µs a call, modelog": _processor(ours),
+            "processor µs a call, bare": processor(lower),
+            "processor µs a call, modelog": processor(ours),
         },
     )
 
@@ -73,7 +73,7 @@ def _latencies(measured: list[dict[str, Any]]) -> str:
     return f"{middle(measured, 'p50_ms'):.1f} {middle(measured, 'p99_ms'):.1f}"
 
 
-def _processor(measured: list[dict[str, Any]]) -> dict[str, float]:
+def processor(measured: list[dict[str, Any]]) -> dict[str, float]:
     return {name: middle([one["cpu_us"] for one in measured], name) for name in measured[0]["cpu_us"]}
 
 

@@ -74,7 +74,12 @@ class Fuzz:
         path = f"/{method.containing_service.full_name}/{method.name}"
         began = time.monotonic()
         try:
-            if method.server_streaming:
+            if method.client_streaming:
+                both: Any = self._channel.stream_stream(path)
+                stream = both([raw], timeout=_DEADLINE_SECONDS)
+                await stream.read()
+                stream.cancel()
+            elif method.server_streaming:
                 streamed: Any = self._channel.unary_stream(path)
                 stream = streamed(raw, timeout=_DEADLINE_SECONDS)
                 await stream.read()

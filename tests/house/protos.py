@@ -94,9 +94,10 @@ def _is_envelope(name: str) -> bool:
 
 
 def requests_are_reads_or_writes(image: Image) -> Iterator[str]:
-    """A write has request_id and reason, a read says how fresh; a call that streams starts where it is told."""
+    """A write has request_id and reason, each message of one that streams to us as well, and a read says how fresh; a
+    call that only streams from us starts where it is told."""
     for method in image.methods:
-        if method.name in NO_VIEW or method.proto.server_streaming:
+        if method.name in NO_VIEW or (method.proto.server_streaming and not method.proto.client_streaming):
             continue
         fields = image.fields(method.proto.input_type)
         reads = "read" in fields and fields["read"].type_name == READ_OPTIONS

@@ -8,8 +8,9 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from kernel.errors import NotAllowedNow, NotFound, UnknownFact
 from kernel.fold import kind
 from kernel.rooms import Blueprint, Rooms
+from kernel.status import message_of
 from modelog.log.v1 import fact_pb2 as _fact  # Puts google/protobuf/any.proto and the types into the pool.
-from modelog.type.v1 import options_pb2, quarantine_pb2, read_pb2
+from modelog.type.v1 import options_pb2, quarantine_pb2, read_pb2, refusal_pb2
 
 _F = descriptor_pb2.FieldDescriptorProto
 _INT, _TEXT, _MESSAGE, _BOOL = _F.TYPE_INT64, _F.TYPE_STRING, _F.TYPE_MESSAGE, _F.TYPE_BOOL
@@ -32,6 +33,10 @@ _MESSAGES: dict[str, list[tuple[str, int, int, str]]] = {
         ("validate_only", 5, _BOOL, ""), ("reason", 6, _TEXT, ""),
     ],
     "AddResponse": [("name", 1, _TEXT, ""), ("revision", 2, _INT, "")],
+    "AddManyResponse": [
+        ("name", 1, _TEXT, ""), ("revision", 2, _INT, ""), ("refusal", 3, _MESSAGE, ".modelog.type.v1.Refusal"),
+    ],
+    "AddUpResponse": [("total", 1, _INT, "")],
     "MakePartRequest": [("parent", 1, _TEXT, ""), ("label", 2, _TEXT, ""), ("request_id", 3, _TEXT, "")],
     "MakePartResponse": [("name", 1, _TEXT, ""), ("revision", 2, _INT, "")],
     "GetToyRequest": [("name", 1, _TEXT, ""), ("read", 2, _MESSAGE, ".modelog.type.v1.ReadOptions")],
@@ -47,7 +52,10 @@ _METHODS = (
     ("MakePart", "MakePartRequest", "MakePartResponse"),
     ("GetToy", "GetToyRequest", "Toy"),
     ("ListToys", "ListToysRequest", "ListToysResponse"),
+    ("AddMany", "AddRequest", "AddManyResponse"),
+    ("AddUp", "AddRequest", "AddUpResponse"),
 )
+_TAKING, _BOTH = ("AddMany", "AddUp"), ("AddMany",)
 
 
 def _described() -> descriptor_pb2.FileDescriptorProto:
@@ -55,7 +63,10 @@ def _described() -> descriptor_pb2.FileDescriptorProto:
         name="modelog/toy/v1/toy.proto", package="modelog.registry.toy", syntax="proto3"
     )
     file.dependency.extend(
-        ["google/protobuf/timestamp.proto", *(one.DESCRIPTOR.name for one in (options_pb2, quarantine_pb2, read_pb2))]
+        [
+            "google/protobuf/timestamp.proto",
+            *(one.DESCRIPTOR.name for one in (options_pb2, quarantine_pb2, read_pb2, refusal_pb2)),
+        ]
     )
     for name, fields in _MESSAGES.items():
         message = file.message_type.add(name=name)
@@ -65,7 +76,11 @@ def _described() -> descriptor_pb2.FileDescriptorProto:
     service = file.service.add(name="ToyService")
     for name, request, reply in _METHODS:
         method = service.method.add(
-            name=name, input_type=f".modelog.registry.toy.{request}", output_type=f".modelog.registry.toy.{reply}"
+            name=name,
+            input_type=f".modelog.registry.toy.{request}",
+            output_type=f".modelog.registry.toy.{reply}",
+            client_streaming=name in _TAKING,
+            server_streaming=name in _BOTH,
         )
         options: Any = method.options
         options.Extensions[options_pb2.required_permission] = f"toy.toys.{name.lower()}"
@@ -130,6 +145,23 @@ class ToyServicer:
     async def Add(self, request: Any, context: Any) -> Any:
         done = await self._rooms.transact(TOY, request.name, context.cause(), partial(add, amount=request.amount))
         return M.AddResponse(name=done.name, revision=done.revision)
+
+    def AddMany(self, incoming: Any) -> Any:
+        async def added(context: Any) -> Any:
+            done = await self.Add(context.request, context)
+            return M.AddManyResponse(name=done.name, revision=done.revision)
+
+        def refused(_request: Any, refusal: Any) -> Any:
+            return M.AddManyResponse(refusal=message_of(refusal))
+
+        return incoming.answered(added, turn=lambda request: request.name, refused=refused)
+
+    async def AddUp(self, incoming: Any) -> Any:
+        total = 0
+        async for context in incoming:
+            await self.Add(context.request, context)
+            total += context.request.amount
+        return M.AddUpResponse(total=total)
 
     async def MakePart(self, request: Any, context: Any) -> Any:
         decide = partial(make_part, label=request.label)

@@ -138,7 +138,7 @@ def test_a_copy_has_the_artifact_its_origin_and_the_same_makers_and_nothing_that
     new, outcome = copied(source.state, by=BEN)
     copy = new.given(outcome.event).state
     assert (copy.artifact, copy.framework, copy.source.commit) == (source.state.artifact, "f", "ab12345")
-    assert (copy.origin.version, copy.origin.revision) == (VERSION_NAME, source.state.revision)
+    assert (copy.copied_from.version, copy.copied_from.revision) == (VERSION_NAME, source.state.revision)
     assert (copy.author, list(copy.makers)) == (ADA, [ADA, BEN, CAT])
     assert (dict(copy.tags), copy.stage, copy.parent_version) == ({}, "development", "")
 

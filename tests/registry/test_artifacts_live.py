@@ -51,7 +51,7 @@ async def test_a_version_is_copied_by_those_who_may_read_it_and_shown_to_those_w
     assert await registry.CopyVersion(**copy, by=BEN, request_id="copy") == made
     at = {"at_least": made.revision}
     state = await registry.GetVersion(name=made.name, read=at, by=BEN)
-    assert (state.origin.version, state.framework, list(state.makers)) == (source, "f", [ADA, BEN])
+    assert (state.copied_from.version, state.framework, list(state.makers)) == (source, "f", [ADA, BEN])
     assert [one.name for one in (await registry.ListDerivedVersions(name=source, read=at, by=BEN)).derived] == [
         made.name
     ]

@@ -137,7 +137,9 @@ def moved(within: types.Project) -> tuple[types.Version, types.Verdict]:
     event = reviewed(version, within, BEN).event
     assert event is not None
     before = snapshot(version.given(event, by=BEN))
-    verdict = verdict_of(version.given(moving(version, within).event).state, "testing")
+    move = moving(version, within).event
+    assert move is not None
+    verdict = verdict_of(version.given(move).state, "testing")
     assert verdict is not None
     return before, verdict
 

@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 from google.protobuf import message_factory
 
-from kernel.errors import Refusal
+from kernel import errors
 from kernel.status import grpc_code, trailers
 from modelog.archive.v1 import archive_service_pb2 as archive_rpc
 from modelog.archive.v1.types_pb2 import LogEntry
@@ -17,12 +17,14 @@ from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from modelog.registry.v1 import types_pb2 as types
+from modelog.registry.v1.imports_pb2 import RegisterVersionsResponse
 from modelog.status.v1 import status_service_pb2 as status_rpc
+from modelog.type.v1.refusal_pb2 import Refusal
 
 Context = Any
 
 
-async def refuse(context: Context, refusal: Refusal) -> None:
+async def refuse(context: Context, refusal: errors.Refusal) -> None:
     """As the kernel's door does it."""
     await context.abort(grpc_code(refusal), refusal.message, trailers(refusal))
 
@@ -32,8 +34,10 @@ class FakeRegistry:
 
     def __init__(self) -> None:
         self.requests: list[Any] = []
+        self.calls: list[list[str]] = []
+        self.breaks: list[int] = []
         self.metadata: list[dict[str, str]] = []
-        self.failures: list[Refusal] = []
+        self.failures: list[errors.Refusal] = []
         self.delay_seconds = 0.0
         self.revision = 0
         self.head = 0
@@ -57,6 +61,23 @@ class FakeRegistry:
         return rpc.ListProjectsResponse(
             projects=projects, next_page_token=str(first + size) if first + size < 5 else ""
         )
+
+    async def RegisterVersions(self, requests: Any, context: Context) -> AsyncIterator[RegisterVersionsResponse]:
+        """Versions of no model, refused when their framework says `no`; each call breaks after `breaks[0]` answers."""
+        self.calls.append([])
+        self.metadata.append(dict(context.invocation_metadata() or ()))
+        most = self.breaks.pop(0) if self.breaks else None
+        async for request in requests:
+            if most is not None and len(self.calls[-1]) >= most:
+                await refuse(context, self.failures.pop(0))
+            self.calls[-1].append(request.request_id)
+            if request.framework == "no":
+                no = Refusal(code="NOT_FOUND", reason="MODEL_NOT_FOUND", message="create it first")
+                yield RegisterVersionsResponse(request_id=request.request_id, refusal=no)
+            else:
+                self.revision += 1
+                name = f"{request.parent}/versions/{request.framework}"
+                yield RegisterVersionsResponse(name=name, revision=self.revision, request_id=request.request_id)
 
     async def GetStatus(self, _request: status_rpc.GetStatusRequest, _context: Context) -> status_rpc.GetStatusResponse:
         return status_rpc.GetStatusResponse(service="registry", head=self.head)
@@ -101,15 +122,17 @@ def entry(revision: int) -> LogEntry:
     return LogEntry(revision=revision, subject="lifecycle.registry.risk", payload=fact.SerializeToString())
 
 
+_WAYS = ("unary", "stream")
+
+
 def handler(service: str, module: Any, servicer: object) -> grpc.GenericRpcHandler:
     """The methods that the servicer has; the others are UNIMPLEMENTED."""
     handlers: dict[str, Any] = {}
     for method in module.DESCRIPTOR.services_by_name[service.rpartition(".")[2]].methods:
         behavior = getattr(servicer, method.name, None)
         if behavior is not None:
-            make = (
-                grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
-            )
+            shape = f"{_WAYS[method.client_streaming]}_{_WAYS[method.server_streaming]}"
+            make = getattr(grpc, f"{shape}_rpc_method_handler")
             request = message_factory.GetMessageClass(method.input_type)
             handlers[method.name] = make(behavior, request.FromString, lambda reply: reply.SerializeToString())
     return grpc.method_handlers_generic_handler(service, handlers)

@@ -10,7 +10,7 @@ from modelog.cli import render
 from modelog.cli.cells import Cell
 from modelog.cli.failures import UNVERIFIED
 from modelog.cli.names import Name
-from modelog.cli.progress import bar
+from modelog.cli.progress import transfer
 from modelog.cli.state import Command, Noun, State, state_of
 from modelog.cli.verbs import arg, verb
 
@@ -40,7 +40,7 @@ def register(state: State, request: Any, values: dict[str, Any]) -> None:
 
     path, kind = values["file"], values["artifact_format"] or ""
     _source(request, values)
-    with bar("reading", as_json=state.as_json) as progress:
+    with transfer("reading", shown=not state.as_json) as progress:
         request.artifact.CopyFrom(described(path, artifact_format=kind, progress=progress))
     if values["uri"]:
         request.artifact.uri = values["uri"]
@@ -54,7 +54,7 @@ def register(state: State, request: Any, values: dict[str, Any]) -> None:
     asking.CopyFrom(request)
     asking.validate_only, asking.request_id = True, ""
     state.call("registry.RegisterVersion", asking)
-    with bar("storing", as_json=state.as_json) as progress:
+    with transfer("storing", shown=not state.as_json) as progress:
         put(path, request.artifact, store, progress=progress)
 
 
@@ -89,7 +89,7 @@ def _scan(ctx: click.Context, path: Path) -> int:
     from modelog.sdk.store_transfer import described
 
     state = state_of(ctx)
-    with bar("reading", as_json=state.as_json) as progress:
+    with transfer("reading", shown=not state.as_json) as progress:
         artifact = described(path, progress=progress)
     scan = artifact.scan if artifact.HasField("scan") else None
     if state.as_json:
@@ -125,7 +125,7 @@ def download(ctx: click.Context, name: str, out: Path | None, store: str | None,
     state = state_of(ctx)
     version = _version(state, name)
     target = out or Path(_file_name(version))
-    with bar("fetching", as_json=state.as_json) as progress:
+    with transfer("fetching", shown=not state.as_json) as progress:
         download_artifact(version, target, store=store, force=force, progress=progress)
     told = {"path": str(target), "sha256": version.artifact.sha256, "sizeBytes": str(version.artifact.size_bytes)}
     if state.as_json:
@@ -200,7 +200,7 @@ def _ancestors(state: State, name: str) -> Iterator[dict[str, str]]:
                 raise
             return
         seen.add(name)
-        hidden = version.origin.version or version.parent_version
+        hidden = version.copied_from.version or version.parent_version
         yield {"name": name, "how": f"from {hidden}" if hidden else ""}
         name = hidden
 

@@ -47,6 +47,12 @@ def row(entry: Any) -> list[Cell | str]:
     return [str(entry.revision), time(fact.recorded_at), fact.resource, _what(fact) + reason, fact.actor.id]
 
 
+def happened(entry: Any) -> Cell:
+    """When it happened, where that is not when it was recorded; marked, for nobody but the importer answers for it."""
+    fact = entry.fact
+    return Cell(time(fact.happened_at), "yellow") if fact.HasField("happened_at") else Cell("")
+
+
 def _what(fact: Any) -> str:
     """The kind of fact and what can be said of it in a few words."""
     kind = fact.event.type_url.rpartition(".")[2]
@@ -61,7 +67,11 @@ def _what(fact: Any) -> str:
 
 
 def _table(entries: Sequence[Any]) -> None:
-    render.table(_TITLES, [row(entry) for entry in entries])
+    """With a column more where something was recorded later than it happened."""
+    if any(entry.fact.HasField("happened_at") for entry in entries):
+        render.table([*_TITLES, "happened"], [[*row(entry), happened(entry)] for entry in entries])
+    else:
+        render.table(_TITLES, [row(entry) for entry in entries])
 
 
 def _whole(_state: Any, request: Any, values: dict[str, Any]) -> None:
@@ -112,5 +122,7 @@ def replay(ctx: click.Context, /, from_revision: int, to_revision: int | None, f
         if state.as_json:
             render.print_json(render.plain(entry_of(entry)), line=True)
         else:
-            cells = (one.text if isinstance(one, Cell) else one for one in row(entry_of(entry)))
-            print(clean("  ".join(" ".join(text.split()) for text in cells)), flush=follow)
+            read = entry_of(entry)
+            texts = [one.text if isinstance(one, Cell) else one for one in row(read)]
+            texts += [f"happened {before.text}"] if (before := happened(read)).text else []
+            print(clean("  ".join(" ".join(text.split()) for text in texts)).rstrip(), flush=follow)

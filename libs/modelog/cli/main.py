@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -32,6 +33,9 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "lifecycles": ("policies", "The stages of a project's versions."),
         "findings": ("findings", "What reviewers found about versions."),
         "checklists": ("findings", "What a policy wants gone through, and the answers."),
+    },
+    "Coming from elsewhere": {
+        "import": ("imports", "What was kept in another registry: MLflow."),
     },
     "Who may do what": {
         "roles": ("roles", "Who holds which role; granting, revoking, defining."),
@@ -85,7 +89,7 @@ class _Root(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"modelog.cli.{_COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

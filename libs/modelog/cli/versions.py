@@ -11,6 +11,7 @@ from modelog.cli.comparison import compare
 from modelog.cli.described import DOCUMENTATION, file_option, from_file
 from modelog.cli.failures import CONFLICT
 from modelog.cli.governing import COMMANDS as GOVERNING
+from modelog.cli.registering import register_many
 from modelog.cli.state import Noun, State
 from modelog.cli.values import Pair
 from modelog.cli.verbs import NARROWED, arg, opt, verb
@@ -71,6 +72,7 @@ versions = Noun(
             extra=(_FILE, *artifacts.REGISTER),
             prepare=artifacts.register,
         ),
+        register_many,
         verb(
             "describe",
             "registry.UpdateVersion",

@@ -7,6 +7,8 @@
             ...
         async for entry in client.subscribe(from_revision=1):
             ...
+        async for registered in client.register_versions(requests):                     # many, over broken connections
+            ...
 
 `connect_sync` is the same without `async`. Nothing here needs a library of the servers.
 """
@@ -30,6 +32,7 @@ from modelog.sdk.errors import (
 )
 from modelog.sdk.facts import Entry, event_of
 from modelog.sdk.paging import pages
+from modelog.sdk.registering import Registered
 from modelog.sdk.subscription import Hole, Subscription
 from modelog.sdk.sync_client import SyncClient, connect_sync
 from modelog.sdk.sync_subscription import SyncSubscription
@@ -47,6 +50,7 @@ __all__ = [
     "NotConfigured",
     "NotFound",
     "Refused",
+    "Registered",
     "Subscription",
     "SyncClient",
     "SyncSubscription",

@@ -1,7 +1,7 @@
 """The asynchronous client: one typed stub for each service, on channels that share one session."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from modelog.sdk import settings
 from modelog.sdk.channels import options, tls
 from modelog.sdk.identity import identity
 from modelog.sdk.interceptors import async_interceptors
+from modelog.sdk.registering import Registered, aregister_many
 from modelog.sdk.session import DEADLINE_SECONDS, AsOf, Session
 from modelog.sdk.subscription import Subscription
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from modelog.archive.v1.types_pb2 import FactFilter
     from modelog.deployment.v1.deployment_service_pb2_grpc import DeploymentServiceAsyncStub
     from modelog.monitoring.v1.monitoring_service_pb2_grpc import MonitoringServiceAsyncStub
+    from modelog.registry.v1.registry_service_pb2 import RegisterVersionRequest
     from modelog.registry.v1.registry_service_pb2_grpc import RegistryServiceAsyncStub
     from modelog.status.v1.status_service_pb2_grpc import StatusServiceAsyncStub
 
@@ -118,6 +120,21 @@ class Client:
             follow=follow,
             patience_seconds=patience_seconds,
         )
+
+    def register_versions(
+        self,
+        requests: "Iterable[RegisterVersionRequest] | AsyncIterable[RegisterVersionRequest]",
+        *,
+        progress: Callable[[int], None] | None = None,
+    ) -> AsyncIterator[Registered]:
+        """Registers many versions, of any models, in few calls: what each came to, in the order of `requests`.
+
+        Where the service goes away, what was not answered is sent again, for as long as the session has patience; then
+        Unavailable is raised, and giving all again goes on, provided that the requests carry ids of their own. A
+        version that is refused is told in its `refusal` and leaves the others alone. progress: hears after each how
+        many are answered.
+        """
+        return aregister_many(self.session, self.registry.RegisterVersions, requests, progress)
 
     def _channel(self, service: str) -> grpc.aio.Channel:
         if service not in self._channels:

@@ -57,6 +57,22 @@ class _StreamAsync(grpc.aio.UnaryStreamClientInterceptor):
         return _replies(await continuation(details, request))
 
 
+class _BothAsync(grpc.aio.StreamStreamClientInterceptor):
+    """Streams both ways are sent once too: whoever sends knows what has been answered (see `register_versions`)."""
+
+    def __init__(self, session: Session, tokens: Tokens | None) -> None:
+        self._session = session
+        self._tokens = tokens
+
+    async def intercept_stream_stream(
+        self, continuation: Callable[..., Any], client_call_details: grpc.aio.ClientCallDetails, request_iterator: Any
+    ) -> Any:
+        token = await _token(self._tokens)
+        metadata = grpc.aio.Metadata(*self._session.metadata(client_call_details.metadata, token))
+        details = _details(client_call_details, client_call_details.timeout, metadata)
+        return _replies(await continuation(details, request_iterator))
+
+
 async def _token(tokens: Tokens | None) -> str:
     """Empty where nothing proves who calls. Fetching one may block, so the loop does not wait for it."""
     if tokens is None:
@@ -81,7 +97,7 @@ async def _replies(call: Any) -> AsyncIterator[Any]:
 def async_interceptors(
     session: Session, as_of: AsOf | None, tokens: Tokens | None
 ) -> Sequence[grpc.aio.ClientInterceptor]:
-    return [_UnaryAsync(session, as_of, tokens), _StreamAsync(session, as_of, tokens)]
+    return [_UnaryAsync(session, as_of, tokens), _StreamAsync(session, as_of, tokens), _BothAsync(session, tokens)]
 
 
 class _Details(NamedTuple):
@@ -95,7 +111,7 @@ class _Details(NamedTuple):
     compression: Any
 
 
-class _Sync(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
+class _Sync(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor, grpc.StreamStreamClientInterceptor):
     def __init__(self, session: Session, as_of: AsOf | None, tokens: Tokens | None) -> None:
         self._session = session
         self._as_of = as_of
@@ -119,6 +135,12 @@ class _Sync(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor)
     def intercept_unary_stream(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
         details = self._details(client_call_details, client_call_details.timeout)
         return _Replies(continuation(details, self._session.prepare(request, self._as_of)))
+
+    def intercept_stream_stream(
+        self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        details = self._details(client_call_details, client_call_details.timeout)
+        return _Replies(continuation(details, request_iterator))
 
     def _details(self, given: Any, timeout: float | None) -> _Details:
         return _Details(

@@ -113,14 +113,18 @@ class Attempts:
         reached, and what reached a limit and was told when there is room again.
         """
         refusal = refused(error, self._request_id)
+        return refusal, self.pause(refusal)
+
+    def pause(self, refusal: Refused) -> float:
+        """The seconds to wait before the next attempt after a refusal; 0 when there shall be none."""
         limited = refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED and refusal.retry_seconds > 0
         if refusal.code is not grpc.StatusCode.UNAVAILABLE and not limited:
-            return refusal, 0.0
+            return 0.0
         # Halved at random, so that many clients do not come back in one moment.
         pause = max(self._pause * random.uniform(0.5, 1.0), refusal.retry_seconds)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
         spent = time.monotonic() - self._started
-        return refusal, pause if spent + pause < self._patience else 0.0
+        return pause if spent + pause < self._patience else 0.0
 
 
 def moment(as_of: AsOf) -> ReadOptions:

@@ -1,6 +1,6 @@
 """The blocking client: the same stubs and the same session, for scripts, notebooks and threads."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from modelog.sdk import settings
 from modelog.sdk.channels import options, tls
 from modelog.sdk.identity import identity
 from modelog.sdk.interceptors import sync_channel
+from modelog.sdk.registering import Registered, register_many
 from modelog.sdk.session import DEADLINE_SECONDS, AsOf, Session
 from modelog.sdk.sync_subscription import SyncSubscription
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from modelog.archive.v1.types_pb2 import FactFilter
     from modelog.deployment.v1.deployment_service_pb2_grpc import DeploymentServiceStub
     from modelog.monitoring.v1.monitoring_service_pb2_grpc import MonitoringServiceStub
+    from modelog.registry.v1.registry_service_pb2 import RegisterVersionRequest
     from modelog.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
     from modelog.status.v1.status_service_pb2_grpc import StatusServiceStub
 
@@ -117,6 +119,12 @@ class SyncClient:
             follow=follow,
             patience_seconds=patience_seconds,
         )
+
+    def register_versions(
+        self, requests: "Iterable[RegisterVersionRequest]", *, progress: Callable[[int], None] | None = None
+    ) -> Iterator[Registered]:
+        """Registers many versions, of any models, in few calls: see Client.register_versions."""
+        return register_many(self.session, self.registry.RegisterVersions, requests, progress)
 
     def _channel(self, service: str) -> grpc.Channel:
         if service not in self._channels:

@@ -136,5 +136,5 @@ def copied(source: Version, named: str) -> facts.VersionRegistered:
         framework=source.framework,
         author=source.author,
         documentation=source.documentation,
-        origin=VersionOrigin(version=source.name, revision=source.revision, makers=source.makers),
+        copied_from=VersionOrigin(version=source.name, revision=source.revision, makers=source.makers),
     )

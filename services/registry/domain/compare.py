@@ -35,6 +35,7 @@ _COMPARED = (
     "answers",
     "author",
     "record",
+    "copied_from",
     "origin",
     "marks",
 )

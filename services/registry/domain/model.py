@@ -1,6 +1,6 @@
 """Models: a purpose that versions fulfil."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from kernel.errors import AlreadyExists, NotAllowedNow, NotFound, UnknownFact
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import events_pb2 as facts
+from modelog.registry.v1.imports_pb2 import Origin
 from modelog.registry.v1.types_pb2 import Model, ModelDetails, Project
 from services.registry.domain import tags
 from services.registry.domain.alias_fold import evolve_aliases
@@ -21,11 +22,19 @@ def present(model: Model) -> None:
         raise NotFound("MODEL_NOT_FOUND", "there is no such model; create it first")
 
 
-def create_model(model: Model, project: Project, *, details: ModelDetails) -> facts.ModelCreated:
+def create_model(
+    model: Model,
+    project: Project,
+    *,
+    details: ModelDetails,
+    origin: Origin | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> facts.ModelCreated:
+    """`origin`: where it was before, if it was; `labels`: the tags it begins with."""
     project_present(project)
     if model.name:
         raise AlreadyExists("MODEL_EXISTS", f"{model.name} exists already")
-    return facts.ModelCreated(details=details)
+    return facts.ModelCreated(details=details, origin=origin, tags=labels)
 
 
 def describe_model(model: Model, *, details: ModelDetails, mask: FieldMask) -> facts.ModelDescribed | None:
@@ -66,6 +75,7 @@ def evolve_model(model: Model, event: Message, envelope: Fact) -> None:
     match event:
         case facts.ModelCreated():
             model.details.CopyFrom(event.details)
+            tags.fold_given(model, event)
         case facts.ModelDescribed():
             write(model.details, event.details, event.update_mask.paths)
         case facts.TagSet():

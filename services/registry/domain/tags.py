@@ -22,6 +22,13 @@ def remove_tag(resource: Any, *, key: str) -> facts.TagRemoved | None:
     return facts.TagRemoved(key=key) if key in resource.tags else None
 
 
+def fold_given(resource: Any, event: Any) -> None:
+    """What a resource came with: its tags, and where it was before, if it was anywhere."""
+    resource.tags.MergeFrom(event.tags)
+    if event.HasField("origin"):
+        resource.origin.CopyFrom(event.origin)
+
+
 def fold_tag_set(resource: Any, event: facts.TagSet) -> None:
     resource.tags[event.key] = event.value
 

@@ -265,9 +265,10 @@ def _fold_registered(version: Version, event: facts.VersionRegistered, envelope:
     version.author = event.author or envelope.actor.id
     version.makers.extend(makers_of(event, envelope))
     version.marks.extend(event.marks)
-    if event.HasField("origin"):
-        version.origin.CopyFrom(event.origin)
+    if event.HasField("copied_from"):
+        version.copied_from.CopyFrom(event.copied_from)
     version.content_revision = envelope.generation
+    tags.fold_given(version, event)
 
 
 def _fold_deprecated(version: Version, event: facts.VersionDeprecated, envelope: Fact) -> None:

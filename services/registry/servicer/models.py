@@ -8,6 +8,7 @@ from kernel.rpc import Context
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from services.registry import queries
 from services.registry.domain import MODEL, PROJECT, VERSION, model, version
+from services.registry.servicer.imports import imported, origin_of
 from services.registry.servicer.room import Room
 
 _VERSION_PARTS = 6
@@ -16,11 +17,12 @@ _VERSION_PARTS = 6
 class Models(Room):
     async def CreateModel(self, request: rpc.CreateModelRequest, context: Context) -> rpc.CreateModelResponse:
         PROJECT.pattern.ids(request.parent, "parent")
+        origin = origin_of(request)
         decided = await self._transact(
             MODEL,
             child(request.parent, "models", request.model_id),
-            context.cause(),
-            partial(model.create_model, details=request.details),
+            await imported(context, request.parent, origin=origin),
+            partial(model.create_model, details=request.details, origin=origin, labels=request.tags),
             reads=((PROJECT, request.parent),),
         )
         return rpc.CreateModelResponse(name=decided.name, revision=decided.revision)

@@ -1,16 +1,21 @@
 """The door of versions: what was trained, what is known about it, and the end of its life."""
 
+from collections.abc import AsyncIterator
 from functools import partial
 
-from kernel.errors import invalid_field
+from kernel.errors import Refusal, invalid_field
 from kernel.names import Pattern, project_of
-from kernel.rpc import Context
+from kernel.rpc import Context, Incoming
+from kernel.status import message_of
 from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1 import registry_service_pb2 as rpc
+from modelog.registry.v1.imports_pb2 import RegisterVersionsResponse
 from services.registry import queries
 from services.registry.domain import MODEL, PROJECT, VERSION, version
+from services.registry.servicer.imports import imported, origin_of
 from services.registry.servicer.room import Room, access_reads, actors
 
+_ALONE = "modelog.registry.v1.RegistryService/RegisterVersion"
 _RETRAINING = Pattern("projects/*/monitors/*/retrainings/#")
 
 
@@ -19,7 +24,7 @@ class Versions(Room):
         self, request: rpc.RegisterVersionRequest, context: Context
     ) -> rpc.RegisterVersionResponse:
         MODEL.pattern.ids(request.parent, "parent")
-        cause = context.cause()
+        cause = await imported(context, request.parent, origin=origin_of(request))
         reads = [(MODEL, request.parent), *access_reads(request.parent)]
         if request.parent_version:
             _same_project(request.parent_version, request.parent, "parent_version")
@@ -29,6 +34,16 @@ class Versions(Room):
         verb = partial(version.register_version, given=_given(request), actors=actors(cause))
         decided = await self._transact.create_numbered(VERSION, request.parent, cause, verb, reads=reads)
         return rpc.RegisterVersionResponse(name=decided.name, revision=decided.revision)
+
+    def RegisterVersions(self, incoming: Incoming) -> AsyncIterator[RegisterVersionsResponse]:
+        """Models side by side, the versions of one model one after the other: their numbers follow the sending."""
+        return incoming.answered(self._registered, turn=lambda request: request.parent, refused=_not_registered)
+
+    async def _registered(self, context: Context) -> RegisterVersionsResponse:
+        """One of many is the same request as one alone, so that either may be repeated as the other."""
+        context.method = _ALONE
+        reply = await self.RegisterVersion(context.request, context)
+        return RegisterVersionsResponse(name=reply.name, revision=reply.revision, request_id=context.request_id)
 
     async def GetVersion(self, request: rpc.GetVersionRequest, context: Context) -> bytes:
         return await self._resources.get(VERSION, request.name, request.read)
@@ -46,7 +61,9 @@ class Versions(Room):
         self, request: rpc.RecordEvaluationRequest, context: Context
     ) -> rpc.RecordEvaluationResponse:
         verb = partial(version.record_evaluation, evaluation_id=request.evaluation_id, evaluation=request.evaluation)
-        decided = await self._transact(VERSION, request.name, context.cause(), verb)
+        happened = request.happen_time if request.HasField("happen_time") else None
+        cause = await imported(context, request.name, happened=happened)
+        decided = await self._transact(VERSION, request.name, cause, verb)
         return rpc.RecordEvaluationResponse(name=decided.name, revision=decided.revision)
 
     async def DeprecateVersion(
@@ -80,6 +97,11 @@ class Versions(Room):
         return rpc.RetireVersionResponse(name=decided.name, revision=decided.revision)
 
 
+def _not_registered(request: rpc.RegisterVersionRequest | None, refusal: Refusal) -> RegisterVersionsResponse:
+    request_id = "" if request is None else request.request_id
+    return RegisterVersionsResponse(request_id=request_id, refusal=message_of(refusal))
+
+
 def _given(request: rpc.RegisterVersionRequest) -> facts.VersionRegistered:
     return facts.VersionRegistered(
         artifact=request.artifact,
@@ -92,6 +114,8 @@ def _given(request: rpc.RegisterVersionRequest) -> facts.VersionRegistered:
         answers=request.answers,
         author=request.author,
         documentation=request.documentation,
+        origin=request.origin if request.HasField("origin") else None,
+        tags=request.tags,
     )
 
 

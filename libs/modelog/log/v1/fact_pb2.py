@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from modelog.type.v1 import principal_pb2 as modelog_dot_type_dot_v1_dot_principal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19modelog/log/v1/fact.proto\x12\x0emodelog.log.v1\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmodelog/type/v1/principal.proto\"\x8f\x03\n\x04\x46\x61\x63t\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12/\n\x0brecorded_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05\x61\x63tor\x18\x05 \x01(\x0b\x32\x1a.modelog.type.v1.Principal\x12\x30\n\x0con_behalf_of\x18\x06 \x03(\x0b\x32\x1a.modelog.type.v1.Principal\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\x16\n\x0erequest_digest\x18\t \x01(\x0c\x12\x16\n\x0e\x63orrelation_id\x18\n \x01(\t\x12\x14\n\x0c\x63\x61usation_id\x18\x0b \x01(\t\x12\x13\n\x0btraceparent\x18\x0c \x01(\t\x12#\n\x05\x65vent\x18\r \x01(\x0b\x32\x14.google.protobuf.Any\x12#\n\x05reads\x18\x0e \x03(\x0b\x32\x14.modelog.log.v1.Read\"*\n\x04Read\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19modelog/log/v1/fact.proto\x12\x0emodelog.log.v1\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmodelog/type/v1/principal.proto\"\xc0\x03\n\x04\x46\x61\x63t\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12/\n\x0brecorded_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05\x61\x63tor\x18\x05 \x01(\x0b\x32\x1a.modelog.type.v1.Principal\x12\x30\n\x0con_behalf_of\x18\x06 \x03(\x0b\x32\x1a.modelog.type.v1.Principal\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\x16\n\x0erequest_digest\x18\t \x01(\x0c\x12\x16\n\x0e\x63orrelation_id\x18\n \x01(\t\x12\x14\n\x0c\x63\x61usation_id\x18\x0b \x01(\t\x12\x13\n\x0btraceparent\x18\x0c \x01(\t\x12#\n\x05\x65vent\x18\r \x01(\x0b\x32\x14.google.protobuf.Any\x12#\n\x05reads\x18\x0e \x03(\x0b\x32\x14.modelog.log.v1.Read\x12/\n\x0bhappened_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"*\n\x04Read\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelog.log.v1.fact_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FACT']._serialized_start=139
-  _globals['_FACT']._serialized_end=538
-  _globals['_READ']._serialized_start=540
-  _globals['_READ']._serialized_end=582
+  _globals['_FACT']._serialized_end=587
+  _globals['_READ']._serialized_start=589
+  _globals['_READ']._serialized_end=631
 # @@protoc_insertion_point(module_scope)

@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Fact(_message.Message):
-    __slots__ = ("id", "resource", "generation", "recorded_at", "actor", "on_behalf_of", "reason", "request_id", "request_digest", "correlation_id", "causation_id", "traceparent", "event", "reads")
+    __slots__ = ("id", "resource", "generation", "recorded_at", "actor", "on_behalf_of", "reason", "request_id", "request_digest", "correlation_id", "causation_id", "traceparent", "event", "reads", "happened_at")
     ID_FIELD_NUMBER: _ClassVar[int]
     RESOURCE_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,7 @@ class Fact(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     EVENT_FIELD_NUMBER: _ClassVar[int]
     READS_FIELD_NUMBER: _ClassVar[int]
+    HAPPENED_AT_FIELD_NUMBER: _ClassVar[int]
     id: str
     resource: str
     generation: int
@@ -42,7 +43,8 @@ class Fact(_message.Message):
     traceparent: str
     event: _any_pb2.Any
     reads: _containers.RepeatedCompositeFieldContainer[Read]
-    def __init__(self, id: _Optional[str] = ..., resource: _Optional[str] = ..., generation: _Optional[int] = ..., recorded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[_Union[_principal_pb2.Principal, _Mapping]] = ..., on_behalf_of: _Optional[_Iterable[_Union[_principal_pb2.Principal, _Mapping]]] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., request_digest: _Optional[bytes] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., traceparent: _Optional[str] = ..., event: _Optional[_Union[_any_pb2.Any, _Mapping]] = ..., reads: _Optional[_Iterable[_Union[Read, _Mapping]]] = ...) -> None: ...
+    happened_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., resource: _Optional[str] = ..., generation: _Optional[int] = ..., recorded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[_Union[_principal_pb2.Principal, _Mapping]] = ..., on_behalf_of: _Optional[_Iterable[_Union[_principal_pb2.Principal, _Mapping]]] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., request_digest: _Optional[bytes] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., traceparent: _Optional[str] = ..., event: _Optional[_Union[_any_pb2.Any, _Mapping]] = ..., reads: _Optional[_Iterable[_Union[Read, _Mapping]]] = ..., happened_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Read(_message.Message):
     __slots__ = ("resource", "revision")

@@ -4,6 +4,7 @@ import datetime
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelog.registry.v1 import artifacts_pb2 as _artifacts_pb2
+from modelog.registry.v1 import imports_pb2 as _imports_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -136,10 +137,21 @@ class PolicySet(_message.Message):
     def __init__(self, policy: _Optional[_Union[_types_pb2.Policy, _Mapping]] = ...) -> None: ...
 
 class ModelCreated(_message.Message):
-    __slots__ = ("details",)
+    __slots__ = ("details", "origin", "tags")
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     DETAILS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
     details: _types_pb2.ModelDetails
-    def __init__(self, details: _Optional[_Union[_types_pb2.ModelDetails, _Mapping]] = ...) -> None: ...
+    origin: _imports_pb2.Origin
+    tags: _containers.ScalarMap[str, str]
+    def __init__(self, details: _Optional[_Union[_types_pb2.ModelDetails, _Mapping]] = ..., origin: _Optional[_Union[_imports_pb2.Origin, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ModelDescribed(_message.Message):
     __slots__ = ("details", "update_mask")
@@ -186,8 +198,15 @@ class ModelRetired(_message.Message):
     def __init__(self) -> None: ...
 
 class VersionRegistered(_message.Message):
-    __slots__ = ("artifact", "signature", "source", "training_data", "hyperparameters", "parent_version", "framework", "stage", "phase", "answers", "author", "documentation", "owners", "marks", "origin")
+    __slots__ = ("artifact", "signature", "source", "training_data", "hyperparameters", "parent_version", "framework", "stage", "phase", "answers", "author", "documentation", "owners", "marks", "copied_from", "origin", "tags")
     class HyperparametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -208,7 +227,9 @@ class VersionRegistered(_message.Message):
     DOCUMENTATION_FIELD_NUMBER: _ClassVar[int]
     OWNERS_FIELD_NUMBER: _ClassVar[int]
     MARKS_FIELD_NUMBER: _ClassVar[int]
+    COPIED_FROM_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
     artifact: _types_pb2.Artifact
     signature: _types_pb2.Signature
     source: _types_pb2.GitSource
@@ -223,8 +244,10 @@ class VersionRegistered(_message.Message):
     documentation: _types_pb2.Documentation
     owners: _containers.RepeatedScalarFieldContainer[str]
     marks: _containers.RepeatedScalarFieldContainer[str]
-    origin: _artifacts_pb2.VersionOrigin
-    def __init__(self, artifact: _Optional[_Union[_types_pb2.Artifact, _Mapping]] = ..., signature: _Optional[_Union[_types_pb2.Signature, _Mapping]] = ..., source: _Optional[_Union[_types_pb2.GitSource, _Mapping]] = ..., training_data: _Optional[_Iterable[_Union[_types_pb2.DataSet, _Mapping]]] = ..., hyperparameters: _Optional[_Mapping[str, str]] = ..., parent_version: _Optional[str] = ..., framework: _Optional[str] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., answers: _Optional[str] = ..., author: _Optional[str] = ..., documentation: _Optional[_Union[_types_pb2.Documentation, _Mapping]] = ..., owners: _Optional[_Iterable[str]] = ..., marks: _Optional[_Iterable[str]] = ..., origin: _Optional[_Union[_artifacts_pb2.VersionOrigin, _Mapping]] = ...) -> None: ...
+    copied_from: _artifacts_pb2.VersionOrigin
+    origin: _imports_pb2.Origin
+    tags: _containers.ScalarMap[str, str]
+    def __init__(self, artifact: _Optional[_Union[_types_pb2.Artifact, _Mapping]] = ..., signature: _Optional[_Union[_types_pb2.Signature, _Mapping]] = ..., source: _Optional[_Union[_types_pb2.GitSource, _Mapping]] = ..., training_data: _Optional[_Iterable[_Union[_types_pb2.DataSet, _Mapping]]] = ..., hyperparameters: _Optional[_Mapping[str, str]] = ..., parent_version: _Optional[str] = ..., framework: _Optional[str] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., answers: _Optional[str] = ..., author: _Optional[str] = ..., documentation: _Optional[_Union[_types_pb2.Documentation, _Mapping]] = ..., owners: _Optional[_Iterable[str]] = ..., marks: _Optional[_Iterable[str]] = ..., copied_from: _Optional[_Union[_artifacts_pb2.VersionOrigin, _Mapping]] = ..., origin: _Optional[_Union[_imports_pb2.Origin, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class VersionDescribed(_message.Message):
     __slots__ = ("documentation", "update_mask")

@@ -10,6 +10,7 @@ from modelog.registry.v1 import artifacts_pb2 as _artifacts_pb2
 from modelog.registry.v1 import cards_pb2 as _cards_pb2
 from modelog.registry.v1 import declare_pb2 as _declare_pb2
 from modelog.registry.v1 import governance_pb2 as _governance_pb2
+from modelog.registry.v1 import imports_pb2 as _imports_pb2
 from modelog.registry.v1 import search_pb2 as _search_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2
 from modelog.type.v1 import options_pb2 as _options_pb2
@@ -365,20 +366,31 @@ class ReviewAccessRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ...) -> None: ...
 
 class CreateModelRequest(_message.Message):
-    __slots__ = ("parent", "request_id", "reason", "validate_only", "model_id", "details")
+    __slots__ = ("parent", "request_id", "reason", "validate_only", "model_id", "details", "origin", "tags")
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     PARENT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     DETAILS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
     parent: str
     request_id: str
     reason: str
     validate_only: bool
     model_id: str
     details: _types_pb2.ModelDetails
-    def __init__(self, parent: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ..., validate_only: bool = ..., model_id: _Optional[str] = ..., details: _Optional[_Union[_types_pb2.ModelDetails, _Mapping]] = ...) -> None: ...
+    origin: _imports_pb2.Origin
+    tags: _containers.ScalarMap[str, str]
+    def __init__(self, parent: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ..., validate_only: bool = ..., model_id: _Optional[str] = ..., details: _Optional[_Union[_types_pb2.ModelDetails, _Mapping]] = ..., origin: _Optional[_Union[_imports_pb2.Origin, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class CreateModelResponse(_message.Message):
     __slots__ = ("name", "revision")
@@ -571,8 +583,15 @@ class RetireModelResponse(_message.Message):
     def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class RegisterVersionRequest(_message.Message):
-    __slots__ = ("parent", "request_id", "reason", "validate_only", "artifact", "signature", "source", "training_data", "hyperparameters", "framework", "parent_version", "answers", "author", "documentation")
+    __slots__ = ("parent", "request_id", "reason", "validate_only", "artifact", "signature", "source", "training_data", "hyperparameters", "framework", "parent_version", "answers", "author", "documentation", "origin", "tags")
     class HyperparametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -593,6 +612,8 @@ class RegisterVersionRequest(_message.Message):
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
     DOCUMENTATION_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
     parent: str
     request_id: str
     reason: str
@@ -607,7 +628,9 @@ class RegisterVersionRequest(_message.Message):
     answers: str
     author: str
     documentation: _types_pb2.Documentation
-    def __init__(self, parent: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ..., validate_only: bool = ..., artifact: _Optional[_Union[_types_pb2.Artifact, _Mapping]] = ..., signature: _Optional[_Union[_types_pb2.Signature, _Mapping]] = ..., source: _Optional[_Union[_types_pb2.GitSource, _Mapping]] = ..., training_data: _Optional[_Iterable[_Union[_types_pb2.DataSet, _Mapping]]] = ..., hyperparameters: _Optional[_Mapping[str, str]] = ..., framework: _Optional[str] = ..., parent_version: _Optional[str] = ..., answers: _Optional[str] = ..., author: _Optional[str] = ..., documentation: _Optional[_Union[_types_pb2.Documentation, _Mapping]] = ...) -> None: ...
+    origin: _imports_pb2.Origin
+    tags: _containers.ScalarMap[str, str]
+    def __init__(self, parent: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ..., validate_only: bool = ..., artifact: _Optional[_Union[_types_pb2.Artifact, _Mapping]] = ..., signature: _Optional[_Union[_types_pb2.Signature, _Mapping]] = ..., source: _Optional[_Union[_types_pb2.GitSource, _Mapping]] = ..., training_data: _Optional[_Iterable[_Union[_types_pb2.DataSet, _Mapping]]] = ..., hyperparameters: _Optional[_Mapping[str, str]] = ..., framework: _Optional[str] = ..., parent_version: _Optional[str] = ..., answers: _Optional[str] = ..., author: _Optional[str] = ..., documentation: _Optional[_Union[_types_pb2.Documentation, _Mapping]] = ..., origin: _Optional[_Union[_imports_pb2.Origin, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class RegisterVersionResponse(_message.Message):
     __slots__ = ("name", "revision")
@@ -676,7 +699,7 @@ class UpdateVersionResponse(_message.Message):
     def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class RecordEvaluationRequest(_message.Message):
-    __slots__ = ("name", "request_id", "reason", "etag", "validate_only", "evaluation_id", "evaluation")
+    __slots__ = ("name", "request_id", "reason", "etag", "validate_only", "evaluation_id", "evaluation", "happen_time")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -684,6 +707,7 @@ class RecordEvaluationRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     EVALUATION_ID_FIELD_NUMBER: _ClassVar[int]
     EVALUATION_FIELD_NUMBER: _ClassVar[int]
+    HAPPEN_TIME_FIELD_NUMBER: _ClassVar[int]
     name: str
     request_id: str
     reason: str
@@ -691,7 +715,8 @@ class RecordEvaluationRequest(_message.Message):
     validate_only: bool
     evaluation_id: str
     evaluation: _types_pb2.Evaluation
-    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ..., etag: _Optional[str] = ..., validate_only: bool = ..., evaluation_id: _Optional[str] = ..., evaluation: _Optional[_Union[_types_pb2.Evaluation, _Mapping]] = ...) -> None: ...
+    happen_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ..., etag: _Optional[str] = ..., validate_only: bool = ..., evaluation_id: _Optional[str] = ..., evaluation: _Optional[_Union[_types_pb2.Evaluation, _Mapping]] = ..., happen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class RecordEvaluationResponse(_message.Message):
     __slots__ = ("name", "revision")

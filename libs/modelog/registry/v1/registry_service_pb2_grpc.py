@@ -9,6 +9,7 @@ from modelog.registry.v1 import artifacts_pb2 as modelog_dot_registry_dot_v1_dot
 from modelog.registry.v1 import cards_pb2 as modelog_dot_registry_dot_v1_dot_cards__pb2
 from modelog.registry.v1 import declare_pb2 as modelog_dot_registry_dot_v1_dot_declare__pb2
 from modelog.registry.v1 import governance_pb2 as modelog_dot_registry_dot_v1_dot_governance__pb2
+from modelog.registry.v1 import imports_pb2 as modelog_dot_registry_dot_v1_dot_imports__pb2
 from modelog.registry.v1 import registry_service_pb2 as modelog_dot_registry_dot_v1_dot_registry__service__pb2
 from modelog.registry.v1 import search_pb2 as modelog_dot_registry_dot_v1_dot_search__pb2
 from modelog.registry.v1 import types_pb2 as modelog_dot_registry_dot_v1_dot_types__pb2
@@ -210,6 +211,11 @@ class RegistryServiceStub(object):
                 '/modelog.registry.v1.RegistryService/CopyVersion',
                 request_serializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.CopyVersionRequest.SerializeToString,
                 response_deserializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.CopyVersionResponse.FromString,
+                _registered_method=True)
+        self.RegisterVersions = channel.stream_stream(
+                '/modelog.registry.v1.RegistryService/RegisterVersions',
+                request_serializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RegisterVersionRequest.SerializeToString,
+                response_deserializer=modelog_dot_registry_dot_v1_dot_imports__pb2.RegisterVersionsResponse.FromString,
                 _registered_method=True)
         self.GetVersion = channel.unary_unary(
                 '/modelog.registry.v1.RegistryService/GetVersion',
@@ -622,6 +628,18 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RegisterVersions(self, request_iterator, context):
+        """Registers many versions, of any models of any projects: at most 10,000 and 64 MiB a call, each answered in the
+        order of sending as RegisterVersion would, or with its refusal. A model's numbers follow that order. What fails in
+        another way ends the call: send all again, or what has not been answered, under the same request ids.
+        RESOURCE_EXHAUSTED with STREAM_TOO_LONG beyond the limits; DEADLINE_EXCEEDED with STREAM_IDLE when nothing came for
+        a minute.
+        buf:lint:ignore RPC_REQUEST_STANDARD_NAME
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetVersion(self, request, context):
         """The version. NOT_FOUND with VERSION_NOT_FOUND.
         """
@@ -1020,6 +1038,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.CopyVersion,
                     request_deserializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.CopyVersionRequest.FromString,
                     response_serializer=modelog_dot_registry_dot_v1_dot_artifacts__pb2.CopyVersionResponse.SerializeToString,
+            ),
+            'RegisterVersions': grpc.stream_stream_rpc_method_handler(
+                    servicer.RegisterVersions,
+                    request_deserializer=modelog_dot_registry_dot_v1_dot_registry__service__pb2.RegisterVersionRequest.FromString,
+                    response_serializer=modelog_dot_registry_dot_v1_dot_imports__pb2.RegisterVersionsResponse.SerializeToString,
             ),
             'GetVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.GetVersion,
@@ -2057,6 +2080,33 @@ class RegistryService(object):
             '/modelog.registry.v1.RegistryService/CopyVersion',
             modelog_dot_registry_dot_v1_dot_artifacts__pb2.CopyVersionRequest.SerializeToString,
             modelog_dot_registry_dot_v1_dot_artifacts__pb2.CopyVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegisterVersions(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/modelog.registry.v1.RegistryService/RegisterVersions',
+            modelog_dot_registry_dot_v1_dot_registry__service__pb2.RegisterVersionRequest.SerializeToString,
+            modelog_dot_registry_dot_v1_dot_imports__pb2.RegisterVersionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,6 +11,7 @@ from modelog.registry.v1 import artifacts_pb2 as _artifacts_pb2
 from modelog.registry.v1 import cards_pb2 as _cards_pb2
 from modelog.registry.v1 import declare_pb2 as _declare_pb2
 from modelog.registry.v1 import governance_pb2 as _governance_pb2
+from modelog.registry.v1 import imports_pb2 as _imports_pb2
 from modelog.registry.v1 import registry_service_pb2 as _registry_service_pb2
 from modelog.registry.v1 import search_pb2 as _search_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2
@@ -160,6 +161,14 @@ class RegistryServiceStub:
     """Registers the artifact of another version, possibly of another project, as the next version of a model, with where
     it came from; it starts in the first stage, without what was measured or approved there. The caller needs to be
     allowed to read the source. Errors as RegisterVersion; FAILED_PRECONDITION with VERSION_RETIRED for the source.
+    """
+    RegisterVersions: _grpc.StreamStreamMultiCallable[_registry_service_pb2.RegisterVersionRequest, _imports_pb2.RegisterVersionsResponse]
+    """Registers many versions, of any models of any projects: at most 10,000 and 64 MiB a call, each answered in the
+    order of sending as RegisterVersion would, or with its refusal. A model's numbers follow that order. What fails in
+    another way ends the call: send all again, or what has not been answered, under the same request ids.
+    RESOURCE_EXHAUSTED with STREAM_TOO_LONG beyond the limits; DEADLINE_EXCEEDED with STREAM_IDLE when nothing came for
+    a minute.
+    buf:lint:ignore RPC_REQUEST_STANDARD_NAME
     """
     GetVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetVersionRequest, _types_pb2.Version]
     """The version. NOT_FOUND with VERSION_NOT_FOUND."""
@@ -399,6 +408,14 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Registers the artifact of another version, possibly of another project, as the next version of a model, with where
     it came from; it starts in the first stage, without what was measured or approved there. The caller needs to be
     allowed to read the source. Errors as RegisterVersion; FAILED_PRECONDITION with VERSION_RETIRED for the source.
+    """
+    RegisterVersions: _aio.StreamStreamMultiCallable[_registry_service_pb2.RegisterVersionRequest, _imports_pb2.RegisterVersionsResponse]  # type: ignore[assignment]
+    """Registers many versions, of any models of any projects: at most 10,000 and 64 MiB a call, each answered in the
+    order of sending as RegisterVersion would, or with its refusal. A model's numbers follow that order. What fails in
+    another way ends the call: send all again, or what has not been answered, under the same request ids.
+    RESOURCE_EXHAUSTED with STREAM_TOO_LONG beyond the limits; DEADLINE_EXCEEDED with STREAM_IDLE when nothing came for
+    a minute.
+    buf:lint:ignore RPC_REQUEST_STANDARD_NAME
     """
     GetVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetVersionRequest, _types_pb2.Version]  # type: ignore[assignment]
     """The version. NOT_FOUND with VERSION_NOT_FOUND."""
@@ -833,6 +850,20 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Registers the artifact of another version, possibly of another project, as the next version of a model, with where
         it came from; it starts in the first stage, without what was measured or approved there. The caller needs to be
         allowed to read the source. Errors as RegisterVersion; FAILED_PRECONDITION with VERSION_RETIRED for the source.
+        """
+
+    @_abc_1.abstractmethod
+    def RegisterVersions(
+        self,
+        request_iterator: _MaybeAsyncIterator[_registry_service_pb2.RegisterVersionRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_imports_pb2.RegisterVersionsResponse], _abc.AsyncIterator[_imports_pb2.RegisterVersionsResponse]]:
+        """Registers many versions, of any models of any projects: at most 10,000 and 64 MiB a call, each answered in the
+        order of sending as RegisterVersion would, or with its refusal. A model's numbers follow that order. What fails in
+        another way ends the call: send all again, or what has not been answered, under the same request ids.
+        RESOURCE_EXHAUSTED with STREAM_TOO_LONG beyond the limits; DEADLINE_EXCEEDED with STREAM_IDLE when nothing came for
+        a minute.
+        buf:lint:ignore RPC_REQUEST_STANDARD_NAME
         """
 
     @_abc_1.abstractmethod

@@ -4,6 +4,7 @@ import datetime
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelog.registry.v1 import artifacts_pb2 as _artifacts_pb2
+from modelog.registry.v1 import imports_pb2 as _imports_pb2
 from modelog.type.v1 import quarantine_pb2 as _quarantine_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -240,7 +241,7 @@ class Project(_message.Message):
     def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., lifecycle: _Optional[_Union[Lifecycle, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., roles: _Optional[_Iterable[_Union[RoleBinding, _Mapping]]] = ..., role_proposals: _Optional[_Iterable[_Union[RoleProposal, _Mapping]]] = ..., role_definitions: _Optional[_Mapping[str, RoleDefinition]] = ..., service_accounts: _Optional[_Mapping[str, ServiceAccount]] = ..., emergencies: _Optional[_Iterable[_Union[Emergency, _Mapping]]] = ..., delegations: _Optional[_Iterable[_Union[ReviewDelegation, _Mapping]]] = ..., delegation_count: _Optional[int] = ..., trusted_keys: _Optional[_Mapping[str, _artifacts_pb2.TrustedKey]] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "details", "tags", "aliases", "retired")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "details", "tags", "aliases", "retired", "origin")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -265,6 +266,7 @@ class Model(_message.Message):
     TAGS_FIELD_NUMBER: _ClassVar[int]
     ALIASES_FIELD_NUMBER: _ClassVar[int]
     RETIRED_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -275,10 +277,11 @@ class Model(_message.Message):
     tags: _containers.ScalarMap[str, str]
     aliases: _containers.MessageMap[str, Alias]
     retired: bool
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., details: _Optional[_Union[ModelDetails, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ..., aliases: _Optional[_Mapping[str, Alias]] = ..., retired: bool = ...) -> None: ...
+    origin: _imports_pb2.Origin
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., details: _Optional[_Union[ModelDetails, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ..., aliases: _Optional[_Mapping[str, Alias]] = ..., retired: bool = ..., origin: _Optional[_Union[_imports_pb2.Origin, _Mapping]] = ...) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "artifact", "signature", "source", "training_data", "hyperparameters", "framework", "parent_version", "documentation", "evaluations", "tags", "stage", "phase", "transition", "content_revision", "verdicts", "deprecation", "answers", "author", "makers", "record", "findings", "checklist", "provenance", "origin", "marks")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "artifact", "signature", "source", "training_data", "hyperparameters", "framework", "parent_version", "documentation", "evaluations", "tags", "stage", "phase", "transition", "content_revision", "verdicts", "deprecation", "answers", "author", "makers", "record", "findings", "checklist", "provenance", "copied_from", "marks", "origin")
     class HyperparametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -336,8 +339,9 @@ class Version(_message.Message):
     FINDINGS_FIELD_NUMBER: _ClassVar[int]
     CHECKLIST_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
-    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    COPIED_FROM_FIELD_NUMBER: _ClassVar[int]
     MARKS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -367,9 +371,10 @@ class Version(_message.Message):
     findings: _containers.RepeatedCompositeFieldContainer[Finding]
     checklist: _containers.MessageMap[str, ChecklistAnswer]
     provenance: _containers.RepeatedCompositeFieldContainer[_artifacts_pb2.Provenance]
-    origin: _artifacts_pb2.VersionOrigin
+    copied_from: _artifacts_pb2.VersionOrigin
     marks: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., artifact: _Optional[_Union[Artifact, _Mapping]] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., source: _Optional[_Union[GitSource, _Mapping]] = ..., training_data: _Optional[_Iterable[_Union[DataSet, _Mapping]]] = ..., hyperparameters: _Optional[_Mapping[str, str]] = ..., framework: _Optional[str] = ..., parent_version: _Optional[str] = ..., documentation: _Optional[_Union[Documentation, _Mapping]] = ..., evaluations: _Optional[_Mapping[str, Evaluation]] = ..., tags: _Optional[_Mapping[str, str]] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., transition: _Optional[_Union[TransitionRequest, _Mapping]] = ..., content_revision: _Optional[int] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., deprecation: _Optional[_Union[Deprecation, _Mapping]] = ..., answers: _Optional[str] = ..., author: _Optional[str] = ..., makers: _Optional[_Iterable[str]] = ..., record: _Optional[str] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., checklist: _Optional[_Mapping[str, ChecklistAnswer]] = ..., provenance: _Optional[_Iterable[_Union[_artifacts_pb2.Provenance, _Mapping]]] = ..., origin: _Optional[_Union[_artifacts_pb2.VersionOrigin, _Mapping]] = ..., marks: _Optional[_Iterable[str]] = ...) -> None: ...
+    origin: _imports_pb2.Origin
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., artifact: _Optional[_Union[Artifact, _Mapping]] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., source: _Optional[_Union[GitSource, _Mapping]] = ..., training_data: _Optional[_Iterable[_Union[DataSet, _Mapping]]] = ..., hyperparameters: _Optional[_Mapping[str, str]] = ..., framework: _Optional[str] = ..., parent_version: _Optional[str] = ..., documentation: _Optional[_Union[Documentation, _Mapping]] = ..., evaluations: _Optional[_Mapping[str, Evaluation]] = ..., tags: _Optional[_Mapping[str, str]] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., transition: _Optional[_Union[TransitionRequest, _Mapping]] = ..., content_revision: _Optional[int] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., deprecation: _Optional[_Union[Deprecation, _Mapping]] = ..., answers: _Optional[str] = ..., author: _Optional[str] = ..., makers: _Optional[_Iterable[str]] = ..., record: _Optional[str] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., checklist: _Optional[_Mapping[str, ChecklistAnswer]] = ..., provenance: _Optional[_Iterable[_Union[_artifacts_pb2.Provenance, _Mapping]]] = ..., copied_from: _Optional[_Union[_artifacts_pb2.VersionOrigin, _Mapping]] = ..., marks: _Optional[_Iterable[str]] = ..., origin: _Optional[_Union[_imports_pb2.Origin, _Mapping]] = ...) -> None: ...
 
 class Artifact(_message.Message):
     __slots__ = ("uri", "sha256", "size_bytes", "format", "files", "scan", "contained_formats")
