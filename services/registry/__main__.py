@@ -10,16 +10,24 @@ from google.protobuf.descriptor import ServiceDescriptor
 from access.authority import authority
 from kernel.rooms import Blueprint, Rooms
 from kernel.service import run
-from modelog.registry.v1 import registry_service_pb2
+from modelog.registry.v1 import collaboration_service_pb2, registry_service_pb2
 from services.registry.domain import KINDS, PROJECT
 from services.registry.projections import PROJECTED, project
 from services.registry.reactions import reactions
-from services.registry.servicer import RegistryServicer
+from services.registry.servicer import CollaborationServicer, RegistryServicer
 from services.registry.settings import Settings
+
+HERE = Path(__file__).parent
 
 
 def doors(rooms: Rooms) -> Sequence[tuple[ServiceDescriptor, Any]]:
-    return [(registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"], RegistryServicer(rooms))]
+    return [
+        (registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"], RegistryServicer(rooms)),
+        (
+            collaboration_service_pb2.DESCRIPTOR.services_by_name["CollaborationService"],
+            CollaborationServicer(rooms),
+        ),
+    ]
 
 
 BLUEPRINT = Blueprint(
@@ -31,7 +39,8 @@ BLUEPRINT = Blueprint(
     project=project,
     projected=PROJECTED,
     reactions=reactions,
-    migrations=Path(__file__).parent / "migrations",
+    migrations=HERE / "migrations",
+    kept_migrations=HERE / "kept_migrations",  # How far people have read, and what was delivered.
 )
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
-"""Tables that are not resources: what serves where, and which versions have retired."""
+"""Tables that are not resources: what serves where, which versions have retired, and who takes part in what."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from kernel.folding import Folded
 from modelog.registry.v1 import events_pb2 as facts
+from services.registry.collaboration import projections as collaboration
 from services.registry.domain import KNOWN_ENDPOINT
 from services.registry.domain.endpoint import HEARD
 
-PROJECTED = (*HEARD, facts.VersionRetired)
+PROJECTED = (*HEARD, *collaboration.PROJECTED)
 
 
 async def project(connection: Any, folded: Sequence[Folded]) -> None:
@@ -17,6 +18,7 @@ async def project(connection: Any, folded: Sequence[Folded]) -> None:
     gone = [one.state.name for one in folded if isinstance(one.event, facts.VersionRetired)]
     if gone:
         await connection.execute("insert into retired (version) select * from unnest($1::text[])", gone)
+    await collaboration.project(connection, folded)
 
 
 async def _serving(connection: Any, endpoints: dict[str, Any]) -> None:

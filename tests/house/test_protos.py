@@ -31,8 +31,9 @@ def cases(module: Module) -> Iterator[str]:
 
 
 def events(image: Image, service: str) -> set[str]:
-    """The facts a service may record: messages of its events.proto that are not part of another."""
-    own = [file for file in image.files if file.name == f"modelog/{service}/v1/events.proto"]
+    """The facts a service may record: messages of its *events.proto that are not part of another."""
+    folder = f"modelog/{service}/v1/"
+    own = [file for file in image.files if file.name.startswith(folder) and file.name.endswith("events.proto")]
     parts = {field.type_name for file in own for message in file.message_type for field in message.field}
     return {
         message.name for file in own for message in file.message_type if f".{file.package}.{message.name}" not in parts

@@ -13,6 +13,7 @@ from modelog.registry.v1.types_pb2 import Lifecycle, Policy, Project
 from services.registry.domain.access import NOWHERE
 from services.registry.domain.lifecycle import BUILT_IN, check_lifecycle
 from services.registry.domain.policy import check_policy, check_roles
+from services.registry.domain.teams import evolve_teams
 
 
 def present(project: Project) -> None:
@@ -74,5 +75,5 @@ def evolve_project(project: Project, event: Message, envelope: Fact) -> None:
         case facts.PolicySet():
             project.policy.CopyFrom(event.policy)
         case _:
-            if not evolve_access(project, event, envelope):
+            if not (evolve_access(project, event, envelope) or evolve_teams(project, event)):
                 raise UnknownFact(event)
