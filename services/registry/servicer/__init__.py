@@ -9,6 +9,9 @@ from services.registry.servicer.roles import Roles
 from services.registry.servicer.threads import Threads
 from services.registry.servicer.transitions import Transitions
 from services.registry.servicer.versions import Versions
+from services.registry.servicer.webhooks import WebhookServicer
+
+__all__ = ["CollaborationServicer", "RegistryServicer", "WebhookServicer"]
 
 
 class RegistryServicer(Projects, Roles, Access, Models, Versions, Transitions):

@@ -77,6 +77,7 @@ class Threads(Room):
 
     async def MarkRead(self, request: rpc.MarkReadRequest, context: Context) -> rpc.MarkReadResponse:
         """What was said after the caller looked stays unread: no more is marked than is there now."""
+        await self._resources.catch_up()
         thread = Thread.FromString(await self._resources.get(THREAD, request.name))
         there = len(thread.comments)
         upto = min(request.upto_comment or there, there)
