@@ -24,7 +24,7 @@ _FILTER = (
     opt("filter.to_time", "Recorded before.", flag="--until"),
 )
 _MOST_CHARACTERS = 100
-_TITLES = ("revision", "time", "resource", "fact", "actor")
+TITLES = ("revision", "time", "resource", "fact", "actor")
 
 
 def entry_of(entry: Entry) -> types.HistoryEntry:
@@ -61,7 +61,7 @@ def _what(fact: Any) -> str:
 
 
 def _table(entries: Sequence[Any]) -> None:
-    render.table(_TITLES, [row(entry) for entry in entries])
+    render.table(TITLES, [row(entry) for entry in entries])
 
 
 def _whole(_state: Any, request: Any, values: dict[str, Any]) -> None:

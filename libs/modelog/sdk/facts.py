@@ -13,6 +13,9 @@ from modelog.log.v1.fact_pb2 import Fact
 
 _EVENT = re.compile(r"modelog\.([a-z]+)\.v1\.[A-Za-z]+")
 
+# Where else a service keeps its kinds of facts.
+_FURTHER = {"registry": ("modelog.registry.v1.collaboration_events_pb2",)}
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -54,9 +57,12 @@ def known(type_url: str) -> type[Any] | None:
     service = _EVENT.fullmatch(name)
     if service is None:
         return None
-    try:
-        events = importlib.import_module(f"modelog.{service[1]}.v1.events_pb2")
-    except ImportError:
-        return None
-    descriptor = events.DESCRIPTOR.message_types_by_name.get(name.rpartition(".")[2])
-    return None if descriptor is None else message_factory.GetMessageClass(descriptor)
+    for module in (f"modelog.{service[1]}.v1.events_pb2", *_FURTHER.get(service[1], ())):
+        try:
+            events = importlib.import_module(module)
+        except ImportError:
+            return None
+        descriptor = events.DESCRIPTOR.message_types_by_name.get(name.rpartition(".")[2])
+        if descriptor is not None:
+            return message_factory.GetMessageClass(descriptor)
+    return None
