@@ -1,12 +1,16 @@
 """Threads, watches and the lists of what waits and what happened, over a live registry."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
+from kernel.digest import views_digest
 from modelog.registry.v1 import collaboration_pb2 as talk
 from modelog.registry.v1 import types_pb2 as types
+from suite.nats_server import NatsServer
+from suite.postgres_server import PostgresServer
 from tests.registry.build import ADA, BEN, CAT, MODEL_NAME, PROJECT_NAME, evaluation, policy, rule
-from tests.registry.office import Office, refused
+from tests.registry.office import Office, office, refused
 
 GENERAL = {"kind": types.REVIEW_KIND_GENERAL}
 
@@ -182,6 +186,34 @@ async def test_pages_of_activity_meet_without_gap_and_the_past_stays_as_it_was(r
     assert len(found) == 14
     past = await registry.ListActivity(parent=PROJECT_NAME, read={"as_of_revision": found[3]}, by=BEN)
     assert [one.revision for one in past.activities] == found[3:]
+
+
+async def test_folding_everything_again_gives_the_same_views(
+    registry: Office, nats: NatsServer, postgres: PostgresServer, tmp_path: Path, schema: str
+) -> None:
+    """Also who took part by a fact that the next one, in the same batch of a rebuild, leaves nothing of."""
+    await registry.found_model()
+    await registry.SetPolicy(name=PROJECT_NAME, policy=policy(rule(reviews=1)))
+    version = await registry.register()
+    for number, by in enumerate((BEN, CAT), 1):
+        await registry.RequestTransition(name=version, to_stage="testing")
+        await registry.SubmitReview(
+            name=version, transition=number, decision=types.REVIEW_DECISION_REJECT, by=by, **GENERAL
+        )
+    await registry.DeprecateVersion(name=version)
+    for owner in (BEN, CAT):
+        await registry.UpdateModel(name=MODEL_NAME, details={"owners": [owner]}, update_mask={"paths": ["owners"]})
+    name = await opened(registry)
+    await registry.PostComment(name=name, body="hi", by=CAT)
+    await registry.SetWatch(name=MODEL_NAME)
+    await registry.CreateWebhook(parent=PROJECT_NAME, webhook_id="chat", settings={"url": "https://hooks.example.com/"})
+    await registry.PauseWebhook(name=f"{PROJECT_NAME}/webhooks/chat")
+    head = await registry.live.rooms.resources.catch_up()
+    async with office(nats, postgres, tmp_path, f"{schema}_again", roles="projector") as again:
+        await again.live.rooms.resources.wait(head)
+        digests = await views_digest(registry.live.rooms.pool, registry.live.schema)
+        assert {"thread", "watch", "webhook", "part", "waiting", "thread_place"} <= set(digests)
+        assert await views_digest(again.live.rooms.pool, again.live.schema) == digests
 
 
 async def test_teams_are_removed_again(registry: Office) -> None:

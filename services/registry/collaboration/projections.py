@@ -43,21 +43,27 @@ PROJECTED = (
 
 
 async def project(connection: Any, folded: Sequence[Folded]) -> None:
-    """Writes what the newest state of each resource of the batch says."""
-    newest = {one.state.name: one for one in folded if one.kind in (MODEL, VERSION, THREAD)}
-    if not newest:
+    """Writes who took part by any fact of the batch, and what the newest state of each resource says."""
+    concerned = [one for one in folded if one.kind in (MODEL, VERSION, THREAD)]
+    if not concerned:
         return
-    await _parts(connection, newest)
+    newest = {one.state.name: one for one in concerned}
+    await _parts(connection, concerned, newest)
     await _waiting(connection, [one for one in newest.values() if one.kind is VERSION])
     await _places(connection, [one for one in newest.values() if one.kind is THREAD])
 
 
-async def _parts(connection: Any, newest: dict[str, Folded]) -> None:
-    """Owners come and go; makers, reviewers and participants stay."""
+async def _parts(connection: Any, concerned: Sequence[Folded], newest: dict[str, Folded]) -> None:
+    """Owners come and go with the newest state; makers, reviewers and participants stay for ever."""
     models = [name for name, one in newest.items() if one.kind is MODEL]
     if models:
         await connection.execute("delete from part where resource = any($1::text[])", models)
-    rows = [(name, who, why, project_of(name)) for name, one in newest.items() for who, why in _who(one)]
+    rows = {
+        (one.state.name, who, why, project_of(one.state.name)): None
+        for one in concerned
+        if one.kind is not MODEL or one is newest[one.state.name]
+        for who, why in _who(one)
+    }
     if rows:
         await connection.execute(
             "insert into part (resource, principal, why, project)"

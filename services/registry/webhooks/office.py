@@ -73,7 +73,7 @@ class Office:
             await end([*self._tasks.values(), *([self._bell] if self._bell else [])])
             self._tasks.clear()
             self._couriers.clear()
-            self._bell = None
+            self._bell, self._below = None, ""
 
     async def _look(self) -> None:
         """Takes up what webhooks are like now."""
