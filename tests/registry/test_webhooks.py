@@ -111,7 +111,7 @@ def test_secrets_come_from_the_key_and_nowhere_else(tmp_path: Path) -> None:
 
 def test_a_key_is_replaced_by_putting_another_before_it() -> None:
     old, new = Keyring([b"a" * 32]), Keyring([b"b" * 32, b"a" * 32])
-    hook = hooks.Webhook(name=NAME, key_id=old.newest, secret=1)
+    hook = hooks.Webhook(name=NAME, key_id=old.newest, secret_number=1)
     assert secrets_of(hook, new, NOW) == [old.secret(old.newest, NAME, 1)]
     state = webhook(facts.WebhookCreated(settings=SETTINGS, key_id=old.newest)).given(
         rotated(2, key_id=new.newest, until=NOW + timedelta(hours=1))
@@ -131,7 +131,7 @@ def webhook(*events: Any) -> Life:
 
 
 def rotated(number: int, *, key_id: str, until: datetime) -> facts.WebhookSecretRotated:
-    event = facts.WebhookSecretRotated(secret=number, key_id=key_id)
+    event = facts.WebhookSecretRotated(secret_number=number, key_id=key_id)
     event.former_expire_time.FromDatetime(until)
     return event
 

@@ -108,7 +108,7 @@ def rotate_secret(webhook: Webhook, *, overlap: timedelta, key_id: str, now: dat
     living(webhook)
     expire = Timestamp()
     expire.FromDatetime(now + overlap)
-    return facts.WebhookSecretRotated(secret=webhook.secret + 1, former_expire_time=expire, key_id=key_id)
+    return facts.WebhookSecretRotated(secret_number=webhook.secret_number + 1, former_expire_time=expire, key_id=key_id)
 
 
 def request_redelivery(webhook: Webhook, *, from_revision: int, to_revision: int) -> facts.RedeliveryRequested:
@@ -124,11 +124,12 @@ def evolve_webhook(webhook: Webhook, event: Message, envelope: Fact) -> None:
         case facts.WebhookCreated():
             webhook.settings.CopyFrom(event.settings)
             webhook.from_revision, webhook.key_id = event.from_revision, event.key_id
-            webhook.state, webhook.secret, webhook.created_by = WEBHOOK_STATE_ACTIVE, 1, envelope.actor.id
+            webhook.state, webhook.secret_number, webhook.created_by = WEBHOOK_STATE_ACTIVE, 1, envelope.actor.id
         case facts.WebhookChanged():
             webhook.settings.CopyFrom(event.settings)
         case facts.WebhookSecretRotated():
-            webhook.secret, webhook.former_key_id, webhook.key_id = event.secret, webhook.key_id, event.key_id
+            webhook.secret_number, webhook.former_key_id = event.secret_number, webhook.key_id
+            webhook.key_id = event.key_id
             webhook.former_secret_expire_time.CopyFrom(event.former_expire_time)
         case facts.RedeliveryRequested():
             webhook.redeliveries.add(

@@ -55,7 +55,7 @@ class WebhookServicer(Room):
 
     def _secret(self, webhook: Webhook) -> str:
         """Of the state that a request led to, so that a repetition is answered the same; empty for a dry run."""
-        return self._keyring.secret(webhook.key_id, webhook.name, webhook.secret) if webhook.name else ""
+        return self._keyring.secret(webhook.key_id, webhook.name, webhook.secret_number) if webhook.name else ""
 
     async def GetWebhook(self, request: rpc.GetWebhookRequest, context: Context) -> bytes:
         return await self._resources.get(WEBHOOK, request.name, request.read)

@@ -16,6 +16,7 @@ from services.registry.settings import Settings
 from services.registry.webhooks import queries
 from services.registry.webhooks.courier import Courier, Desk
 from services.registry.webhooks.keyring import Keyring, open_keyring
+from services.registry.webhooks.kinds import KINDS
 from services.registry.webhooks.network import Resolve, resolve
 from services.registry.webhooks.sender import Sender
 from services.registry.webhooks.trust import trusted
@@ -55,6 +56,7 @@ class Office:
             settings.webhook_longest_pause_seconds,
             lambda: self._heard,
         )
+        _log.debug("webhooks_ready", kinds=len(KINDS))
         self._heard = 0
         self._couriers: dict[str, Courier] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}

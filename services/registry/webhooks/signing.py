@@ -12,12 +12,12 @@ from services.registry.webhooks.keyring import Keyring
 
 def secrets_of(webhook: Webhook, keyring: Keyring, now: datetime) -> Sequence[str]:
     """The secret, then the former one while it holds; nothing when the key of the secret is not here."""
-    current = keyring.secret(webhook.key_id, webhook.name, webhook.secret)
+    current = keyring.secret(webhook.key_id, webhook.name, webhook.secret_number)
     if not current:
         return ()
     held = webhook.HasField("former_secret_expire_time")
     if held and webhook.former_secret_expire_time.ToDatetime(tzinfo=UTC) > now:
-        former = keyring.secret(webhook.former_key_id, webhook.name, webhook.secret - 1)
+        former = keyring.secret(webhook.former_key_id, webhook.name, webhook.secret_number - 1)
         return [current, former] if former else [current]
     return [current]
 

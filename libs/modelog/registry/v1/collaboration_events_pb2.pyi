@@ -124,14 +124,14 @@ class WebhookRemoved(_message.Message):
     def __init__(self) -> None: ...
 
 class WebhookSecretRotated(_message.Message):
-    __slots__ = ("secret", "former_expire_time", "key_id")
-    SECRET_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("secret_number", "former_expire_time", "key_id")
+    SECRET_NUMBER_FIELD_NUMBER: _ClassVar[int]
     FORMER_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
-    secret: int
+    secret_number: int
     former_expire_time: _timestamp_pb2.Timestamp
     key_id: str
-    def __init__(self, secret: _Optional[int] = ..., former_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., key_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, secret_number: _Optional[int] = ..., former_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., key_id: _Optional[str] = ...) -> None: ...
 
 class RedeliveryRequested(_message.Message):
     __slots__ = ("number", "from_revision", "to_revision")

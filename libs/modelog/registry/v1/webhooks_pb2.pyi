@@ -66,7 +66,7 @@ class Redelivery(_message.Message):
     def __init__(self, number: _Optional[int] = ..., from_revision: _Optional[int] = ..., to_revision: _Optional[int] = ..., requested_by: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Webhook(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "settings", "state", "state_reason", "created_by", "from_revision", "secret", "former_secret_expire_time", "key_id", "former_key_id", "redeliveries")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "settings", "state", "state_reason", "created_by", "from_revision", "secret_number", "former_secret_expire_time", "key_id", "former_key_id", "redeliveries")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -78,7 +78,7 @@ class Webhook(_message.Message):
     STATE_REASON_FIELD_NUMBER: _ClassVar[int]
     CREATED_BY_FIELD_NUMBER: _ClassVar[int]
     FROM_REVISION_FIELD_NUMBER: _ClassVar[int]
-    SECRET_FIELD_NUMBER: _ClassVar[int]
+    SECRET_NUMBER_FIELD_NUMBER: _ClassVar[int]
     FORMER_SECRET_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     FORMER_KEY_ID_FIELD_NUMBER: _ClassVar[int]
@@ -94,12 +94,12 @@ class Webhook(_message.Message):
     state_reason: str
     created_by: str
     from_revision: int
-    secret: int
+    secret_number: int
     former_secret_expire_time: _timestamp_pb2.Timestamp
     key_id: str
     former_key_id: str
     redeliveries: _containers.RepeatedCompositeFieldContainer[Redelivery]
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., settings: _Optional[_Union[WebhookSettings, _Mapping]] = ..., state: _Optional[_Union[WebhookState, str]] = ..., state_reason: _Optional[str] = ..., created_by: _Optional[str] = ..., from_revision: _Optional[int] = ..., secret: _Optional[int] = ..., former_secret_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., key_id: _Optional[str] = ..., former_key_id: _Optional[str] = ..., redeliveries: _Optional[_Iterable[_Union[Redelivery, _Mapping]]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., settings: _Optional[_Union[WebhookSettings, _Mapping]] = ..., state: _Optional[_Union[WebhookState, str]] = ..., state_reason: _Optional[str] = ..., created_by: _Optional[str] = ..., from_revision: _Optional[int] = ..., secret_number: _Optional[int] = ..., former_secret_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., key_id: _Optional[str] = ..., former_key_id: _Optional[str] = ..., redeliveries: _Optional[_Iterable[_Union[Redelivery, _Mapping]]] = ...) -> None: ...
 
 class Delivery(_message.Message):
     __slots__ = ("attempt", "revision", "fact_id", "event_type", "outcome", "status", "start_time", "duration_ms", "error", "redelivery")
