@@ -27,7 +27,21 @@ _READ = frozenset(
     " deployment.rollouts.get deployment.rollouts.list deployment.intervals.list"
     " monitoring.monitors.get monitoring.monitors.list monitoring.windows.list monitoring.windows.reevaluate"
     " monitoring.batches.list monitoring.alerts.get monitoring.alerts.list monitoring.retrainings.get"
-    " monitoring.retrainings.list archive.records.get archive.records.list archive.holds.get archive.holds.list".split()
+    " monitoring.retrainings.list archive.records.get archive.records.list archive.holds.get archive.holds.list"
+    # What everybody sees, and what concerns nobody but themselves.
+    " registry.threads.get registry.threads.list registry.threads.mark_read registry.watches.set"
+    " registry.watches.remove registry.watches.list registry.tasks.list registry.activity.list".split()
+)
+# Everybody who takes part in the work talks about it. Who only looks does not, nor does the auditor: what one judges
+# one has not talked into being. Comments are changed by their authors alone, whatever the role.
+_TALK = frozenset(
+    "registry.threads.open registry.threads.resolve registry.threads.reopen registry.comments.post"
+    " registry.comments.edit registry.comments.withdraw".split()
+)
+# Looking after what is sent outside. Addresses may hold secrets, so nobody else sees them.
+_TEND_WEBHOOKS = frozenset(
+    "registry.webhooks.get registry.webhooks.list registry.webhooks.list_deliveries registry.webhooks.pause"
+    " registry.webhooks.resume registry.webhooks.redeliver registry.webhooks.test".split()
 )
 _HISTORY = frozenset(
     "archive.history.get archive.facts.read archive.proofs.get archive.bundles.export archive.records.verify".split()
@@ -35,7 +49,8 @@ _HISTORY = frozenset(
 
 
 def _and(words: str) -> frozenset[str]:
-    return _READ | frozenset(words.split())
+    """What a role of those who take part may do: read, talk, and its own words."""
+    return _READ | _TALK | frozenset(words.split())
 
 
 ROLES: Mapping[str, frozenset[str]] = {
@@ -83,7 +98,8 @@ ROLES: Mapping[str, frozenset[str]] = {
         " monitoring.baselines.capture monitoring.outcomes.record monitoring.alerts.acknowledge"
         " monitoring.alerts.silence monitoring.alerts.resolve monitoring.retrainings.request"
         " monitoring.retrainings.start monitoring.retrainings.abandon registry.emergencies.declare"
-    ),
+    )
+    | _TEND_WEBHOOKS,
     # Ends lives, and keeps what is left of them.
     ARCHIVIST: _and(
         "registry.versions.deprecate registry.versions.retire registry.versions.restore registry.models.retire"
@@ -91,7 +107,12 @@ ROLES: Mapping[str, frozenset[str]] = {
         " archive.records.retry archive.holds.place archive.holds.release archive.history.get"
     ),
     # Reads everything that ever happened, who was refused and who may do what; changes nothing.
-    AUDITOR: _READ | _HISTORY | frozenset(["archive.access.list", "registry.access.review"]),
+    AUDITOR: _READ
+    | _HISTORY
+    | frozenset(
+        "archive.access.list registry.access.review registry.webhooks.get registry.webhooks.list"
+        " registry.webhooks.list_deliveries".split()
+    ),
     # Says who may do what and by which rules, and makes no models.
     ADMIN: _and(
         "registry.projects.create registry.projects.update registry.projects.set_lifecycle"
@@ -100,7 +121,10 @@ ROLES: Mapping[str, frozenset[str]] = {
         " registry.emergencies.review registry.service_accounts.register registry.service_accounts.remove"
         " registry.access.review registry.trusted_keys.add registry.trusted_keys.revoke"
         " deployment.environments.define deployment.environments.remove"
-    ),
+        " registry.teams.define registry.teams.remove registry.webhooks.create registry.webhooks.update"
+        " registry.webhooks.remove registry.webhooks.rotate"
+    )
+    | _TEND_WEBHOOKS,
 }
 
 # Held only on what the principal made itself: (role, permission).
@@ -152,6 +176,8 @@ READING: Mapping[str, str] = {
     "projects": "registry.projects.get",
     "models": "registry.models.get",
     "versions": "registry.versions.get",
+    "threads": "registry.threads.get",
+    "webhooks": "registry.webhooks.get",
     "environments": "deployment.environments.get",
     "endpoints": "deployment.endpoints.get",
     "rollouts": "deployment.rollouts.get",

@@ -1,5 +1,5 @@
 """Tables that are not resources: what serves where, what is held, which versions retired and what came of which, signed
-statements, how aliases moved, and incidents."""
+statements, how aliases moved, incidents, and who takes part in what."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from modelog.registry.v1.declare_pb2 import (
     ALIAS_MOVE_KIND_SWAPPED,
 )
 from modelog.registry.v1.governance_events_pb2 import VersionRestored
+from services.registry.collaboration import projections as collaboration
 from services.registry.domain import KNOWN_ENDPOINT, KNOWN_HOLD, endpoint, hold
 from services.registry.domain.incidents import INCIDENTS
 
@@ -31,6 +32,7 @@ PROJECTED = (
     evidence.ProvenanceRecorded,
     *MOVING,
     *INCIDENTS,
+    *collaboration.PROJECTED,
 )
 
 
@@ -45,6 +47,7 @@ async def project(connection: Any, folded: Sequence[Folded]) -> None:
         await _moved(connection, moves)
     if incidents := [one for one in folded if type(one.event) in INCIDENTS and one.state.version]:
         await _happened(connection, incidents)
+    await collaboration.project(connection, folded)
 
 
 async def _retired(connection: Any, folded: Sequence[Folded]) -> None:

@@ -10,12 +10,14 @@ from kernel.identity import Method
 from modelog.archive.v1 import archive_service_pb2
 from modelog.deployment.v1 import deployment_service_pb2
 from modelog.monitoring.v1 import monitoring_service_pb2
-from modelog.registry.v1 import registry_service_pb2
+from modelog.registry.v1 import collaboration_service_pb2, registry_service_pb2, webhook_service_pb2
 from modelog.status.v1 import status_service_pb2
 from modelog.type.v1 import options_pb2
 
 _FILES = (
     registry_service_pb2,
+    collaboration_service_pb2,
+    webhook_service_pb2,
     deployment_service_pb2,
     monitoring_service_pb2,
     archive_service_pb2,

@@ -32,11 +32,14 @@ NO_VIEW = frozenset(
     "modelog.archive.v1.ArchiveService.GetCheckpoint modelog.archive.v1.ArchiveService.ListCheckpoints"
     " modelog.archive.v1.ArchiveService.GetNotary modelog.archive.v1.ArchiveService.GetInclusionProof"
     " modelog.archive.v1.ArchiveService.GetConsistencyProof modelog.archive.v1.ArchiveService.VerifyRecord"
-    " modelog.archive.v1.ArchiveService.ListAccessRecords"
+    " modelog.archive.v1.ArchiveService.ListAccessRecords modelog.registry.v1.WebhookService.ListDeliveries"
     " modelog.status.v1.StatusService.GetStatus modelog.status.v1.StatusService.WhoAmI".split()
 )
-# Writes that record no fact, so there is nothing to give a reason for: telemetry.
-NO_FACT = frozenset(["modelog.monitoring.v1.MonitoringService.RecordOutcomes"])
+# Writes that record no fact, so there is nothing to give a reason for: telemetry, how far somebody has read, a trial.
+NO_FACT = frozenset(
+    "modelog.monitoring.v1.MonitoringService.RecordOutcomes modelog.registry.v1.CollaborationService.MarkRead"
+    " modelog.registry.v1.WebhookService.TestWebhook".split()
+)
 # Columns of numbers where a missing one is NaN.
 MAY_BE_NAN = frozenset([".modelog.monitoring.v1.TelemetryColumn.numbers"])
 

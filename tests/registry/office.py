@@ -19,6 +19,7 @@ from grpc_status import rpc_status
 from kernel.cause import Cause, fact_of
 from kernel.fold import Kind, apply, event_type
 from kernel.jetstream import JetStreamLog, connect
+from modelog.registry.v1 import collaboration_service_pb2, webhook_service_pb2
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from modelog.type.v1.principal_pb2 import Principal
 from services.registry.__main__ import BLUEPRINT
@@ -27,7 +28,12 @@ from suite.postgres_server import PostgresServer
 from testkit.live import Live, actor, service
 from tests.registry.build import ADA, MODEL_NAME, PROJECT_NAME, artifact
 
-_SERVICE = rpc.DESCRIPTOR.services_by_name["RegistryService"]
+_METHODS = {
+    method.name: (method, file)
+    for file in (rpc, collaboration_service_pb2, webhook_service_pb2)
+    for service_ in file.DESCRIPTOR.services_by_name.values()
+    for method in service_.methods
+}
 _numbers = itertools.count(1)
 
 
@@ -42,10 +48,10 @@ class Office:
         self.live = live
 
     def __getattr__(self, method: str) -> Any:
-        descriptor = _SERVICE.methods_by_name[method]
-        request: Any = GetMessageClass(descriptor.input_type)
+        descriptor, file = _METHODS[method]
+        request: Any = getattr(file, descriptor.input_type.name)
         call: Any = self.live.channel.unary_unary(
-            f"/{_SERVICE.full_name}/{method}",
+            f"/{descriptor.containing_service.full_name}/{method}",
             request_serializer=_bytes_of,
             response_deserializer=GetMessageClass(descriptor.output_type).FromString,
         )

@@ -25,6 +25,12 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "modelog.registry.v1.Emergency": (
         "number", "principal", "role", "reason", "start_time", "expire_time", "reviewed_by", "justified", "comment",
     ),
+    "modelog.registry.v1.Thread": ("name", "target.name:about", "title", "state", "participants", "update_time"),
+    "modelog.registry.v1.Task": ("time", "kind", "resource", "explanation", "command"),
+    "modelog.registry.v1.Webhook": ("name", "state", "settings.url", "settings.subjects", "created_by", "update_time"),
+    "modelog.registry.v1.Delivery": (
+        "attempt", "start_time", "revision", "event_type", "outcome", "status", "duration_ms", "redelivery", "error",
+    ),
     "modelog.registry.v1.AccessFinding": ("reason", "principal", "explanation"),
     "modelog.registry.v1.GateOutcome": ("name", "kind", "result", "condition", "reason"),
     "modelog.deployment.v1.Environment": (

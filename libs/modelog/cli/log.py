@@ -24,7 +24,7 @@ _FILTER = (
     opt("filter.to_time", "Recorded before.", flag="--until"),
 )
 _MOST_CHARACTERS = 100
-_TITLES = ("revision", "time", "resource", "fact", "actor")
+TITLES = ("revision", "time", "resource", "fact", "actor")
 
 
 def entry_of(entry: Entry) -> types.HistoryEntry:
@@ -69,9 +69,9 @@ def _what(fact: Any) -> str:
 def _table(entries: Sequence[Any]) -> None:
     """With a column more where something was recorded later than it happened."""
     if any(entry.fact.HasField("happened_at") for entry in entries):
-        render.table([*_TITLES, "happened"], [[*row(entry), happened(entry)] for entry in entries])
+        render.table([*TITLES, "happened"], [[*row(entry), happened(entry)] for entry in entries])
     else:
-        render.table(_TITLES, [row(entry) for entry in entries])
+        render.table(TITLES, [row(entry) for entry in entries])
 
 
 def _whole(_state: Any, request: Any, values: dict[str, Any]) -> None:

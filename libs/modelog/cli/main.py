@@ -37,6 +37,15 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Coming from elsewhere": {
         "import": ("imports", "What was kept in another registry: MLflow."),
     },
+    "Working together": {
+        "inbox": ("feeds", "What waits for you."),
+        "activity": ("feeds", "What happened to what you watch."),
+        "comment": ("threads", "Say something about a model or a version, in a new thread."),
+        "threads": ("threads", "What people say about models; answering and resolving."),
+        "watch": ("feeds", "What you want to hear of."),
+        "teams": ("feeds", "People who are spoken of by one name."),
+        "webhooks": ("webhooks", "Facts sent to addresses outside."),
+    },
     "Who may do what": {
         "roles": ("roles", "Who holds which role; granting, revoking, defining."),
         "accounts": ("roles", "Accounts for jobs, and who owns them."),

@@ -10,6 +10,8 @@ PATTERNS = {
     "project": "projects/*",
     "model": "projects/*/models/*",
     "version": "projects/*/models/*/versions/*",
+    "thread": "projects/*/models/*/threads/*",
+    "webhook": "projects/*/webhooks/*",
     "environment": "projects/*/environments/*",
     "endpoint": "projects/*/endpoints/*",
     "rollout": "projects/*/endpoints/*/rollouts/*",

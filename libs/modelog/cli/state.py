@@ -9,6 +9,8 @@ import click
 if TYPE_CHECKING:
     from modelog.sdk import SyncClient
 
+# What is answered at another service's address than its name says.
+AT = {"collaboration": "registry", "webhooks": "registry"}
 # A person does not want to wait for the whole deadline to hear that nothing runs.
 _PATIENCE_SECONDS = 3.0
 _CATCH_UP_SECONDS = 2.0
@@ -50,7 +52,7 @@ class State:
             raise click.UsageError("--at is for reads of resources; this command does not take it")
         service, _, name = method.partition(".")
         if not self.at and "read" in request.DESCRIPTOR.fields_by_name:
-            self._catch_up(service)
+            self._catch_up(AT.get(service, service))
         return getattr(getattr(self.client(), service), name)
 
     def _catch_up(self, service: str) -> None:

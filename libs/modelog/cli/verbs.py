@@ -12,7 +12,7 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from modelog.cli import render
 from modelog.cli.names import Name
-from modelog.cli.state import Command, State, state_of
+from modelog.cli.state import AT, Command, State, state_of
 from modelog.cli.values import assign, find, type_of
 
 # How many rows a person is shown unless they ask for more; a program gets all.
@@ -134,8 +134,9 @@ def _limit() -> click.Parameter:
 
 def _method(method: str) -> MethodDescriptor:
     service, _, name = method.partition(".")
-    module = importlib.import_module(f"modelog.{service}.v1.{service}_service_pb2")
-    descriptor: MethodDescriptor = module.DESCRIPTOR.services_by_name[f"{service.capitalize()}Service"].methods_by_name[
+    file = service.removesuffix("s")
+    module = importlib.import_module(f"modelog.{AT.get(service, service)}.v1.{file}_service_pb2")
+    descriptor: MethodDescriptor = module.DESCRIPTOR.services_by_name[f"{file.capitalize()}Service"].methods_by_name[
         name
     ]
     return descriptor
@@ -154,7 +155,11 @@ def fill(request: Any, fields: Sequence[Field], values: dict[str, Any]) -> None:
 
 _STANDING_PATHS = tuple(one[0] for one in _STANDING)
 # Where the paths of a mask begin, when not at the request itself.
-_MASKED = {"UpdateModelRequest": "details.", "UpdateVersionRequest": "documentation."}
+_MASKED = {
+    "UpdateModelRequest": "details.",
+    "UpdateVersionRequest": "documentation.",
+    "UpdateWebhookRequest": "settings.",
+}
 
 
 def _given(value: Any) -> bool:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from modelog.archive.v1.types_pb2 import FactFilter
     from modelog.deployment.v1.deployment_service_pb2_grpc import DeploymentServiceAsyncStub
     from modelog.monitoring.v1.monitoring_service_pb2_grpc import MonitoringServiceAsyncStub
+    from modelog.registry.v1.collaboration_service_pb2_grpc import CollaborationServiceAsyncStub
     from modelog.registry.v1.registry_service_pb2 import RegisterVersionRequest
     from modelog.registry.v1.registry_service_pb2_grpc import RegistryServiceAsyncStub
+    from modelog.registry.v1.webhook_service_pb2_grpc import WebhookServiceAsyncStub
     from modelog.status.v1.status_service_pb2_grpc import StatusServiceAsyncStub
 
 
@@ -68,6 +70,20 @@ class Client:
         from modelog.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 
         return RegistryServiceStub(self._channel("registry"))
+
+    @cached_property
+    def collaboration(self) -> "CollaborationServiceAsyncStub":
+        """Threads, teams, watches, and what waits for whom: at the registry."""
+        from modelog.registry.v1.collaboration_service_pb2_grpc import CollaborationServiceStub
+
+        return CollaborationServiceStub(self._channel("registry"))
+
+    @cached_property
+    def webhooks(self) -> "WebhookServiceAsyncStub":
+        """Facts sent to addresses outside: at the registry."""
+        from modelog.registry.v1.webhook_service_pb2_grpc import WebhookServiceStub
+
+        return WebhookServiceStub(self._channel("registry"))
 
     @cached_property
     def deployment(self) -> "DeploymentServiceAsyncStub":

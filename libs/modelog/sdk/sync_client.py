@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from modelog.archive.v1.types_pb2 import FactFilter
     from modelog.deployment.v1.deployment_service_pb2_grpc import DeploymentServiceStub
     from modelog.monitoring.v1.monitoring_service_pb2_grpc import MonitoringServiceStub
+    from modelog.registry.v1.collaboration_service_pb2_grpc import CollaborationServiceStub
     from modelog.registry.v1.registry_service_pb2 import RegisterVersionRequest
     from modelog.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
+    from modelog.registry.v1.webhook_service_pb2_grpc import WebhookServiceStub
     from modelog.status.v1.status_service_pb2_grpc import StatusServiceStub
 
 
@@ -67,6 +69,20 @@ class SyncClient:
         from modelog.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 
         return RegistryServiceStub(self._channel("registry"))
+
+    @cached_property
+    def collaboration(self) -> "CollaborationServiceStub":
+        """Threads, teams, watches, and what waits for whom: at the registry."""
+        from modelog.registry.v1.collaboration_service_pb2_grpc import CollaborationServiceStub
+
+        return CollaborationServiceStub(self._channel("registry"))
+
+    @cached_property
+    def webhooks(self) -> "WebhookServiceStub":
+        """Facts sent to addresses outside: at the registry."""
+        from modelog.registry.v1.webhook_service_pb2_grpc import WebhookServiceStub
+
+        return WebhookServiceStub(self._channel("registry"))
 
     @cached_property
     def deployment(self) -> "DeploymentServiceStub":

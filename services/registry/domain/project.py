@@ -19,6 +19,7 @@ from services.registry.domain.masks import masked
 from services.registry.domain.policy import check_policy, check_roles
 from services.registry.domain.protection import check_protected
 from services.registry.domain.provenance import evolve_trusted_keys
+from services.registry.domain.teams import evolve_teams
 
 
 def present(project: Project) -> None:
@@ -100,4 +101,4 @@ def evolve_project(project: Project, event: Message, envelope: Fact) -> None:
 
 
 # What other modules of this folder know of projects.
-_FOLDS = (evolve_access, evolve_delegation, evolve_trusted_keys)
+_FOLDS = (evolve_access, evolve_delegation, evolve_trusted_keys, evolve_teams)

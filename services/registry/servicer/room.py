@@ -6,6 +6,7 @@ from typing import Any
 from access.fold import EVERYWHERE
 from kernel.cause import Cause
 from kernel.fold import Kind
+from kernel.identity import Caller
 from kernel.names import project_of
 from kernel.rooms import Rooms
 from kernel.transact import Decided
@@ -17,6 +18,11 @@ from services.registry.domain import PROJECT
 def actors(cause: Cause) -> list[str]:
     """Who acts, then for whom."""
     return [cause.actor.id, *(one.id for one in cause.on_behalf_of)]
+
+
+def whose(caller: Caller) -> str:
+    """Whom a call is made for in the end: whose list it asks for, and whose watches it sets."""
+    return caller.ids[-1]
 
 
 def access_reads(name: str) -> tuple[tuple[Kind, str], ...]:
@@ -39,6 +45,7 @@ class Room:
         self._transact = rooms.transact
         self._resources = rooms.resources
         self._pool = rooms.pool
+        self._kept = rooms.kept
         self._log = rooms.log
 
     async def _after(self, kind: Kind, decided: Decided) -> Any:

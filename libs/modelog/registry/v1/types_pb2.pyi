@@ -5,6 +5,7 @@ from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelog.registry.v1 import artifacts_pb2 as _artifacts_pb2
 from modelog.registry.v1 import imports_pb2 as _imports_pb2
+from modelog.registry.v1 import teams_pb2 as _teams_pb2
 from modelog.type.v1 import quarantine_pb2 as _quarantine_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -180,7 +181,7 @@ CURVE_KIND_PRECISION_RECALL: CurveKind
 CURVE_KIND_CALIBRATION: CurveKind
 
 class Project(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "title", "description", "lifecycle", "policy", "roles", "role_proposals", "role_definitions", "service_accounts", "emergencies", "delegations", "delegation_count", "trusted_keys")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "title", "description", "lifecycle", "policy", "roles", "role_proposals", "role_definitions", "service_accounts", "emergencies", "delegations", "delegation_count", "trusted_keys", "teams")
     class RoleDefinitionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -202,6 +203,13 @@ class Project(_message.Message):
         key: str
         value: _artifacts_pb2.TrustedKey
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_artifacts_pb2.TrustedKey, _Mapping]] = ...) -> None: ...
+    class TeamsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _teams_pb2.Team
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_teams_pb2.Team, _Mapping]] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -220,6 +228,7 @@ class Project(_message.Message):
     DELEGATIONS_FIELD_NUMBER: _ClassVar[int]
     DELEGATION_COUNT_FIELD_NUMBER: _ClassVar[int]
     TRUSTED_KEYS_FIELD_NUMBER: _ClassVar[int]
+    TEAMS_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -238,7 +247,8 @@ class Project(_message.Message):
     delegations: _containers.RepeatedCompositeFieldContainer[ReviewDelegation]
     delegation_count: int
     trusted_keys: _containers.MessageMap[str, _artifacts_pb2.TrustedKey]
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., lifecycle: _Optional[_Union[Lifecycle, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., roles: _Optional[_Iterable[_Union[RoleBinding, _Mapping]]] = ..., role_proposals: _Optional[_Iterable[_Union[RoleProposal, _Mapping]]] = ..., role_definitions: _Optional[_Mapping[str, RoleDefinition]] = ..., service_accounts: _Optional[_Mapping[str, ServiceAccount]] = ..., emergencies: _Optional[_Iterable[_Union[Emergency, _Mapping]]] = ..., delegations: _Optional[_Iterable[_Union[ReviewDelegation, _Mapping]]] = ..., delegation_count: _Optional[int] = ..., trusted_keys: _Optional[_Mapping[str, _artifacts_pb2.TrustedKey]] = ...) -> None: ...
+    teams: _containers.MessageMap[str, _teams_pb2.Team]
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., lifecycle: _Optional[_Union[Lifecycle, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., roles: _Optional[_Iterable[_Union[RoleBinding, _Mapping]]] = ..., role_proposals: _Optional[_Iterable[_Union[RoleProposal, _Mapping]]] = ..., role_definitions: _Optional[_Mapping[str, RoleDefinition]] = ..., service_accounts: _Optional[_Mapping[str, ServiceAccount]] = ..., emergencies: _Optional[_Iterable[_Union[Emergency, _Mapping]]] = ..., delegations: _Optional[_Iterable[_Union[ReviewDelegation, _Mapping]]] = ..., delegation_count: _Optional[int] = ..., trusted_keys: _Optional[_Mapping[str, _artifacts_pb2.TrustedKey]] = ..., teams: _Optional[_Mapping[str, _teams_pb2.Team]] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "details", "tags", "aliases", "retired", "origin")
