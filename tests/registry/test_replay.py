@@ -153,3 +153,14 @@ def test_what_ran_out_since_counts_as_it_did_then() -> None:
     assert replayed(before, verdict, within).reproduced
     short = ruled_by(within, within.lifecycle, policy(rule(reviews=1, approval_valid_seconds=60)))
     assert not replayed(before, verdict, short).allowed
+
+
+def test_reviews_of_one_kind_by_two_roles_are_told_apart() -> None:
+    both = [types.RequiredReview(kind=types.REVIEW_KIND_GENERAL, count=1, role=role) for role in ("", "validator")]
+    within = project(types.TransitionRule(to_stage="testing", required_reviews=both))
+    within.roles.add(principal=BEN, role="validator")
+    before, verdict = moved(within)
+    assert replayed(before, verdict, within).reproduced
+    del within.roles[:]
+    (one,) = replayed(before, verdict, within).differences
+    assert (one.name, one.after.condition) == ("general", "approved by 1 holding validator")

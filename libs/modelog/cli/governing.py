@@ -52,7 +52,7 @@ def _why(state: State, reply: Any) -> int:
 def _below(out: Any, reply: Any, gate: Any, stage: str) -> None:
     out.print(clean(f"          because {gate.reason}"))
     for step in reply.next_steps:
-        if (step.kind, step.gate) != (gate.kind, gate.name):
+        if (step.kind, step.gate, step.condition) != (gate.kind, gate.name, gate.condition):
             continue
         out.print(clean(f"          next: {step.text}"))
         if line := _line(step, tail(reply.name), stage):

@@ -4,19 +4,29 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 
 from access.matrix import OWN, ROLES
+from access.people import ACCOUNT
 from modelog.registry.v1 import types_pb2 as types
 from modelog.registry.v1.governance_pb2 import NextStep
 from modelog.registry.v1.types_pb2 import (
     FINDING_STATE_ANSWERED,
     Finding,
     GateOutcome,
+    Project,
     RequiredReview,
     RoleBinding,
     TransitionRule,
     Version,
 )
 from services.registry.domain.access import Access, ran_out
-from services.registry.domain.approvals import barred_from, bound, counting, people_behind, required_reviews, terms_of
+from services.registry.domain.approvals import (
+    barred_from,
+    bound,
+    counting,
+    people_behind,
+    required_reviews,
+    terms_of,
+    wants,
+)
 from services.registry.domain.checklists import items_of
 from services.registry.domain.findings import blocking_from, why_blocking
 from services.registry.domain.lifecycle import stage_in
@@ -42,7 +52,12 @@ _METHODS = {
 def next_steps(version: Version, to_stage: str, failed: Sequence[GateOutcome], access: Access) -> list[NextStep]:
     """At least one step for every failed gate, in their order."""
     rules = rules_for(access.project.policy, version, to_stage)
-    return [step for gate in failed for step in _steps(version, to_stage, gate, rules, access)]
+    found: list[NextStep] = []
+    for gate in failed:
+        for step in _steps(version, to_stage, gate, rules, access):
+            step.condition = gate.condition  # Several gates may have one name.
+            found.append(step)
+    return found
 
 
 def _steps(
@@ -136,7 +151,8 @@ def _review(
     transition = version.transition
     if not (transition.state in LIVE and bound(transition, version, to_stage)):
         return _step(version, gate, "RequestTransition", f"request the move to {to_stage}", access)
-    required = next((one for one in required_reviews(rules) if kind_word(one.kind) == gate.name), RequiredReview())
+    asked = (one for one in required_reviews(rules) if kind_word(one.kind) == gate.name)
+    required = next((one for one in asked if wants(one) == gate.condition), RequiredReview())
     terms = terms_of(version, rules, access)
     given = [one for one in counting(transition, terms, access) if one.kind == required.kind]
     barred = access.people(barred_from(version, rules, access)).union(*(people_behind(one, access) for one in given))
@@ -165,7 +181,7 @@ def _step(
     could = [
         one
         for one in _holders(version, permission, access)
-        if access.people([one]).isdisjoint(barred) and (not role or access.holds(one, role, model_of(version)))
+        if not _stands_behind(one, barred, access) and (not role or access.holds(one, role, model_of(version)))
     ]
     step = NextStep(gate=gate.name, kind=gate.kind, text=text, method=method, permission=permission, number=number)
     step.principals.extend(could[:_MOST_NAMED])
@@ -173,21 +189,31 @@ def _step(
     return step
 
 
+def _stands_behind(principal: str, barred: Collection[str], access: Access) -> bool:
+    """Whether a principal, or who owns it, is barred. Only accounts have owners, and most principals are people."""
+    if principal.startswith(ACCOUNT):
+        return not access.people([principal]).isdisjoint(barred)
+    return principal in barred
+
+
 def _holders(version: Version, permission: str, access: Access) -> list[str]:
     """Who holds a permission on the version now by a role that was granted, each once, in the order of granting."""
+    model = model_of(version)
     found = (
         binding.principal
         for state in (access.project, access.everywhere)
         for binding in state.roles
-        if permission and binding.model in ("", model_of(version)) and not ran_out(binding, access.now)
-        if _allows(version, binding, permission, access)
+        if permission and binding.model in ("", model) and not ran_out(binding, access.now)
+        if _allows(version, state, binding, permission)
     )
     return list(dict.fromkeys(found))
 
 
-def _allows(version: Version, binding: RoleBinding, permission: str, access: Access) -> bool:
-    definitions = {**access.everywhere.role_definitions, **access.project.role_definitions}
-    own = definitions[binding.role].permissions if binding.role in definitions else ()
-    if permission not in ROLES.get(binding.role, own):
+def _allows(version: Version, state: Project, binding: RoleBinding, permission: str) -> bool:
+    """Whether a role, as the project defines it that granted it, allows something on this version."""
+    permissions: Collection[str] = ROLES.get(binding.role, ())
+    if binding.role not in ROLES and binding.role in state.role_definitions:
+        permissions = state.role_definitions[binding.role].permissions
+    if permission not in permissions:
         return False
     return (binding.role, permission) not in OWN or binding.principal in version.makers
