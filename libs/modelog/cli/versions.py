@@ -9,6 +9,7 @@ from modelog.cli import render
 from modelog.cli.cells import Cell, tail
 from modelog.cli.failures import CONFLICT
 from modelog.cli.governing import COMMANDS as GOVERNING
+from modelog.cli.governing import retired
 from modelog.cli.state import Noun, State
 from modelog.cli.values import Pair
 from modelog.cli.verbs import arg, opt, verb
@@ -161,7 +162,7 @@ versions = Noun(
             opt("message", "For people."),
             opt("sunset_time", "When it is meant to be retired.", flag="--sunset"),
         ),
-        verb("retire", "registry.RetireVersion", "End the life of a version.", arg("name", "version")),
+        verb("retire", "registry.RetireVersion", "End the life of a version.", arg("name", "version"), show=retired),
         *GOVERNING,
     ],
 )
