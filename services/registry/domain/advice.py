@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
 
 from access.matrix import OWN, ROLES
 from access.people import ACCOUNT
@@ -49,27 +50,51 @@ _METHODS = {
 }
 
 
+class _Advice(NamedTuple):
+    """A step before it is known who could take it: none of `barred`, and only holders of `role` where one is named."""
+
+    step: NextStep
+    barred: Collection[str] = ()
+    role: str = ""
+
+
 def next_steps(version: Version, to_stage: str, failed: Sequence[GateOutcome], access: Access) -> list[NextStep]:
     """At least one step for every failed gate, in their order."""
     rules = rules_for(access.project.policy, version, to_stage)
+    holders: dict[str, list[str]] = {}
     found: list[NextStep] = []
     for gate in failed:
-        for step in _steps(version, to_stage, gate, rules, access):
-            step.condition = gate.condition  # Several gates may have one name.
-            found.append(step)
+        for advice in _steps(version, to_stage, gate, rules, access):
+            permission = advice.step.permission
+            if permission not in holders:
+                holders[permission] = _holders(version, permission, access)
+            _name(advice, holders[permission], model_of(version), access)
+            advice.step.condition = gate.condition  # Several gates may have one name.
+            found.append(advice.step)
     return found
+
+
+def _name(advice: _Advice, holders: Sequence[str], model: str, access: Access) -> None:
+    """Writes into the step who could take it."""
+    could = [
+        one
+        for one in holders
+        if not _stands_behind(one, advice.barred, access) and (not advice.role or access.holds(one, advice.role, model))
+    ]
+    advice.step.principals.extend(could[:_MOST_NAMED])
+    advice.step.more = len(could) > _MOST_NAMED
 
 
 def _steps(
     version: Version, to_stage: str, gate: GateOutcome, rules: Sequence[TransitionRule], access: Access
-) -> Iterator[NextStep]:
+) -> Iterator[_Advice]:
     match gate.kind:
         case types.GATE_KIND_LIFECYCLE:
-            yield NextStep(gate=gate.name, kind=gate.kind, text=_way(version, to_stage, access))
+            yield _step(gate, "", _way(version, to_stage, access))
         case types.GATE_KIND_DOCUMENTATION:
-            yield _step(version, gate, "UpdateVersion", f"write documentation.{gate.name}", access)
+            yield _step(gate, "UpdateVersion", f"write documentation.{gate.name}")
         case types.GATE_KIND_EXPRESSION:
-            yield _step(version, gate, *_mend(gate), access)
+            yield _step(gate, *_mend(gate))
         case types.GATE_KIND_CHECKLIST:
             yield _checklist(version, gate, rules, access)
         case types.GATE_KIND_FINDING:
@@ -77,9 +102,9 @@ def _steps(
         case types.GATE_KIND_REVIEW:
             yield _review(version, to_stage, gate, rules, access)
         case types.GATE_KIND_EMERGENCY:
-            yield _step(version, gate, "ReviewEmergency", "say whether taking the role was right", access)
+            yield _step(gate, "ReviewEmergency", "say whether taking the role was right")
         case _:
-            yield NextStep(gate=gate.name, kind=gate.kind, text="have the policy looked at")
+            yield _step(gate, "", "have the policy looked at")
 
 
 def _way(version: Version, to_stage: str, access: Access) -> str:
@@ -120,46 +145,44 @@ def _mend(gate: GateOutcome) -> tuple[str, str]:
     return "", f"{told}; what it speaks of was fixed when the version was registered, so register another"
 
 
-def _checklist(version: Version, gate: GateOutcome, rules: Sequence[TransitionRule], access: Access) -> NextStep:
+def _checklist(version: Version, gate: GateOutcome, rules: Sequence[TransitionRule], access: Access) -> _Advice:
     item = items_of(rules)[gate.name.removeprefix("checklist.")]
     shown = ", with the address of something that shows it" if item.evidence_required else ""
     barred = access.people(version.makers) if item.not_by_makers else ()
-    return _step(version, gate, "AnswerChecklist", f"answer {item.id}{shown}", access, barred=barred, role=item.role)
+    return _step(gate, "AnswerChecklist", f"answer {item.id}{shown}", barred=barred, role=item.role)
 
 
 def _findings(
     version: Version, gate: GateOutcome, rules: Sequence[TransitionRule], access: Access
-) -> Iterator[NextStep]:
+) -> Iterator[_Advice]:
     least = blocking_from(rules)
     for one in version.findings:
         if one.severity >= least and why_blocking(one, access.now):
             yield _finding(version, gate, one, access)
 
 
-def _finding(version: Version, gate: GateOutcome, one: Finding, access: Access) -> NextStep:
+def _finding(version: Version, gate: GateOutcome, one: Finding, access: Access) -> _Advice:
     if one.state == FINDING_STATE_ANSWERED:
         barred = access.people(version.makers) | frozenset(one.answer.people)
         text = f"confirm that finding {one.number} is resolved, or open it again"
-        return _step(version, gate, "ConfirmFinding", text, access, barred=barred, number=one.number)
+        return _step(gate, "ConfirmFinding", text, barred=barred, number=one.number)
     text = f"resolve finding {one.number}, or have it accepted"
-    return _step(version, gate, "ResolveFinding", text, access, number=one.number)
+    return _step(gate, "ResolveFinding", text, number=one.number)
 
 
 def _review(
     version: Version, to_stage: str, gate: GateOutcome, rules: Sequence[TransitionRule], access: Access
-) -> NextStep:
+) -> _Advice:
     transition = version.transition
     if not (transition.state in LIVE and bound(transition, version, to_stage)):
-        return _step(version, gate, "RequestTransition", f"request the move to {to_stage}", access)
+        return _step(gate, "RequestTransition", f"request the move to {to_stage}")
     asked = (one for one in required_reviews(rules) if kind_word(one.kind) == gate.name)
     required = next((one for one in asked if wants(one) == gate.condition), RequiredReview())
     terms = terms_of(version, rules, access)
     given = [one for one in counting(transition, terms, access) if one.kind == required.kind]
     barred = access.people(barred_from(version, rules, access)).union(*(people_behind(one, access) for one in given))
     text = f"submit {_an(gate.name)} review of request {transition.number}"
-    return _step(
-        version, gate, "SubmitReview", text, access, barred=barred, role=required.role, number=transition.number
-    )
+    return _step(gate, "SubmitReview", text, barred=barred, role=required.role, number=transition.number)
 
 
 def _an(word: str) -> str:
@@ -167,26 +190,11 @@ def _an(word: str) -> str:
 
 
 def _step(
-    version: Version,
-    gate: GateOutcome,
-    method: str,
-    text: str,
-    access: Access,
-    *,
-    barred: Collection[str] = (),
-    role: str = "",
-    number: int = 0,
-) -> NextStep:
+    gate: GateOutcome, method: str, text: str, *, barred: Collection[str] = (), role: str = "", number: int = 0
+) -> _Advice:
     permission = _METHODS.get(method, "")
-    could = [
-        one
-        for one in _holders(version, permission, access)
-        if not _stands_behind(one, barred, access) and (not role or access.holds(one, role, model_of(version)))
-    ]
     step = NextStep(gate=gate.name, kind=gate.kind, text=text, method=method, permission=permission, number=number)
-    step.principals.extend(could[:_MOST_NAMED])
-    step.more = len(could) > _MOST_NAMED
-    return step
+    return _Advice(step, barred, role)
 
 
 def _stands_behind(principal: str, barred: Collection[str], access: Access) -> bool:
