@@ -133,6 +133,7 @@ def test_the_end_of_a_version_and_the_way_back(line: CommandLine, version: str) 
     ]
     line("versions", "retire", version, expect=CONFLICT)
     line("aliases", "remove", f"{project}/fraud", "champion")
+    assert f"derived from it: {project}/fraud/2" in line("versions", "retire", version, "--dry-run").err
     line("versions", "retire", version)
     line("--as", ADA, "versions", "restore", version, expect=DENIED)
     assert "development" in line("--as", BEN, "versions", "restore", version).out

@@ -112,7 +112,7 @@ def test_completion_knows_nouns_verbs_and_values(alone: CommandLine) -> None:
         return {one.partition(",")[2] for one in done.out.splitlines()}
 
     assert completed("ver") == {"versions"}
-    assert completed("versions re") == {"register", "register-many", "retire"}
+    assert completed("versions re") == {"register", "register-many", "replay-verdict", "restore", "retire"}
     assert completed("reviews submit x --kind f") == {"fairness"}
     for shell in ("bash", "zsh", "fish"):
         assert "_MODELOG_COMPLETE" in alone("completion", shell).out

@@ -76,6 +76,16 @@ def test_an_expression_is_mended_where_what_it_speaks_of_is_written() -> None:
     assert [told[f"g{number}"][0] for number in range(4)] == ["RecordEvaluation", "UpdateVersion", "SetTag", ""]
 
 
+def test_reviews_of_one_kind_by_two_roles_have_a_step_each() -> None:
+    roles = ("validator", "approver")
+    both = [types.RequiredReview(kind=types.REVIEW_KIND_GENERAL, count=1, role=role) for role in roles]
+    within = staffed(types.TransitionRule(to_stage="testing", required_reviews=both))
+    version = requested(registered(), within)
+    failed = judge(version.state, "testing", at(within)).failed()
+    told = [(one.condition, list(one.principals)) for one in next_steps(version.state, "testing", failed, at(within))]
+    assert told == [("approved by 1 holding validator", [CAT]), ("approved by 1 holding approver", [BEN])]
+
+
 def test_an_answer_of_the_makers_waits_for_others() -> None:
     version = raised(registered())
     words: dict[str, Any] = {"finding": 1, "text": "t", "evidence": [], "actors": [ADA], "now": NOW}

@@ -16,7 +16,7 @@ from tests.registry.governing import after, answered, moving
 ITEM = types.ChecklistItem(id="oversight", text="a person can stop it", evidence_required=True, source="Article 14")
 PLAIN = types.ChecklistItem(id="inventory", text="it is in the inventory")
 WITHIN = project(rule(checklist=[ITEM, PLAIN]))
-SHOWN: Any = {"evidence": ["https://wiki/oversight"]}
+SHOWN: dict[str, Any] = {"evidence": ["https://wiki/oversight"]}
 described = facts.VersionDescribed(documentation={"summary": "new"}, update_mask=FieldMask(paths=["summary"]))
 
 

@@ -110,6 +110,21 @@ async def test_a_verdict_is_reproduced_whatever_happened_since(registry: Office)
     assert (await refused(before))[:2] == ("NOT_FOUND", "VERDICT_NOT_FOUND")
 
 
+async def test_a_verdict_is_reproduced_with_the_roles_of_all_projects_as_they_were(registry: Office) -> None:
+    await registry.found_model()
+    everywhere = "projects/all"
+    await registry.CreateProject(project_id="all", title="All")
+    await registry.GrantRole(name=everywhere, principal=BEN, role="validator")
+    needed = types.RequiredReview(kind=types.REVIEW_KIND_GENERAL, count=1, role="validator")
+    ruled = policy(types.TransitionRule(to_stage="testing", required_reviews=[needed]))
+    await registry.SetPolicy(name=PROJECT_NAME, policy=ruled)
+    version = await registry.register()
+    await in_testing(registry, version)
+    later = await registry.RevokeRole(name=everywhere, principal=BEN, role="validator")
+    again = await registry.ReplayVerdict(name=version, to_stage="testing", read={"at_least": later.revision})
+    assert (again.reproduced, again.allowed) == (True, True)
+
+
 async def test_reviews_are_delegated_and_the_verdict_says_so(registry: Office) -> None:
     version = await governed(registry)
     until = Timestamp()

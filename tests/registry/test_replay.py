@@ -13,10 +13,11 @@ from modelog.registry.v1 import types_pb2 as types
 from services.registry.domain.access import NOWHERE, Access
 from services.registry.domain.findings import accept_finding, raise_finding, resolve_finding
 from services.registry.domain.replay import moment_of, replay, ruled_by, verdict_of
+from services.registry.domain.transition import request_transition
 from services.registry.domain.version import record_evaluation
 from testkit.scenario import Life
 from tests.registry.build import ADA, BEN, CAT, NOW, evaluated, evaluation, policy, project, registered, rule
-from tests.registry.governing import ANY, answered, moving, requested, reviewed
+from tests.registry.governing import ANY, after, answered, moving, requested, reviewed
 
 ITEM = types.ChecklistItem(id="oversight", text="a person can stop it", source="Article 14")
 RULED = project(
@@ -86,7 +87,7 @@ def take(version: Life, step: Any, now: Any) -> tuple[Any, str]:
             words = {"finding": number, "text": "t", "evidence": [], "actors": [who], "now": now}
             return version.when(resolve_finding, ANY, **words).event, who
         case ("request",):
-            return requested_event(version, now), ADA
+            return version.when(request_transition, RULED, to_stage="testing", now=now).event, ADA
         case ("review", who):
             return reviewed(version, RULED, who, now=now).event, who
         case ("tag", key):
@@ -94,12 +95,6 @@ def take(version: Life, step: Any, now: Any) -> tuple[Any, str]:
         case ("move", stage):
             return moving(version, RULED, stage, now=now).event, ADA
     raise AssertionError(step)
-
-
-def requested_event(version: Life, now: Any) -> Any:
-    from services.registry.domain.transition import request_transition
-
-    return version.when(request_transition, RULED, to_stage="testing", now=now).event
 
 
 @settings(max_examples=200, deadline=None)
@@ -134,12 +129,8 @@ def test_every_verdict_is_reproduced() -> None:
 def moved(within: types.Project) -> tuple[types.Version, types.Verdict]:
     """A version as it was before it moved to testing under a policy, and the verdict of that move."""
     version = requested(registered(evaluated(0.9)), within)
-    event = reviewed(version, within, BEN).event
-    assert event is not None
-    before = snapshot(version.given(event, by=BEN))
-    move = moving(version, within).event
-    assert move is not None
-    verdict = verdict_of(version.given(move).state, "testing")
+    before = snapshot(after(version, reviewed(version, within, BEN), by=BEN))
+    verdict = verdict_of(after(version, moving(version, within)).state, "testing")
     assert verdict is not None
     return before, verdict
 
@@ -162,3 +153,14 @@ def test_what_ran_out_since_counts_as_it_did_then() -> None:
     assert replayed(before, verdict, within).reproduced
     short = ruled_by(within, within.lifecycle, policy(rule(reviews=1, approval_valid_seconds=60)))
     assert not replayed(before, verdict, short).allowed
+
+
+def test_reviews_of_one_kind_by_two_roles_are_told_apart() -> None:
+    both = [types.RequiredReview(kind=types.REVIEW_KIND_GENERAL, count=1, role=role) for role in ("", "validator")]
+    within = project(types.TransitionRule(to_stage="testing", required_reviews=both))
+    within.roles.add(principal=BEN, role="validator")
+    before, verdict = moved(within)
+    assert replayed(before, verdict, within).reproduced
+    del within.roles[:]
+    (one,) = replayed(before, verdict, within).differences
+    assert (one.name, one.after.condition) == ("general", "approved by 1 holding validator")

@@ -14,6 +14,7 @@ from modelog.cli.text import clean
 from modelog.cli.verbs import arg, opt, verb
 
 _PASSED = 1
+_NAMED = 5
 _DOCUMENTATION = 2
 # What a person types for the method of a next step; {name} is the short name, {gate} what failed.
 _LINES = {
@@ -52,7 +53,7 @@ def _why(state: State, reply: Any) -> int:
 def _below(out: Any, reply: Any, gate: Any, stage: str) -> None:
     out.print(clean(f"          because {gate.reason}"))
     for step in reply.next_steps:
-        if (step.kind, step.gate) != (gate.kind, gate.name):
+        if (step.kind, step.gate, step.condition) != (gate.kind, gate.name, gate.condition):
             continue
         out.print(clean(f"          next: {step.text}"))
         if line := _line(step, tail(reply.name), stage):
@@ -135,6 +136,23 @@ def _dependents(state: State, reply: Any) -> None:
     if reply.more:
         click.echo(f"only the first {len(reply.derived_versions)} derived versions are shown", err=True)
     return None
+
+
+def retired(state: State, reply: Any) -> None:
+    """The reply, and on stderr what was derived from the version: it hinders nothing, but somebody may want to know."""
+    from modelog.registry.v1.governance_pb2 import GetDependentsRequest
+    from modelog.sdk import Refused
+
+    dry = bool(click.get_current_context().params.get("validate_only"))
+    render.reply(reply, as_json=state.as_json, dry=dry)
+    try:
+        derived = state.call("registry.GetDependents", GetDependentsRequest(name=reply.name)).derived_versions
+    except Refused:
+        return  # What was asked for is done, and not to know this takes nothing from it.
+    if derived and not state.as_json:
+        named = ", ".join(tail(one) for one in derived[:_NAMED])
+        more = f" and {len(derived) - _NAMED} more" if len(derived) > _NAMED else ""
+        click.echo(f"derived from it: {named}{more}", err=True)
 
 
 def _deprecations(versions: Sequence[Any]) -> None:

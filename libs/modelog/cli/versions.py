@@ -11,6 +11,7 @@ from modelog.cli.comparison import compare
 from modelog.cli.described import DOCUMENTATION, file_option, from_file
 from modelog.cli.failures import CONFLICT
 from modelog.cli.governing import COMMANDS as GOVERNING
+from modelog.cli.governing import retired
 from modelog.cli.registering import register_many
 from modelog.cli.state import Noun, State
 from modelog.cli.values import Pair
@@ -115,7 +116,7 @@ versions = Noun(
             opt("message", "For people."),
             opt("sunset_time", "When it is meant to be retired.", flag="--sunset"),
         ),
-        verb("retire", "registry.RetireVersion", "End the life of a version.", arg("name", "version")),
+        verb("retire", "registry.RetireVersion", "End the life of a version.", arg("name", "version"), show=retired),
         *GOVERNING,
         *artifacts.COMMANDS,
         *provenance.COMMANDS,

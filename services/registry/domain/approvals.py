@@ -54,6 +54,11 @@ def required_reviews(rules: Sequence[TransitionRule]) -> list[RequiredReview]:
     return list(most.values())
 
 
+def wants(required: RequiredReview) -> str:
+    """What is required, in words: the condition of its gate."""
+    return f"approved by {required.count}" + (f" holding {required.role}" if required.role else "")
+
+
 def reviews_of(transition: TransitionRequest, required: RequiredReview, terms: Terms, access: Access) -> list[Review]:
     """The approvals that count towards a requirement, in the order of the reviews.
 
@@ -141,7 +146,7 @@ def _gate(
     return outcome(
         kind_word(required.kind),
         GATE_KIND_REVIEW,
-        f"approved by {required.count}" + (f" holding {required.role}" if required.role else ""),
+        wants(required),
         reason,
         evidence,
     )

@@ -1,5 +1,6 @@
 """Judging a past move again: the same state, roles and moment, under the same or another policy, side by side."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -45,12 +46,20 @@ def replay(verdict: Verdict, version: Version, access: Access) -> ReplayVerdictR
 
 def _differences(before: Sequence[GateOutcome], after: Sequence[GateOutcome]) -> Iterator[GateDifference]:
     """Gates that are not the same in both, in the order of the verdict, then those that are new."""
-    told = {(one.kind, one.name): one for one in after}
-    known = {(one.kind, one.name) for one in before}
-    for one in before:
-        now = told.get((one.kind, one.name))
-        if now != one:
-            yield GateDifference(name=one.name, kind=one.kind, before=one, after=now)
-    for one in after:
-        if (one.kind, one.name) not in known:
+    known, told = _keyed(before), _keyed(after)
+    for key, one in known.items():
+        if told.get(key) != one:
+            yield GateDifference(name=one.name, kind=one.kind, before=one, after=told.get(key))
+    for key, one in told.items():
+        if key not in known:
             yield GateDifference(name=one.name, kind=one.kind, after=one)
+
+
+def _keyed(gates: Sequence[GateOutcome]) -> dict[tuple[int, str, int], GateOutcome]:
+    """By kind, name and place among those of the same kind and name: reviews of one kind may be wanted of two roles."""
+    seen: Counter[tuple[int, str]] = Counter()
+    keyed: dict[tuple[int, str, int], GateOutcome] = {}
+    for one in gates:
+        seen[one.kind, one.name] += 1
+        keyed[one.kind, one.name, seen[one.kind, one.name]] = one
+    return keyed

@@ -1,6 +1,7 @@
 """The door of what comes before and after the end of a version's life: deprecation, dependents, restoring."""
 
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from kernel.errors import NotFound
@@ -83,7 +84,7 @@ class Ending(Room):
 
     async def _all(self, kind: Kind, name: str, read: ReadOptions) -> list[Any]:
         """Every resource of a kind in the project of `name`, as of a moment."""
-        asking = rpc.ListDeprecatedVersionsRequest(page_size=_LOOK_SIZE, read=read)
+        asking = SimpleNamespace(page_size=_LOOK_SIZE, page_token="", read=read)
         found: list[Any] = []
         while True:
             prefix = f"{project_of(name)}/{kind.pattern.collection}/"

@@ -316,7 +316,7 @@ class GateDifference(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[_types_pb2.GateKind, str]] = ..., before: _Optional[_Union[_types_pb2.GateOutcome, _Mapping]] = ..., after: _Optional[_Union[_types_pb2.GateOutcome, _Mapping]] = ...) -> None: ...
 
 class NextStep(_message.Message):
-    __slots__ = ("gate", "kind", "text", "method", "permission", "principals", "more", "number")
+    __slots__ = ("gate", "kind", "text", "method", "permission", "principals", "more", "number", "condition")
     GATE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -325,6 +325,7 @@ class NextStep(_message.Message):
     PRINCIPALS_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
     gate: str
     kind: _types_pb2.GateKind
     text: str
@@ -333,7 +334,8 @@ class NextStep(_message.Message):
     principals: _containers.RepeatedScalarFieldContainer[str]
     more: bool
     number: int
-    def __init__(self, gate: _Optional[str] = ..., kind: _Optional[_Union[_types_pb2.GateKind, str]] = ..., text: _Optional[str] = ..., method: _Optional[str] = ..., permission: _Optional[str] = ..., principals: _Optional[_Iterable[str]] = ..., more: bool = ..., number: _Optional[int] = ...) -> None: ...
+    condition: str
+    def __init__(self, gate: _Optional[str] = ..., kind: _Optional[_Union[_types_pb2.GateKind, str]] = ..., text: _Optional[str] = ..., method: _Optional[str] = ..., permission: _Optional[str] = ..., principals: _Optional[_Iterable[str]] = ..., more: bool = ..., number: _Optional[int] = ..., condition: _Optional[str] = ...) -> None: ...
 
 class GetDependentsRequest(_message.Message):
     __slots__ = ("name", "read")
