@@ -90,6 +90,7 @@ versions = Noun(
             *_DOCUMENTATION,
             extra=(_FILE, *artifacts.REGISTER),
             prepare=artifacts.register,
+            show=artifacts.registered,
         ),
         verb(
             "describe",
