@@ -31,7 +31,7 @@ REGISTER = (
     click.Option(["--format", "artifact_format"], help="Else what the content and the name tell."),
     click.Option(["--store"], help=_STORE_HELP),
     click.Option(["--uri"], help="Where the file is kept, when it shall not be put into a store."),
-    click.Option(["--signature"], type=_FILE, help="An OpenSSF model signature. [model.sig in a folder]"),
+    click.Option(["--model-signature"], type=_FILE, help="An OpenSSF model signature. [model.sig in a folder]"),
     click.Option(["--code"], type=click.Path(exists=True), help="The training code. [the working tree here]"),
     click.Option(["--no-git"], is_flag=True, help="Do not record the commit of the working tree."),
 )
@@ -45,7 +45,7 @@ def register(state: State, request: Any, values: dict[str, Any]) -> None:
     _source(request, values)
     with bar("reading", as_json=state.as_json) as progress:
         request.artifact.CopyFrom(described(path, artifact_format=kind, progress=progress))
-    _signature(request, values["signature"] or (path / "model.sig" if path.is_dir() else None))
+    _signature(request, values["model_signature"] or (path / "model.sig" if path.is_dir() else None))
     if values["uri"]:
         request.artifact.uri = values["uri"]
         return
