@@ -202,6 +202,18 @@ def test_a_download_replaces_only_what_it_is_told_to(model: Path, tmp_path: Path
     assert download_artifact(version, target, force=True).read_bytes() == CONTENT
 
 
+def test_where_there_are_no_links_a_download_appears_all_the_same(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_names: object) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(os, "link", no_links)
+    version = Version(artifact=upload_artifact(model, store=str(tmp_path / "store")))
+    assert download_artifact(version, tmp_path / "out" / "model").read_bytes() == CONTENT
+    assert names_in(tmp_path / "out") == ["model"]
+
+
 def test_what_is_in_no_store_is_said_so(tmp_path: Path, s3: str) -> None:
     for uri in ("s3://models/1.onnx", "https://a.example.test/sha256/" + "ab" * 32, "cas:sha256/" + "cd" * 32, "x"):
         with pytest.raises(ValueError, match="fetch it yourself"):
