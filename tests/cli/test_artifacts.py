@@ -9,7 +9,7 @@ import pytest
 
 from modelog.cli.failures import CONFLICT, FAILED, UNVERIFIED, USAGE
 from tests.cli.line import CommandLine
-from tests.registry.signing import EDWARDS, NIST, model_signature, pem_of, public
+from tests.registry.signing import EDWARDS, NIST, OTHER_NIST, model_signature, pem_of, public
 
 EVIL = b"cos\nsystem\n(S'touch PWNED'\ntR."
 
@@ -47,13 +47,12 @@ def test_a_file_is_scanned_before_anybody_loads_it(line: CommandLine, tmp_path: 
 
 def test_a_pickle_is_registered_where_the_policy_says_so(line: CommandLine, project: str, tmp_path: Path) -> None:
     good, evil = put(tmp_path / "good.pkl", pickle.dumps([1])), put(tmp_path / "evil.pkl", EVIL)
-    stored = line.folder / ".modelog" / "artifacts" / "sha256"
-    before = set(stored.iterdir()) if stored.exists() else set()
-    register = ("versions", "register", f"{project}/fraud")
+    store = tmp_path / "store"
+    register = ("versions", "register", f"{project}/fraud", "--store", store)
     assert "PICKLE_NEEDS_POLICY" in line(*register, good, expect=CONFLICT).err
     line("projects", "set-policy", project, json.dumps({"allowedFormats": ["pickle"]}))
     assert "PICKLE_NOT_SAFE" in line(*register, evil, expect=CONFLICT).err
-    assert (set(stored.iterdir()) if stored.exists() else set()) == before
+    assert not store.exists()
     line(*register, good)
     assert line.json("versions", "get", f"{project}/fraud/1")["artifact"]["scan"]["verdict"] == "SCAN_VERDICT_CLEAN"
     hidden = line(*register, good, "--format", "onnx", expect=FAILED).err
@@ -120,6 +119,28 @@ def test_a_model_signature_is_handed_in_as_it_is(line: CommandLine, project: str
     line("versions", "verify", version)
     private = put(tmp_path / "private.pem", pem_of(EDWARDS))
     assert "keep it to yourself" in line("keys", "add", project, private, expect=USAGE).err
+
+
+def test_a_model_signature_beside_the_files_is_recorded_with_them(
+    line: CommandLine, project: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    put(folder / "config.json", b"{}")
+    digest = line.json("artifacts", "scan", folder / "config.json")["sha256"]
+    line("keys", "add", project, put(tmp_path / "key.pub", public(NIST).pem.encode()))
+    register = ("versions", "register", f"{project}/fraud", folder, "--store", tmp_path / "store")
+    put(folder / "model.sig", model_signature({"config.json": "ab" * 32}))
+    assert "was not made for these files" in line(*register, expect=FAILED).err
+    put(folder / "model.sig", model_signature({"config.json": digest}))
+    assert "signed by a key that the project trusts" in line(*register).err
+    line("versions", "verify", f"{project}/fraud/1", "--file", folder)
+    put(folder / "weights.bin", b"unsigned")
+    assert "was not made for these files" in line(*register, expect=FAILED).err
+    (folder / "weights.bin").unlink()
+    put(folder / "model.sig", model_signature({"config.json": digest}, OTHER_NIST))
+    assert "signed by no key that the project trusts" in line(*register).err
+    line("versions", "verify", f"{project}/fraud/2", expect=UNVERIFIED)
 
 
 def test_the_code_of_a_version_is_recorded_by_itself_and_restored(

@@ -16,7 +16,7 @@ EDWARDS, OTHER = (
     ed25519.Ed25519PrivateKey.from_private_bytes(b"a" * 32),
     ed25519.Ed25519PrivateKey.from_private_bytes(b"b" * 32),
 )
-NIST = ec.derive_private_key(7**90, ec.SECP256R1())
+NIST, OTHER_NIST = (ec.derive_private_key(one**90, ec.SECP256R1()) for one in (7, 5))
 
 
 def public(key: Any) -> Key:
@@ -49,7 +49,7 @@ def model_signature(files: dict[str, str], key: Any = NIST) -> bytes:
     """A bundle as OpenSSF model signing writes it, over files by name and SHA-256."""
     listed = [{"name": name, "algorithm": "sha256", "digest": digest} for name, digest in sorted(files.items())]
     root = hashlib.sha256(b"".join(bytes.fromhex(one["digest"]) for one in listed)).hexdigest()
-    method = {"method": "files", "hash_type": "sha256", "allow_symlinks": False, "ignore_paths": []}
+    method = {"method": "files", "hash_type": "sha256", "allow_symlinks": False, "ignore_paths": ["model.sig"]}
     said = {"serialization": method, "resources": listed}
     payload = statement(root, predicateType=MODEL_SIGNATURE, predicate=said)
     envelope = {

@@ -63,7 +63,8 @@ async def test_what_was_derived_is_listed_in_pages_and_as_of_any_revision(regist
     await registry.found_model()
     parent = await registry.register()
     names = [await registry.register(parent_version=parent) for _ in range(11)]
-    middle = (await registry.GetVersion(name=names[4], read={"at_least": 14})).revision
+    fifth = await registry.GetVersion(name=names[4], read={"at_least": 14})
+    middle = fifth.revision
     copied = (await registry.CopyVersion(parent=MODEL_NAME, source=parent)).name
     at, found, token = {"at_least": middle + 7}, list[tuple[str, int]](), ""
     while True:
@@ -73,8 +74,9 @@ async def test_what_was_derived_is_listed_in_pages_and_as_of_any_revision(regist
             break
     child, copy = artifacts.DERIVATION_CHILD, artifacts.DERIVATION_COPY
     assert found == [*((name, child) for name in names), (copied, copy)]
-    early = await registry.ListDerivedVersions(name=parent, read={"as_of_revision": middle})
-    assert [one.name for one in early.derived] == names[:5]
+    for past in ({"as_of_revision": middle}, {"as_of_time": fifth.create_time}):
+        early = await registry.ListDerivedVersions(name=parent, read=past)
+        assert [one.name for one in early.derived] == names[:5]
 
 
 async def test_statements_are_verified_stored_whole_and_read_as_of_any_revision(registry: Office) -> None:

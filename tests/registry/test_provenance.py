@@ -118,6 +118,10 @@ def test_a_model_signature_has_to_list_the_very_files() -> None:
         attempt(model_signature({"a": DIGEST, "d/b": "cd" * 32}), project, folder).event.provenance.outcome == VERIFIED
     )
     attempt(model_signature({"a": DIGEST}), project, folder).then_refused("SUBJECT_MISMATCH")
+    folder.state.artifact.files.add(path="model.sig", sha256="ef" * 32)
+    assert attempt(model_signature({"a": DIGEST, "d/b": "cd" * 32}), project, folder).event.provenance
+    folder.state.artifact.files.add(path=".git/config", sha256="ef" * 32)
+    attempt(model_signature({"a": DIGEST, "d/b": "cd" * 32}), project, folder).then_refused("SUBJECT_MISMATCH")
 
 
 def test_keys_are_added_once_and_do_not_come_back() -> None:

@@ -49,6 +49,13 @@ def test_what_the_reference_signs_is_verified_here(curve: str, kind: str, model:
     artifact = describe_artifact(target, "u")
     statement = read(envelope.payload)
     assert statement.is_about(artifact.sha256, artifact.files)
+    if kind == "folder":  # Where the signature usually lies; it says itself that it is left out.
+        inside = target / "model.sig"
+        done = reference("sign", "key", target, "--private_key", tmp_path / "key.pem", "--signature", inside)
+        assert done.returncode == 0, done.stderr
+        whole = describe_artifact(target, "u")
+        assert "model.sig" in {one.path for one in whole.files}
+        assert read(opened(inside.read_bytes()).payload).is_about(whole.sha256, whole.files)
     changed = describe_artifact(target, "u")
     changed.sha256 = "ab" * 32
     for one in changed.files:

@@ -272,6 +272,21 @@ def test_formats_are_told_by_content(tmp_path: Path) -> None:
     assert detect(written(tmp_path, "cut.bin", broken)) == "bin"
 
 
+def test_text_that_begins_like_a_pickle_is_text(tmp_path: Path) -> None:
+    for text in (
+        "customer,amount\n1,2\n",
+        "class\nname\nlabel\n",
+        "c\nd\n",
+        "identity\nx\n",
+        "N",
+        ".",
+        "",
+        "col1\ncol2\n",
+    ):
+        assert detect(written(tmp_path, "rows.csv", text.encode())) == "csv", text
+        assert scan(tmp_path / "rows.csv") == (None, [])
+
+
 def test_a_pickle_is_not_passed_off_as_something_else(tmp_path: Path) -> None:
     path = written(tmp_path, "model.onnx", pickle.dumps([1]))
     with pytest.raises(ValueError, match="is pickle by its content, and not onnx"):

@@ -2,7 +2,9 @@
 
 import contextlib
 import hashlib
+import io
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from modelog.cli.progress import bar
 from modelog.registry.v1.types_pb2 import Version
 from modelog.sdk import download_artifact, upload_artifact
 from modelog.sdk import store_bucket as bucket_module
@@ -199,6 +202,18 @@ def test_a_download_replaces_only_what_it_is_told_to(model: Path, tmp_path: Path
     assert download_artifact(version, target, force=True).read_bytes() == CONTENT
 
 
+def test_where_there_are_no_links_a_download_appears_all_the_same(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_names: object) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(os, "link", no_links)
+    version = Version(artifact=upload_artifact(model, store=str(tmp_path / "store")))
+    assert download_artifact(version, tmp_path / "out" / "model").read_bytes() == CONTENT
+    assert names_in(tmp_path / "out") == ["model"]
+
+
 def test_what_is_in_no_store_is_said_so(tmp_path: Path, s3: str) -> None:
     for uri in ("s3://models/1.onnx", "https://a.example.test/sha256/" + "ab" * 32, "cas:sha256/" + "cd" * 32, "x"):
         with pytest.raises(ValueError, match="fetch it yourself"):
@@ -222,3 +237,16 @@ def test_links_and_strange_names_are_not_packed(tmp_path: Path) -> None:
     (folder / "a\nb").touch()
     with pytest.raises(ValueError, match="rename it"):
         upload_artifact(folder, store=str(tmp_path / "store"))
+
+
+def test_a_bar_is_drawn_for_people_only(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    for stream, as_json, drawn in ((Terminal(), False, True), (io.StringIO(), False, False), (Terminal(), True, False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with bar("storing", as_json=as_json) as progress:
+            upload_artifact(model, store=str(tmp_path / "store"), progress=progress)
+        assert ("storing" in stream.getvalue()) == drawn

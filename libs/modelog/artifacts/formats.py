@@ -4,7 +4,7 @@ import json
 import struct
 import zipfile
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 # Formats whose loader can run what the file says.
 PICKLE_LIKE = frozenset("pickle pkl p pck joblib torch pt pth ckpt cloudpickle dill npy-object npz-object".split())
@@ -29,6 +29,8 @@ _MOST_MEMBERS = 100_000
 _ONNX = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
 _ONNX_VERSION, _ONNX_GRAPH = 1, 7
 _ONNX_MOST_FIELDS = 100_000
+# So many opcodes in a row are no accident.
+_FEW_OPCODES = 4
 
 
 def holds_pickles(name: str) -> bool:
@@ -157,7 +159,15 @@ def _of_pickle(file: IO[bytes], size_bytes: int) -> str:
     try:
         list_one(file, size_bytes, listing)
     except Unreadable:
-        if not certain and len(listing.globals) == 0:
+        if not certain and not _names_code(listing):
             return ""
     joblib = any(module.startswith("joblib.") for module, _ in listing.globals)
     return "joblib" if joblib else "pickle" if listing.opcodes > 1 or certain else ""
+
+
+def _names_code(listing: Any) -> bool:
+    """Whether what broke off is a pickle all the same: plain text that begins with `c` or `i` names something too."""
+    from modelog.artifacts.globals import UNLISTED, rate
+
+    dotted = [one for one in listing.globals if all(part.isidentifier() for part in ".".join(one).split("."))]
+    return any(rate(*one) != UNLISTED for one in dotted) or (bool(dotted) and listing.opcodes >= _FEW_OPCODES)

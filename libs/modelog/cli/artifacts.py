@@ -23,12 +23,15 @@ _VERDICTS = {1: Cell("clean", "green"), 2: Cell("unlisted", "yellow"), 3: Cell("
 _INCOMPLETE = Cell("incomplete", "red")
 _ACCEPTABLE = (1, 2)
 _MOST_ANCESTORS = 64
+_SIGNATURE = "modelog.signature"
 _MOST_SHOWN = 500
 
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 REGISTER = (
     click.Option(["--format", "artifact_format"], help="Else what the content and the name tell."),
     click.Option(["--store"], help=_STORE_HELP),
     click.Option(["--uri"], help="Where the file is kept, when it shall not be put into a store."),
+    click.Option(["--model-signature"], type=_FILE, help="An OpenSSF model signature. [model.sig in a folder]"),
     click.Option(["--code"], type=click.Path(exists=True), help="The training code. [the working tree here]"),
     click.Option(["--no-git"], is_flag=True, help="Do not record the commit of the working tree."),
 )
@@ -42,6 +45,7 @@ def register(state: State, request: Any, values: dict[str, Any]) -> None:
     _source(request, values)
     with transfer("reading", shown=not state.as_json) as progress:
         request.artifact.CopyFrom(described(path, artifact_format=kind, progress=progress))
+    _signature(request, values["model_signature"] or (path / "model.sig" if path.is_dir() else None))
     if values["uri"]:
         request.artifact.uri = values["uri"]
         return
@@ -56,6 +60,36 @@ def register(state: State, request: Any, values: dict[str, Any]) -> None:
     state.call("registry.RegisterVersion", asking)
     with transfer("storing", shown=not state.as_json) as progress:
         put(path, request.artifact, store, progress=progress)
+
+
+def _signature(request: Any, path: Path | None) -> None:
+    """Keeps a model signature for `registered`; ValueError when it is not one of these very files."""
+    from modelog.provenance.envelopes import BadEnvelope, opened
+    from modelog.provenance.statements import read
+
+    if path is None or not path.is_file():
+        return
+    bundle = path.read_bytes()
+    try:
+        about = read(opened(bundle).payload).is_about(request.artifact.sha256, request.artifact.files)
+    except BadEnvelope as error:
+        raise ValueError(f"{path} is no model signature: {error}") from error
+    if not about:
+        raise ValueError(f"{path} was not made for these files; sign them again, or take it out of the way")
+    click.get_current_context().meta[_SIGNATURE] = bundle
+
+
+def registered(state: State, reply: Any) -> None:
+    """The reply, after a model signature that lay beside the files was recorded too."""
+    from modelog.registry.v1.artifacts_pb2 import PROVENANCE_OUTCOME_VERIFIED, RecordProvenanceRequest
+
+    bundle = click.get_current_context().meta.get(_SIGNATURE)
+    if bundle and reply.revision:
+        done = state.call("registry.RecordProvenance", RecordProvenanceRequest(name=reply.name, envelope=bundle))
+        verified = done.provenance.outcome == PROVENANCE_OUTCOME_VERIFIED
+        word = "by a key that the project trusts" if verified else "by no key that the project trusts"
+        click.echo(f"note: its model signature was recorded; it is signed {word}", err=True)
+    render.reply(reply, as_json=state.as_json, dry=not reply.revision)
 
 
 def _store(address: str | None, *, dry: bool) -> "Store | None":

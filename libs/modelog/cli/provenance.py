@@ -28,17 +28,11 @@ def _attest(state: State, request: Any, values: dict[str, Any]) -> None:
     if values["envelope"]:
         request.envelope = values["envelope"].read_bytes()
         return
-    from datetime import UTC, datetime
+    from modelog.sdk import sign_provenance
 
-    from modelog.provenance.envelopes import seal
-    from modelog.provenance.keys import private_key
-    from modelog.provenance.statements import training
-
-    version = _version(state, request.name)
     password = values["password_file"].read_text().rstrip("\n") if values["password_file"] else ""
-    key = private_key(values["key"].read_bytes(), password)
-    builder = values["builder"] or f"modelog:{version.author}"
-    request.envelope = seal(training(version, builder=builder, now=datetime.now(UTC)), key)
+    version = _version(state, request.name)
+    request.envelope = sign_provenance(version, values["key"], builder=values["builder"] or "", password=password)
 
 
 def _version(state: State, name: str) -> Any:
@@ -59,26 +53,36 @@ def _statements(items: Any) -> None:
 def verify(ctx: click.Context, name: str, keys: tuple[Path, ...], path: Path | None) -> int:
     """Verify the signed statements of a version once more, here; exit status 7 when no trusted key has signed one."""
     from modelog.registry.v1.artifacts_pb2 import ListProvenanceRequest
-    from modelog.sdk import pages
+    from modelog.sdk import pages, verify_provenance
 
     state = state_of(ctx)
     version = _version(state, name)
     trusted = _trusted(state, name, keys)
     request = ListProvenanceRequest(name=name)
     listed = list(pages(state.stub("registry.ListProvenance", request), request))
-    found = [_verified(one, version, trusted) for one in listed]
+    found = [(one.provenance.number, verify_provenance(one, version, trusted)) for one in listed]
     same = path is None or _digest(path) == version.artifact.sha256
-    good = same and any(one["signedBy"] and one["aboutTheArtifact"] for one in found)
+    good = same and any(one.good for _, one in found)
     if state.as_json:
-        render.print_json({"verified": good, "fileIsTheArtifact": same if path else None, "statements": found})
+        told = [{"number": number, **_plain(one)} for number, one in found]
+        render.print_json({"verified": good, "fileIsTheArtifact": same if path else None, "statements": told})
         return 0 if good else UNVERIFIED
     if found:
-        rows = [[str(one["number"]), one["predicateType"], ", ".join(one["signedBy"]), one["problem"]] for one in found]
+        rows = [[str(number), one.predicate_type, ", ".join(one.signed_by), one.problem] for number, one in found]
         render.table(["number", "statement", "signed by", "problem"], rows)
     if not same:
         click.echo(f"{path} is not the artifact of {name}: its digest is another", err=True)
     render.table(["outcome"], [[Cell("verified", "green") if good else Cell("NOT verified", "red")]])
     return 0 if good else UNVERIFIED
+
+
+def _plain(one: Any) -> dict[str, Any]:
+    return {
+        "predicateType": one.predicate_type,
+        "signedBy": list(one.signed_by),
+        "aboutTheArtifact": one.about_the_artifact,
+        "problem": one.problem,
+    }
 
 
 def _trusted(state: State, name: str, files: tuple[Path, ...]) -> list[Any]:
@@ -89,29 +93,6 @@ def _trusted(state: State, name: str, files: tuple[Path, ...]) -> list[Any]:
         return [public_key(path.read_text()) for path in files]
     project = state.call("registry.GetProject", GetProjectRequest(name="/".join(name.split("/")[:2])))
     return [public_key(one.public_key) for one in project.trusted_keys.values() if not one.revoked_by]
-
-
-def _verified(one: Any, version: Any, trusted: list[Any]) -> dict[str, Any]:
-    """What is found out about a statement from its bytes alone; what the registry says of it is not believed."""
-    from modelog.provenance.envelopes import BadEnvelope, opened
-    from modelog.provenance.statements import read
-
-    told: dict[str, Any] = {"number": one.provenance.number, "predicateType": "", "signedBy": [], "problem": ""}
-    told["aboutTheArtifact"] = False
-    try:
-        envelope = opened(one.envelope)
-        statement = read(envelope.payload)
-    except BadEnvelope as error:
-        return told | {"problem": str(error)}
-    about = statement.is_about(version.artifact.sha256, version.artifact.files)
-    signers = [key.id for key in envelope.signed_by(trusted)]
-    problem = "" if signers else "no trusted key has signed it"
-    return told | {
-        "predicateType": statement.predicate_type,
-        "signedBy": signers,
-        "aboutTheArtifact": about,
-        "problem": problem if about else "it is about another artifact",
-    }
 
 
 def _digest(path: Path) -> str:

@@ -72,6 +72,7 @@ versions = Noun(
             *DOCUMENTATION,
             extra=(_FILE, *artifacts.REGISTER),
             prepare=artifacts.register,
+            show=artifacts.registered,
         ),
         register_many,
         verb(

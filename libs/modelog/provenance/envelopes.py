@@ -10,7 +10,7 @@ from modelog.provenance.keys import Key, key_of, sign
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MOST_BYTES = 65_536
-_MOST_SIGNATURES = 8
+_MOST_SIGNATURES = 4
 
 
 class BadEnvelope(ValueError):

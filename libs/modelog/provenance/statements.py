@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -14,15 +15,19 @@ MODEL_SIGNATURE = "https://model_signing/signature/v1.0"
 BUILD_TYPE = "https://modelog.dev/training/v1"
 _MOST_SUBJECTS = 64
 _MOST_RESOURCES = 1024
+# What a model signature may leave out, if it says so: itself, and what git keeps beside the model.
+_LEFT_OUT = re.compile(r"model\.sig|\.gitattributes|\.gitignore|\.git(hub)?(/.*)?")
 
 
 class Statement(NamedTuple):
-    """digests: SHA-256 of each subject. resources: files of a model signature, (name, SHA-256)."""
+    """digests: SHA-256 of each subject. resources: files of a model signature, (name, SHA-256); ignored: what it is not
+    about, as it says itself."""
 
     predicate_type: str
     digests: tuple[str, ...]
     builder: str
     resources: tuple[tuple[str, str], ...]
+    ignored: frozenset[str] = frozenset()
 
     @property
     def is_model_signature(self) -> bool:
@@ -34,7 +39,12 @@ class Statement(NamedTuple):
             return sha256 in self.digests
         if not files:
             return [digest for _, digest in self.resources] == [sha256]
-        return sorted(self.resources) == sorted((one.path, one.sha256) for one in files)
+        return sorted(self.resources) == sorted(
+            (one.path, one.sha256) for one in files if not self._leaves_out(one.path)
+        )
+
+    def _leaves_out(self, path: str) -> bool:
+        return path.partition("/")[0] in self.ignored and _LEFT_OUT.fullmatch(path) is not None
 
 
 def read(payload: bytes) -> Statement:
@@ -49,8 +59,9 @@ def read(payload: bytes) -> Statement:
         raise BadEnvelope("the statement says no predicateType")
     digests = tuple(_at(one, "digest", "sha256") for one in subjects)
     predicate = value.get("predicate")
-    resources = _resources(predicate, digests) if kind == MODEL_SIGNATURE else ()
-    return Statement(kind, digests, _at(predicate, "runDetails", "builder", "id")[:512], resources)
+    if kind == MODEL_SIGNATURE:
+        return Statement(kind, digests, "", _resources(predicate, digests), _ignored(predicate))
+    return Statement(kind, digests, _at(predicate, "runDetails", "builder", "id")[:512], ())
 
 
 def _resources(predicate: Any, digests: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -68,6 +79,12 @@ def _resources(predicate: Any, digests: Sequence[str]) -> tuple[tuple[str, str],
     if tuple(digests) != (root,):
         raise BadEnvelope("the model signature contradicts itself: its subject is not the digest of its files")
     return found
+
+
+def _ignored(predicate: Any) -> frozenset[str]:
+    method = predicate.get("serialization")
+    paths = method.get("ignore_paths") if isinstance(method, dict) else None
+    return frozenset(one for one in paths if isinstance(one, str)) if isinstance(paths, list) else frozenset()
 
 
 def _at(value: Any, *path: str) -> str:

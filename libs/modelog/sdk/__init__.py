@@ -32,6 +32,7 @@ from modelog.sdk.errors import (
 )
 from modelog.sdk.facts import Entry, event_of
 from modelog.sdk.paging import pages
+from modelog.sdk.provenance import sign_provenance, verify_provenance
 from modelog.sdk.registering import Registered
 from modelog.sdk.subscription import Hole, Subscription
 from modelog.sdk.sync_client import SyncClient, connect_sync
@@ -65,5 +66,7 @@ __all__ = [
     "event_of",
     "git_source",
     "pages",
+    "sign_provenance",
     "upload_artifact",
+    "verify_provenance",
 ]

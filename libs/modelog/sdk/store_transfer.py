@@ -143,8 +143,20 @@ def _appear(part: Path, target: Path, *, force: bool) -> None:
     if part.is_dir() or force:
         part.rename(target)  # A folder that has come there meanwhile is not replaced unless it is empty.
     else:
-        os.link(part, target)
+        _link(part, target)
     sync(target.parent)
+
+
+def _link(part: Path, target: Path) -> None:
+    """The name, if it is free. Some file systems know no links; there somebody could take it in between."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        if target.exists():
+            raise FileExistsError(f"{target} has come to be meanwhile; name another place") from None
+        part.rename(target)
 
 
 def _remove(part: Path) -> None:
