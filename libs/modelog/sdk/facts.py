@@ -1,7 +1,5 @@
 """What the log holds, read: the envelope of an entry and the event inside it."""
 
-import importlib
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,9 +7,8 @@ from typing import Any
 from google.protobuf import message_factory
 from google.protobuf.message import DecodeError, Message
 
+from modelog.known_events import descriptor_of
 from modelog.log.v1.fact_pb2 import Fact
-
-_EVENT = re.compile(r"modelog\.([a-z]+)\.v1\.[A-Za-z]+")
 
 
 @dataclass(frozen=True)
@@ -50,13 +47,5 @@ def event_of(fact: Fact) -> Message | None:
 
 def known(type_url: str) -> type[Any] | None:
     """The message class of an event, its service's code loaded on the way; None when there is none."""
-    name = type_url.rpartition("/")[2]
-    service = _EVENT.fullmatch(name)
-    if service is None:
-        return None
-    try:
-        events = importlib.import_module(f"modelog.{service[1]}.v1.events_pb2")
-    except ImportError:
-        return None
-    descriptor = events.DESCRIPTOR.message_types_by_name.get(name.rpartition(".")[2])
+    descriptor = descriptor_of(type_url.rpartition("/")[2])
     return None if descriptor is None else message_factory.GetMessageClass(descriptor)
