@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 
 from kernel.errors import UnknownFact
 from kernel.names import Pattern, subject_of
+from modelog.known_events import descriptor_of
 from modelog.log.v1.fact_pb2 import Fact
 
 State = TypeVar("State", bound=Message)
@@ -69,7 +70,14 @@ def kind(
 
 @lru_cache(maxsize=1024)
 def _class_of(type_url: str) -> type[Message]:
-    descriptor = descriptor_pool.Default().FindMessageTypeByName(type_url.removeprefix(_TYPE_PREFIX))
+    name = type_url.removeprefix(_TYPE_PREFIX)
+    try:
+        descriptor = descriptor_pool.Default().FindMessageTypeByName(name)
+    except KeyError:  # Nobody has loaded it yet: a service that only reads what another records needs no code of it.
+        known = descriptor_of(name)
+        if known is None:
+            raise
+        descriptor = known
     return message_factory.GetMessageClass(descriptor)
 
 

@@ -26,6 +26,7 @@ def test_aliases_are_listed_swapped_rolled_back_and_their_history_told(line: Com
         ["assigned", "-", "1"],
     ]  # fmt: skip
     assert told[2][-1] == "worse"
+    assert "AliasesSwapped alias=champion" in line("history", f"projects/{project}/models/fraud").out
     first = line.json("aliases", "history", model)[-1]
     assert [one["toVersion"][-2:] for one in line.json("--at", first["revision"], "aliases", "history", model)] == [
         "/1"

@@ -114,6 +114,8 @@ def test_a_change_in_between_stops_the_apply_and_planning_again_goes_on() -> Non
 
 def test_somebody_else_may_create_it_first() -> None:
     registry = Registry()
+    # Also between its being looked for and the question whether it could be created.
+    registry.refuse_dry["CreateProject"] = refusal(AlreadyExists, "PROJECT_EXISTS")
     plan = make_plan(read_text(HEAD, "f"), registry)
     registry.refuse["CreateProject"] = refusal(AlreadyExists, "PROJECT_EXISTS")
     with pytest.raises(Changed):

@@ -148,8 +148,8 @@ def _independent(planned: Planned) -> list[Step]:
 
 
 def _asked(planned: Planned, step: Step, call: Call, pending: Collection[str]) -> list[Problem]:
-    """What a service would refuse about one step. That something has just changed is found out by applying."""
-    from modelog.sdk.errors import Conflict, Invalid, NotAllowedNow, NotFound
+    """What a service would refuse about one step. That it has just been changed or created is found out by applying."""
+    from modelog.sdk.errors import AlreadyExists, Conflict, Invalid, NotAllowedNow, NotFound
 
     document = planned.document
     try:
@@ -160,7 +160,7 @@ def _asked(planned: Planned, step: Step, call: Call, pending: Collection[str]) -
         return [document.problem(step.place, error.message)]
     except Invalid as error:
         return refused(document, step, error) or [document.problem(step.place, error.message)]
-    except Conflict:
+    except (Conflict, AlreadyExists):
         pass
     return []
 

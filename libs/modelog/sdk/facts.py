@@ -1,18 +1,14 @@
 """What the log holds, read: the envelope of an entry and the event inside it."""
 
-import importlib
-import pkgutil
-import re
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 from google.protobuf import message_factory
 from google.protobuf.message import DecodeError, Message
 
+from modelog.known_events import descriptor_of
 from modelog.log.v1.fact_pb2 import Fact
-
-_EVENT = re.compile(r"modelog\.([a-z]+)\.v1\.[A-Za-z]+")
 
 
 @dataclass(frozen=True)
@@ -51,22 +47,5 @@ def event_of(fact: Fact) -> Message | None:
 
 def known(type_url: str) -> type[Any] | None:
     """The message class of an event, its service's code loaded on the way; None when there is none."""
-    name = type_url.rpartition("/")[2]
-    service = _EVENT.fullmatch(name)
-    if service is None:
-        return None
-    for events in _events_of(service[1]):
-        if descriptor := events.DESCRIPTOR.message_types_by_name.get(name.rpartition(".")[2]):
-            return message_factory.GetMessageClass(descriptor)
-    return None
-
-
-@lru_cache(maxsize=64)
-def _events_of(service: str) -> tuple[Any, ...]:
-    """The modules with a service's events: `events_pb2` and whatever else ends so."""
-    try:
-        package = importlib.import_module(f"modelog.{service}.v1")
-    except ImportError:
-        return ()
-    names = sorted(one.name for one in pkgutil.iter_modules(package.__path__) if one.name.endswith("events_pb2"))
-    return tuple(importlib.import_module(f"{package.__name__}.{name}") for name in names)
+    descriptor = descriptor_of(type_url.rpartition("/")[2])
+    return None if descriptor is None else message_factory.GetMessageClass(descriptor)
