@@ -105,14 +105,15 @@ def sampled(question: Question) -> tuple[Any, ...]:
 
 
 def marked(question: Question) -> tuple[Any, ...]:
-    """Whatever carries the marks and meets the filter, then put in order."""
+    """Whatever carries the marks and meets the filter, then put in order; of words, the newest of it."""
     parameters = Parameters()
     marks_ = [*question.scope.needed, *needed(question.expression)]
     having = [indexed(question.words, marks_, parameters), condition(question.expression, parameters)]
     having.append(f"({within(question.scope, parameters)}) is true")
-    limit = f" limit {MOST_RANKED + 1}" if question.words and question.keys[0] is RANK else ""
-    whole = f"select {_keyed(question, parameters)} from searchable where {' and '.join(having)}{limit}"
-    return _chosen(question, whole, parameters)
+    source = f"searchable where {' and '.join(having)}"
+    if question.keys[0] is RANK:  # `+ 0` keeps the index of revisions out of it.
+        source = f"(select {_ROW} from {source} order by revision + 0 desc limit {MOST_RANKED}) as newest"
+    return _chosen(question, f"select {_keyed(question, parameters)} from {source}", parameters)
 
 
 def common(question: Question) -> tuple[Any, ...]:

@@ -19,6 +19,7 @@ from modelog.registry.v1 import registry_service_pb2_grpc, search_pb2
 from services.registry.searchable import SEARCHABLES
 from tests.bench.children import Child
 from tests.bench.clients import REGISTER, percentile
+from tests.bench.cpu import Meter
 from tests.bench.effort import Effort
 from tests.bench.ground import Ground, Registry, log_order, publish
 from tests.bench.outcome import Outcome, middle, ratio
@@ -89,7 +90,8 @@ async def search(ground: Ground, effort: Effort) -> Outcome:
         await stocked(ground.postgres.url, registry.schema, effort)
         seconds = time.perf_counter() - began
         await registry.service.start()
-        outcome = await asked(registry.address, effort)
+        pids = {"registry": registry.pid, "postgres": ground.postgres.process.pid}
+        outcome = await asked(registry.address, effort, pids)
     return replace(outcome, notes=outcome.notes | {"rows written in": f"{seconds:.0f} s"})
 
 
@@ -113,14 +115,14 @@ async def stocked(postgres_url: str, schema: str, effort: Effort) -> None:
         pool.terminate()
 
 
-async def asked(address: str, effort: Effort) -> Outcome:
-    """What the questions came to."""
+async def asked(address: str, effort: Effort, pids: Mapping[str, int]) -> Outcome:
+    """What the questions came to. pids: of the processes that answer them."""
     async with grpc.aio.insecure_channel(address) as channel:
         stub = registry_service_pb2_grpc.RegistryServiceStub(channel)
-        seen = {name: await _asked(stub, one, effort.searches) for name, one in QUESTIONS.items()}
-        seen["deep in an order"] = await _deep(stub, effort.searches)
+        seen = {name: await _asked(stub, one, effort.searches, pids) for name, one in QUESTIONS.items()}
+        seen["deep in an order"] = await _deep(stub, effort.searches, pids)
         few = max(effort.searches // 10, 5)
-        whole = {name: await _asked(stub, one, few) for name, one in WHOLE.items()}
+        whole = {name: await _asked(stub, one, few, pids) for name, one in WHOLE.items()}
     slowest = max(seen, key=lambda name: seen[name]["p50_ms"])
     return Outcome(
         name="search",
@@ -132,21 +134,22 @@ async def asked(address: str, effort: Effort) -> Outcome:
         at_most=True,
         is_ratio=False,
         rounds=[seen, whole],
-        notes={f"{name}: p50, p99 ms, found": _told(one) for name, one in (seen | whole).items()},
+        notes={f"{name}: p50, p99, processor ms, found": _told(one) for name, one in (seen | whole).items()},
     )
 
 
 def _told(one: dict[str, Any]) -> str:
-    return f"{one['p50_ms']:.1f}, {one['p99_ms']:.1f}, {one['found']:.1f}"
+    spent = " + ".join(f"{one['cpu_ms'][name]:.1f}" for name in ("registry", "postgres"))
+    return f"{one['p50_ms']:.1f}, {one['p99_ms']:.1f}, {spent}, {one['found']:.0f}"
 
 
-async def _asked(stub: Any, question: Asked, times: int) -> dict[str, Any]:
+async def _asked(stub: Any, question: Asked, times: int, pids: Mapping[str, int]) -> dict[str, Any]:
     chance = random.Random(5)
-    return await _timed(stub, (question(chance, number) for number in range(times)))
+    return await _timed(stub, (question(chance, number) for number in range(times)), pids)
 
 
-async def _timed(stub: Any, requests: Iterator[Any]) -> dict[str, Any]:
-    latencies, found = [], 0
+async def _timed(stub: Any, requests: Iterator[Any], pids: Mapping[str, int]) -> dict[str, Any]:
+    latencies, found, meter = [], 0, Meter(**pids)
     for request in requests:
         call = stub.Search if isinstance(request, search_pb2.SearchRequest) else stub.ListVersions
         began = time.perf_counter()
@@ -159,10 +162,11 @@ async def _timed(stub: Any, requests: Iterator[Any]) -> dict[str, Any]:
         "p50_ms": percentile(latencies, 0.5) * 1e3,
         "p99_ms": percentile(latencies, 0.99) * 1e3,
         "found": found / count,
+        "cpu_ms": {name: spent / 1e3 for name, spent in meter.each(count).items()},
     }
 
 
-async def _deep(stub: Any, times: int) -> dict[str, Any]:
+async def _deep(stub: Any, times: int, pids: Mapping[str, int]) -> dict[str, Any]:
     """Page after page of an order, from where 100 pages of 500 have gone by."""
     request = rpc.ListVersionsRequest(parent=_ALL, order_by="create_time desc", page_size=500)
     for _ in range(100):
@@ -170,7 +174,7 @@ async def _deep(stub: Any, times: int) -> dict[str, Any]:
         if not request.page_token:
             break
     request.page_size = 0
-    return await _timed(stub, itertools.repeat(request, times))
+    return await _timed(stub, itertools.repeat(request, times), pids)
 
 
 async def indexing(ground: Ground, effort: Effort) -> Outcome:
