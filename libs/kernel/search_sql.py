@@ -19,7 +19,8 @@ from kernel.ordering import Key, after, expression, reaching
 from kernel.postgres import quoted
 from modelog.type.v1.read_pb2 import ReadOptions
 
-LOOKED_AT = 2000
+LOOKED_AT = 4000
+PROBED = 1000
 SAMPLED_AT = 9
 MOST_RANKED = 1000
 # Resources that have changed since a moment and are made into rows of it for one question.
@@ -120,7 +121,7 @@ def common(question: Question) -> tuple[Any, ...]:
     """How many of the newest rows of all match."""
     parameters = Parameters()
     matching = f"({within(question.scope, parameters)}) and {condition(question.expression, parameters)}"
-    newest = f"select {_ROW} from searchable order by revision desc limit {LOOKED_AT}"
+    newest = f"select {_ROW} from searchable order by revision desc limit {PROBED}"
     return f"select count(*) from ({newest}) as newest where {matching}", *parameters.values
 
 

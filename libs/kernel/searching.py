@@ -32,7 +32,7 @@ from modelog.type.v1.read_pb2 import ReadOptions
 PAGE_SIZE = 50
 _MOST_ROWS = 500
 _AT_ONCE = 200
-_COMMON = sql.LOOKED_AT // 5
+_COMMON = sql.PROBED // 5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
