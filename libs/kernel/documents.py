@@ -64,19 +64,20 @@ def indexed_text(text: str) -> str:
 
 def _plain(field: Field, value: Any) -> Any:
     """A value as JSON has it; None for what is empty, and for numbers that are none."""
+    kind = type(value)
+    if kind is str:
+        return _clean(value) or None
+    if kind is bool or value is None:
+        return value
+    if kind is float or kind is int:
+        return _number(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
         made = {_clean(str(key)): _plain(field, one) for key, one in value.items()}
         return {key: one for key, one in made.items() if one is not None} or None
     if isinstance(value, Timestamp):
         moment = value.seconds * 1_000_000 + value.nanos // _NANOSECONDS
         return {"t": moment} if field.type is Type.ANY else moment
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int | float):
-        return _number(value) if math.isfinite(value) else None
-    if isinstance(value, str):
-        return _clean(value) or None
-    return [one for one in map(_clean, value) if one] or None if value else None
+    return [one for one in map(_clean, value) if one] or None
 
 
 def _number(value: float) -> float | int:
@@ -106,17 +107,19 @@ def _joined(texts: list[str], most: int) -> str:
 
 
 def _marks(path: tuple[str, ...], value: Any) -> Iterator[str]:
-    yield marks.of_presence(path)
-    match value:
-        case bool():
-            yield marks.of_text(path, "true" if value else "false")
-        case str():
-            yield marks.of_text(path, value)
-        case float() | int():
-            yield from marks.of_number(path, float(value))
-        case list():
-            for one in value:
-                yield marks.of_text(path, one)
-        case dict():
-            for key, one in value.items():
-                yield from _marks((*path, key), one)
+    """Marks of a value. That there is one at all is marked within maps only, where it tells something."""
+    if len(path) > 1:
+        yield marks.of_presence(path)
+    kind = type(value)
+    if kind is dict:
+        for key, one in value.items():
+            yield from _marks((*path, key), one)
+    elif kind is str:
+        yield marks.of_text(path, value)
+    elif kind is bool:
+        yield marks.of_text(path, "true" if value else "false")
+    elif kind is list:
+        for one in value:
+            yield marks.of_text(path, one)
+    else:
+        yield from marks.of_number(path, float(value))

@@ -179,7 +179,7 @@ def needed(expression: Expression) -> Needed:
         case Or(parts):
             each = [needed(part) for part in parts]
             return [frozenset().union(*(min(one, key=len) for one in each))] if each and all(each) else []
-        case Present(field, rest) if not field.column:
+        case Present(field, rest) if rest:
             return [frozenset([marks.of_presence((field.path, *rest))])]
         case Comparison(field=field) if not field.column:
             return _needed(expression)
@@ -197,7 +197,7 @@ def _needed(test: Comparison) -> Needed:
             return [frozenset(marks.of_range(path, *_range(test.operator, value)))]
         case Text(segments) if len(segments) == 1 and _is_exact(test, segments[0]):
             return [frozenset([marks.of_text(path, segments[0])])]
-    return [frozenset([marks.of_presence(path)])]
+    return [frozenset([marks.of_presence(path)])] if test.rest else []
 
 
 def _is_exact(test: Comparison, text: str) -> bool:

@@ -21,7 +21,7 @@ from kernel.fold import Kind
 from kernel.folding import History
 
 # Filters read doc again and again, so it is neither compressed nor moved away while there is room for it. New entries
-# of the index wait in a list that every search reads through, so that has to stay short.
+# of the index wait in a list that every search reads through, so that is kept short (kB).
 _TABLE = """
 create table if not exists searchable (
   kind text not null, sort text collate "C" not null, name text not null, revision bigint not null,
@@ -31,7 +31,7 @@ create table if not exists searchable (
 create index if not exists searchable_created on searchable (created, sort);
 create index if not exists searchable_updated on searchable (updated, sort);
 create index if not exists searchable_revision on searchable (revision);
-create index if not exists searchable_tsv on searchable using gin (tsv) with (gin_pending_list_limit = 256);
+create index if not exists searchable_tsv on searchable using gin (tsv) with (gin_pending_list_limit = 1024);
 """
 VECTOR = (
     "setweight(to_tsvector('simple', {heads}) || to_tsvector('english', {heads}), 'A')"

@@ -10,6 +10,7 @@ Geosciences 34, 2008).
 import math
 import struct
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from zlib import crc32
 
 from kernel.names import project_of
@@ -17,14 +18,20 @@ from kernel.names import project_of
 # Bits left out at each width, and how many buckets of a width make one of the next.
 _SHIFTS = (47, 52, 56, 60)
 _BUCKETS = (32, 16, 16)
+_WIDTHS = ("#0", "#1", "#2", "#3")
 _SIGN = 1 << 63
 _ALL = (1 << 64) - 1
 _MOST_VALUE = 200  # Characters of a text that its mark is made from.
 
 
 def _mark(kind: str, path: Sequence[str], value: str) -> str:
-    checksum = crc32("\0".join((kind, *path, "", value)).encode("utf-8", "surrogatepass"))
-    return f"#{checksum:x}"
+    return f"#{crc32(value.encode('utf-8', 'surrogatepass'), _begun(kind, tuple(path))):x}"
+
+
+@lru_cache(maxsize=8192)
+def _begun(kind: str, path: tuple[str, ...]) -> int:
+    """The checksum of what stands before a value: a checksum can go on from where another one ended."""
+    return crc32("\0".join((kind, *path, "")).encode("utf-8", "surrogatepass"))
 
 
 def of_text(path: Sequence[str], value: str) -> str:
@@ -55,7 +62,7 @@ def places(name: str) -> Iterator[str]:
 
 def of_number(path: Sequence[str], value: float) -> list[str]:
     bits = _ordered_bits(value)
-    return [_mark(f"#{width}", path, str(bits >> shift)) for width, shift in enumerate(_SHIFTS)]
+    return [_mark(kind, path, str(bits >> shift)) for kind, shift in zip(_WIDTHS, _SHIFTS, strict=True)]
 
 
 def of_range(path: Sequence[str], lowest: float, highest: float) -> list[str]:
@@ -64,15 +71,15 @@ def of_range(path: Sequence[str], lowest: float, highest: float) -> list[str]:
     found: list[str] = []
     for width, buckets in enumerate(_BUCKETS):
         while first <= last and first % buckets:
-            found.append(_mark(f"#{width}", path, str(first)))
+            found.append(_mark(_WIDTHS[width], path, str(first)))
             first += 1
         while first <= last and (last + 1) % buckets:
-            found.append(_mark(f"#{width}", path, str(last)))
+            found.append(_mark(_WIDTHS[width], path, str(last)))
             last -= 1
         if first > last:
             return found
         first, last = first // buckets, last // buckets
-    return found + [_mark(f"#{len(_BUCKETS)}", path, str(one)) for one in range(first, last + 1)]
+    return found + [_mark(_WIDTHS[-1], path, str(one)) for one in range(first, last + 1)]
 
 
 def _ordered_bits(value: float) -> int:

@@ -19,7 +19,8 @@ from kernel.ordering import Key, after, expression, reaching
 from kernel.postgres import quoted
 from modelog.type.v1.read_pb2 import ReadOptions
 
-LOOKED_AT = 2000
+LOOKED_AT = 4000
+PROBED = 1000
 SAMPLED_AT = 9
 MOST_RANKED = 1000
 # Resources that have changed since a moment and are made into rows of it for one question.
@@ -105,21 +106,22 @@ def sampled(question: Question) -> tuple[Any, ...]:
 
 
 def marked(question: Question) -> tuple[Any, ...]:
-    """Whatever carries the marks and meets the filter, then put in order."""
+    """Whatever carries the marks and meets the filter, then put in order; of words, the newest of it."""
     parameters = Parameters()
     marks_ = [*question.scope.needed, *needed(question.expression)]
     having = [indexed(question.words, marks_, parameters), condition(question.expression, parameters)]
     having.append(f"({within(question.scope, parameters)}) is true")
-    limit = f" limit {MOST_RANKED + 1}" if question.words and question.keys[0] is RANK else ""
-    whole = f"select {_keyed(question, parameters)} from searchable where {' and '.join(having)}{limit}"
-    return _chosen(question, whole, parameters)
+    source = f"searchable where {' and '.join(having)}"
+    if question.keys[0] is RANK:  # `+ 0` keeps the index of revisions out of it.
+        source = f"(select {_ROW} from {source} order by revision + 0 desc limit {MOST_RANKED}) as newest"
+    return _chosen(question, f"select {_keyed(question, parameters)} from {source}", parameters)
 
 
 def common(question: Question) -> tuple[Any, ...]:
     """How many of the newest rows of all match."""
     parameters = Parameters()
     matching = f"({within(question.scope, parameters)}) and {condition(question.expression, parameters)}"
-    newest = f"select {_ROW} from searchable order by revision desc limit {LOOKED_AT}"
+    newest = f"select {_ROW} from searchable order by revision desc limit {PROBED}"
     return f"select count(*) from ({newest}) as newest where {matching}", *parameters.values
 
 

@@ -32,7 +32,7 @@ from modelog.type.v1.read_pb2 import ReadOptions
 PAGE_SIZE = 50
 _MOST_ROWS = 500
 _AT_ONCE = 200
-_COMMON = sql.LOOKED_AT // 4
+_COMMON = sql.PROBED // 5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -144,9 +144,7 @@ class Searches:
     async def _ranked(self, question: sql.Question) -> Sequence[Any]:
         """The newest matches, by rank. How they are found depends on how many there are, what is found does not."""
         if (await self._fetch(*sql.common(question)))[0][0] < _COMMON:
-            rows = await self._fetch(*sql.marked(question))
-            if rows[0]["looked"] <= sql.MOST_RANKED:
-                return rows
+            return await self._fetch(*sql.marked(question))
         return await self._fetch(*sql.newest_ranked(question))
 
     async def _then(self, question: sql.Question) -> tuple[Sequence[Any], dict[str, bytes]]:

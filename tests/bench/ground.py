@@ -58,9 +58,9 @@ class Registry:
         await self.service.start()
         await self.caught_up()
 
-    async def caught_up(self, seconds: float = _CATCH_UP_SECONDS) -> int:
+    async def caught_up(self) -> int:
         """Waits until its views hold the whole log; returns how long that is."""
-        async with grpc.aio.insecure_channel(self.address) as channel, asyncio.timeout(seconds):
+        async with grpc.aio.insecure_channel(self.address) as channel, asyncio.timeout(_CATCH_UP_SECONDS):
             stub: Any = status_service_pb2_grpc.StatusServiceStub(channel)
             by = (("authorization", f"Bearer {self.token}"),) if self.token else ()
             while True:

@@ -10,7 +10,9 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kernel.cause import Cause, fact_of
-from kernel.fold import Kind, apply, event_type, pack
+from kernel.fold import Kind, apply, event_type
+from kernel.folding import History
+from kernel.names import sort_key
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1 import registry_service_pb2 as rpc
@@ -74,27 +76,33 @@ def lives(parent: str, count: int) -> Iterator[Stored]:
         yield from _lived(VERSION, f"{parent}/versions/{number}", template)
 
 
-def stock(models: int, versions: int) -> Iterator[Stored]:
-    """The facts of many different models with versions: each version registered, evaluated and tagged.
+def stock(models: range, versions: int) -> dict[Kind, list[History]]:
+    """The newest states of many different models with their versions, as the fold leaves them: each registered,
+    evaluated and tagged.
 
     Words are as unequally common as in any language (Zipf), so that searches for rare and for common ones can be told
     apart; every thousandth version carries a tag of its own.
     """
-    chance = random.Random(11)
-    yield from _lived(PROJECT, PROJECT_NAME, [_first(PROJECT, PROJECT_NAME, _project())])
-    template, number = _life()[:1] + _life()[2:3] + _life()[4:5], 0
-    for generation, fact in enumerate(template, 1):
-        fact.generation = generation
-    for model in range(models):
-        name = model_name(f"m{model}")
-        details = types.ModelDetails(title=f"{_said(chance, 3)}", description=_said(chance, 20), owners=["users/ada"])
-        yield from _lived(MODEL, name, [_first(MODEL, name, facts.ModelCreated(details=details))])
+    rows: dict[Kind, list[History]] = {MODEL: [], VERSION: []}
+    for model in models:
+        chance = random.Random(model)
+        name, number = model_name(f"m{model}"), model * (versions + 1) + 1
+        details = types.ModelDetails(title=_said(chance, 3), description=_said(chance, 20), owners=["users/ada"])
+        rows[MODEL].append(_folded(MODEL, name, number, (facts.ModelCreated(details=details),)))
         for version_number in range(1, versions + 1):
             number += 1
-            for fact, event in zip(template, _one_of_stock(chance, number), strict=True):
-                fact.event.CopyFrom(pack(event))
-                fact.recorded_at.FromDatetime(_NOW + timedelta(seconds=number))
-            yield from _lived(VERSION, f"{name}/versions/{version_number}", template)
+            events = _one_of_stock(chance, model * versions + version_number)
+            rows[VERSION].append(_folded(VERSION, f"{name}/versions/{version_number}", number, events))
+    return rows
+
+
+def _folded(kind: Kind, name: str, number: int, events: tuple[Message, ...]) -> History:
+    state: Any = kind.message()
+    for event in events:
+        fact = fact_of(kind, name, state, event, _cause("", number), ())
+        apply(kind, state, fact, number, event)
+    moment = state.update_time.ToDatetime(tzinfo=UTC)
+    return History(name, sort_key(name), number, moment, state.SerializeToString(deterministic=True))
 
 
 def _one_of_stock(chance: random.Random, number: int) -> tuple[Message, ...]:
@@ -151,8 +159,9 @@ def _first(kind: Kind, name: str, event: Message) -> Fact:
     return fact_of(kind, name, kind.message(), event, _cause(""), ())
 
 
-def _cause(reason: str) -> Cause:
-    return Cause(actor=Principal(id=_PIPELINE, auth_method="development"), request_id="r", now=_NOW, reason=reason)
+def _cause(reason: str, seconds: int = 0) -> Cause:
+    now = _NOW + timedelta(seconds=seconds)
+    return Cause(actor=Principal(id=_PIPELINE, auth_method="development"), request_id="r", now=now, reason=reason)
 
 
 def _life() -> list[Fact]:
