@@ -154,6 +154,27 @@ def test_a_card_is_rendered_as_of_any_revision(line: CommandLine, version: str, 
     assert "documentation.limitations" in written["missing"]
 
 
+def test_a_draft_is_filled_in_and_given_back(line: CommandLine, version: str) -> None:
+    text = "# not a heading\n\\# nor this\n\nend"
+    line("versions", "describe", version, "--limitations", text, "--summary", "s")
+    before = line.json("versions", "get", version)
+    line("card", version, "--format", "draft", "--out", line.folder / "draft.md")
+    draft = (line.folder / "draft.md").read_text()
+    assert draft.startswith("# Fraud\n\n## Intended use\n")
+    line("versions", "describe", version, "--file", "draft.md")
+    assert line.json("versions", "get", version)["revision"] == before["revision"]
+    line.file("draft.md", draft.replace("## Caveats\n", "## Caveats\n\nmind the gap\n"))
+    line("versions", "describe", version, "--file", "draft.md")
+    after = line.json("versions", "get", version)["documentation"]
+    assert (after["caveats"], after["limitations"]) == ("mind the gap", text)
+
+
+def test_without_numpy_the_extra_is_named(alone: CommandLine) -> None:
+    path = alone.file("p.csv", "y,p\n1,1\n")
+    told = alone.run("evaluate", "risk/fraud/1", path, "--no-record", code="import sys; sys.modules['numpy'] = None")
+    assert (told.status, told.err) == (FAILED, "error: numpy is missing: pip install 'modelog[evaluate]' (FAILED)\n")
+
+
 def test_a_share_of_the_card_can_be_required(line: CommandLine, version: str) -> None:
     told = line("card", version, "--require", 0.9, "--out", line.folder / "c.md", expect=CONFLICT)
     assert "missing: model.description" in told.err
