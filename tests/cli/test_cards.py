@@ -77,6 +77,14 @@ def test_measuring_needs_no_service_when_nothing_is_recorded(alone: CommandLine)
     assert "column 'z' is not there; there are y, p" in told.err
 
 
+def test_many_labels_have_a_column_of_scores_each(alone: CommandLine) -> None:
+    path = alone.file("p.csv", "y,a,b,c\na,0.8,0.1,0.1\nb,0.2,0.5,0.3\nc,0.1,0.6,0.3\n")
+    asked = ["evaluate", "risk/fraud/1", path, "--label", "y", "--no-record", "--score"]
+    done = alone.json(*asked, "a=a", "--score", "b=b", "--score", "c=c")
+    assert {"roc_auc_macro", "log_loss", "brier", "f1_macro"} <= set(done["evaluation"]["metrics"])
+    assert "say LABEL=COLUMN" in alone(*asked, "a", "--score", "b=b", expect=USAGE).err
+
+
 def test_a_dry_run_measures_and_records_nothing(line: CommandLine, version: str, rows: Path) -> None:
     told = line("evaluate", version, rows, *MEASURE, "--dry-run")
     assert "would be accepted" in told.out
