@@ -20,7 +20,7 @@ def are_probabilities(scores: Floats) -> bool:
 
 
 def of_many_scores(labels: Texts, scores: Floats, names: Sequence[str], level: float) -> dict[str, Metric]:
-    """scores: n rows, a column for each name. roc_auc_macro: mean of the areas of labels against the rest, where defined.
+    """scores: n rows, a column for each name. roc_auc_macro: mean area of a label against the rest, where defined.
 
     Of rows that sum to 1 also log_loss, and brier as the sum over labels (Brier, 1950), 0..2."""
     found = {}
