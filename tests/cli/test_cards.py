@@ -77,6 +77,14 @@ def test_measuring_needs_no_service_when_nothing_is_recorded(alone: CommandLine)
     assert "column 'z' is not there; there are y, p" in told.err
 
 
+def test_many_labels_have_a_column_of_scores_each(alone: CommandLine) -> None:
+    path = alone.file("p.csv", "y,a,b,c\na,0.8,0.1,0.1\nb,0.2,0.5,0.3\nc,0.1,0.6,0.3\n")
+    asked = ["evaluate", "risk/fraud/1", path, "--label", "y", "--no-record", "--score"]
+    done = alone.json(*asked, "a=a", "--score", "b=b", "--score", "c=c")
+    assert {"roc_auc_macro", "log_loss", "brier", "f1_macro"} <= set(done["evaluation"]["metrics"])
+    assert "say LABEL=COLUMN" in alone(*asked, "a", "--score", "b=b", expect=USAGE).err
+
+
 def test_a_dry_run_measures_and_records_nothing(line: CommandLine, version: str, rows: Path) -> None:
     told = line("evaluate", version, rows, *MEASURE, "--dry-run")
     assert "would be accepted" in told.out
@@ -152,6 +160,27 @@ def test_a_card_is_rendered_as_of_any_revision(line: CommandLine, version: str, 
     assert json.loads(line("card", version, "--format", "cyclonedx").out)["bomFormat"] == "CycloneDX"
     written = line.json("card", version, "--out", line.folder / "card.md")
     assert "documentation.limitations" in written["missing"]
+
+
+def test_a_draft_is_filled_in_and_given_back(line: CommandLine, version: str) -> None:
+    text = "# not a heading\n\\# nor this\n\nend"
+    line("versions", "describe", version, "--limitations", text, "--summary", "s")
+    before = line.json("versions", "get", version)
+    line("card", version, "--format", "draft", "--out", line.folder / "draft.md")
+    draft = (line.folder / "draft.md").read_text()
+    assert draft.startswith("# Fraud\n\n## Intended use\n")
+    line("versions", "describe", version, "--file", "draft.md")
+    assert line.json("versions", "get", version)["revision"] == before["revision"]
+    line.file("draft.md", draft.replace("## Caveats\n", "## Caveats\n\nmind the gap\n"))
+    line("versions", "describe", version, "--file", "draft.md")
+    after = line.json("versions", "get", version)["documentation"]
+    assert (after["caveats"], after["limitations"]) == ("mind the gap", text)
+
+
+def test_without_numpy_the_extra_is_named(alone: CommandLine) -> None:
+    path = alone.file("p.csv", "y,p\n1,1\n")
+    told = alone.run("evaluate", "risk/fraud/1", path, "--no-record", code="import sys; sys.modules['numpy'] = None")
+    assert (told.status, told.err) == (FAILED, "error: numpy is missing: pip install 'modelog[evaluate]' (FAILED)\n")
 
 
 def test_a_share_of_the_card_can_be_required(line: CommandLine, version: str) -> None:

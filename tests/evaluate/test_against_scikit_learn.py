@@ -85,6 +85,29 @@ def test_more_labels() -> None:
     assert list(told.confusion.counts) == list(peer.confusion_matrix(true, said).ravel())
 
 
+def test_more_labels_with_a_score_for_each() -> None:
+    rows = classes()
+    names = ["ant", "bee", "cow", "dog"]
+    draw = np.random.Generator(np.random.PCG64(2))
+    raw = draw.exponential(size=(500, 4)) + 2 * (rows["label"][:, None] == np.array(names))
+    scores = raw / raw.sum(axis=1, keepdims=True)
+    columns = {name: scores[:, place] for place, name in enumerate(names)}
+    told = measure(Observations(labels=rows["label"], scores=columns))
+    found = values(told.metrics)
+    assert found["roc_auc_macro"] == pytest.approx(peer.roc_auc_score(rows["label"], scores, multi_class="ovr"))
+    assert found["log_loss"] == pytest.approx(peer.log_loss(rows["label"], scores))
+    assert found["brier"] == pytest.approx(peer.brier_score_loss(rows["label"], scores, labels=names))
+    said = np.array(names)[scores.argmax(axis=1)]
+    assert found["accuracy"] == peer.accuracy_score(rows["label"], said)
+    unscaled = {name: 3 * column for name, column in columns.items()}
+    rest = values(measure(Observations(labels=rows["label"], scores=unscaled)).metrics)
+    assert "log_loss" not in rest
+    assert rest["roc_auc_macro"] == pytest.approx(found["roc_auc_macro"])
+    del columns["dog"]
+    with pytest.raises(ValueError, match="label 'dog' has no column of scores"):
+        measure(Observations(labels=rows["label"], scores=columns))
+
+
 def test_numbers() -> None:
     rows = amounts()
     true, said = rows["label"], rows["prediction"]

@@ -28,6 +28,8 @@ async def test_a_card_is_read_as_of_any_revision_and_says_what_is_missing(regist
     again = await registry.GetModelCard(name=name, read={"as_of_revision": early.as_of_revision})
     assert again == early
     assert "model.license" in early.completeness.missing
+    by_time = await registry.GetModelCard(name=name, read={"as_of_time": card.version.update_time})
+    assert by_time == card
     missing = registry.GetModelCard(name=f"{MODEL_NAME}/versions/9")
     assert (await refused(missing))[:2] == ("NOT_FOUND", "VERSION_NOT_FOUND")
 

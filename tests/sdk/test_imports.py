@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import modelog.card
 import modelog.cli
 import modelog.sdk
 
@@ -27,7 +28,7 @@ for name in MODULES:
 
 def modules() -> list[str]:
     found = []
-    for package in (modelog.sdk, modelog.cli):
+    for package in (modelog.sdk, modelog.cli, modelog.card):
         folder = Path(package.__path__[0])
         found += [f"{package.__name__}.{path.stem}" for path in folder.glob("*.py") if path.stem != "__init__"]
     for service in ("registry", "deployment", "monitoring", "archive"):

@@ -45,7 +45,7 @@ def content(card: ModelCard) -> Document:
         facts=_facts(card),
         sections=[section for section in made if section],
         closing=f"{card.name} as of revision {card.as_of_revision} of the log. "
-        f"`modelog --at {card.as_of_revision} card {card.name}` gives this card again.",
+        f"It is made again by: modelog --at {card.as_of_revision} card {card.name}",
     )
 
 

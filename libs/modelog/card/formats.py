@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from modelog.card.cyclonedx import bill_of_materials
+from modelog.card.draft import draft
 from modelog.card.exact import as_json
 from modelog.card.huggingface import hub_card
 from modelog.card.markdown import document
@@ -13,6 +14,7 @@ FORMATS: Mapping[str, Callable[[ModelCard], str]] = {
     "markdown": document,
     "html": page,
     "json": as_json,
+    "draft": draft,
     "huggingface": hub_card,
     "cyclonedx": bill_of_materials,
 }

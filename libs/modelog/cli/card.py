@@ -11,7 +11,7 @@ from modelog.cli.names import Name
 from modelog.cli.state import Command, State, state_of
 from modelog.cli.text import clean
 
-_FORMATS = ("markdown", "html", "json", "huggingface", "cyclonedx")
+_FORMATS = ("markdown", "html", "json", "draft", "huggingface", "cyclonedx")
 _BY_SUFFIX = {".html": "html", ".htm": "html", ".json": "json", ".md": "markdown"}
 
 
@@ -24,7 +24,8 @@ _BY_SUFFIX = {".html": "html", ".htm": "html", ".json": "json", ".md": "markdown
 def card(ctx: click.Context, version: str, kind: str | None, out: Path | None, require: float | None) -> int:
     """Render the model card of a version; with --at as of any revision, always the same bytes.
 
-    html is one file with charts and no scripts; huggingface is Markdown under the front matter of a model hub;
+    html is one file with charts and no scripts; draft is what people have to write, to fill in and give back with
+    `versions describe --file`; huggingface is Markdown under the front matter of a model hub;
     cyclonedx is a machine-learning bill of materials (CycloneDX 1.6).
     """
     from modelog.card import render as rendered

@@ -121,7 +121,8 @@ def _headings(path: Path, text: str, kind: Any) -> dict[str, str]:
         if name in texts:
             if name in found:
                 raise click.UsageError(f"{path.name}: heading {heading[1]!r} is there twice")
-            found[name] = text[heading.end() : end].strip()
+            # In a text a line that begins with \# begins with #, and is no heading.
+            found[name] = re.sub(r"^\\(\\*#)", r"\1", text[heading.end() : end].strip(), flags=re.MULTILINE)
         elif place or text[heading.end() : end].strip():
             words = ", ".join(one.replace("_", " ") for one in texts)
             raise click.UsageError(f"{path.name}: heading {heading[1]!r} is none of: {words}")

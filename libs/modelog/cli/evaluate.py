@@ -29,7 +29,9 @@ _TASKS = ("binary-classification", "multiclass-classification", "regression")
 @click.argument("file", type=_FILE)
 @click.option("--label", default="label", show_default=True, help="Column of what is true.")
 @click.option("--prediction", default="", help="Column of what was predicted.")
-@click.option("--score", default="", help="Column of scores; probabilities, when all are 0..1.")
+@click.option(
+    "--score", multiple=True, help="Column of scores, probabilities if all are 0..1; of many labels cat=p_cat."
+)
 @click.option("--positive", default="", help="The label that is looked for.")
 @click.option("--threshold", type=float, default=0.5, show_default=True, help="Positive from this score on.")
 @click.option("--slice", "slices", multiple=True, help="Column to measure by; a+b for combinations.")
@@ -73,7 +75,13 @@ def _measured(state: State, file: Path, values: Mapping[str, Any]) -> "Evaluatio
         from modelog.evaluate.files import Roles, measure_file
     except ImportError as error:
         raise click.ClickException(f"{error.name} is missing: pip install 'modelog[evaluate]'") from error
-    roles = Roles(values["label"], values["prediction"], values["score"], values["slices"], values["sensitive"])
+    roles = Roles(
+        label=values["label"],
+        prediction=values["prediction"],
+        **_scores(values["score"]),
+        slices=values["slices"],
+        sensitive=values["sensitive"],
+    )
     with _progress(quiet=state.as_json) as hear:
         choices = Choices(
             task=values["task"] or "",
@@ -86,6 +94,16 @@ def _measured(state: State, file: Path, values: Mapping[str, Any]) -> "Evaluatio
             progress=hear,
         )
         return measure_file(file, roles, choices)
+
+
+def _scores(given: tuple[str, ...]) -> dict[str, Any]:
+    """One column, or one for each label."""
+    if len(given) == 1 and "=" not in given[0]:
+        return {"score": given[0]}
+    pairs = [one.partition("=") for one in given]
+    if wrong := [one for one, equals, column in pairs if not (one and equals and column)]:
+        raise click.UsageError(f"--score {wrong[0]}: of several labels say LABEL=COLUMN")
+    return {"scores": {label: column for label, _, column in pairs}}
 
 
 @contextmanager

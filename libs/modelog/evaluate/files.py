@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,14 @@ _AND = "+"
 
 @dataclass(frozen=True)
 class Roles:
-    """Which column is what. slices, sensitive: `sex`, or `sex+age` for every combination of their values."""
+    """Which column is what. scores: by label, where there are more than two.
+
+    slices, sensitive: `sex`, or `sex+age` for every combination of their values."""
 
     label: str
     prediction: str = ""
     score: str = ""
+    scores: Mapping[str, str] = field(default_factory=dict)
     slices: Sequence[str] = ()
     sensitive: Sequence[str] = ()
 
@@ -31,13 +34,13 @@ def measure_file(path: str | Path, roles: Roles, choices: Choices | None = None)
     file, chosen = Path(path), choices or Choices()
     combined = [*roles.slices, *roles.sensitive]
     single = [part for name in combined for part in name.split(_AND)]
-    wanted = [one for one in (roles.label, roles.prediction, roles.score, *single) if one]
+    wanted = [one for one in (roles.label, roles.prediction, roles.score, *roles.scores.values(), *single) if one]
     columns = read_columns(file, wanted)
     told = measure(
         Observations(
             labels=columns[roles.label],
             predictions=columns[roles.prediction] if roles.prediction else None,
-            scores=columns[roles.score] if roles.score else None,
+            scores=_scores(columns, roles),
             slices={name: _combined(columns, name) for name in roles.slices},
             sensitive={name: _combined(columns, name) for name in roles.sensitive},
         ),
@@ -47,6 +50,12 @@ def measure_file(path: str | Path, roles: Roles, choices: Choices | None = None)
     told.data_set.rows = told.rows
     told.method = _method(roles, told, chosen)
     return told
+
+
+def _scores(columns: Columns, roles: Roles) -> Column | Mapping[str, Column] | None:
+    if roles.scores:
+        return {label: columns[name] for label, name in roles.scores.items()}
+    return columns[roles.score] if roles.score else None
 
 
 def data_set_of(file: Path) -> DataSet:
@@ -69,6 +78,7 @@ def _combined(columns: Columns, name: str) -> Column:
 def _method(roles: Roles, told: Evaluation, chosen: Choices) -> str:
     named: Mapping[str, str] = {"label": roles.label, "prediction": roles.prediction, "score": roles.score}
     parts = [f"{role} {column}" for role, column in named.items() if column]
+    parts += [f"score of {label} {column}" for label, column in roles.scores.items()]
     if told.HasField("threshold"):
         parts.append(f"positive from {told.threshold:g}")
     return f"modelog evaluate: {', '.join(parts)}; intervals at {chosen.level:g}"[:1024]

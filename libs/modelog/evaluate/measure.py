@@ -23,7 +23,7 @@ from modelog.evaluate.observed import (
     texts,
 )
 from modelog.evaluate.regression import regression
-from modelog.evaluate.scores import are_probabilities, of_scores
+from modelog.evaluate.scores import are_probabilities, of_many_scores, of_scores
 from modelog.evaluate.slices import parts
 from modelog.registry.v1.types_pb2 import Evaluation, Fairness, Metric
 
@@ -76,6 +76,8 @@ def _binary(observed: Observations, chosen: Choices, told: Evaluation) -> _Task:
         raise ValueError(f"{len(known)} labels are no two: {', '.join(known[:8])}; leave the scores out")
     told.positive_label = positive_of(known, chosen.positive)
     positive = labels == told.positive_label
+    if isinstance(observed.scores, Mapping):
+        raise ValueError("two labels have one column of scores: that of the positive one")
     scores = None if observed.scores is None else numbers(observed.scores, "scores")
     if given is not None:
         said = given == told.positive_label
@@ -107,16 +109,28 @@ def _matrix(told: Evaluation, positive: Bools, said: Bools, known: list[str]) ->
 
 
 def _multiclass(observed: Observations, chosen: Choices, told: Evaluation) -> _Task:
-    if observed.predictions is None:
-        raise ValueError("give the predictions: scores of one class do not tell which was chosen")
-    labels, said = texts(observed.labels), texts(observed.predictions)
+    labels, scores = texts(observed.labels), None
+    if isinstance(observed.scores, Mapping):
+        names = sorted(observed.scores)
+        scores = np.column_stack([numbers(observed.scores[name], f"scores {name}") for name in names])
+        if unknown := sorted(set(classes_of(labels, None)) - set(names)):
+            raise ValueError(f"label {unknown[0]!r} has no column of scores; there are {', '.join(names)}")
+    if observed.predictions is not None:
+        said = texts(observed.predictions)
+    elif scores is not None:
+        said = np.array(names)[np.argmax(scores, axis=1)]
+    else:
+        raise ValueError("give the predictions, or a column of scores for each label")
     known = classes_of(labels, said)
     if len(known) > 1:
         told.confusion.CopyFrom(classes.matrix_of(classes.confusion(labels, said, known), known))
     right = labels == said
 
     def metrics(inside: Bools) -> Mapping[str, Metric]:
-        return classes.multiclass(classes.confusion(labels[inside], said[inside], known), chosen.level)
+        found = classes.multiclass(classes.confusion(labels[inside], said[inside], known), chosen.level)
+        if scores is not None:
+            found |= of_many_scores(labels[inside], scores[inside], names, chosen.level)
+        return found
 
     return _Task(metrics, lambda name, column: fairness.of_classes(name, column, right, chosen, None))
 

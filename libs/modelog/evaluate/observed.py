@@ -24,12 +24,12 @@ _MOST_CLASSES = 64
 @dataclass(frozen=True)
 class Observations:
     """Columns of n rows. labels: what is true. predictions: what was said, of the same kind; for two labels they may be
-    left out when there are scores. scores: the higher, the more positive; as probabilities, 0..1. slices, sensitive:
-    columns by name; nothing of single rows of them leaves this machine."""
+    left out when there are scores. scores: the higher, the more positive; as probabilities, 0..1; for more labels a
+    column for each of them. slices, sensitive: columns by name; nothing of single rows of them leaves this machine."""
 
     labels: Column
     predictions: Column | None = None
-    scores: Column | None = None
+    scores: Column | Mapping[str, Column] | None = None
     slices: Mapping[str, Column] = field(default_factory=dict)
     sensitive: Mapping[str, Column] = field(default_factory=dict)
 
@@ -115,9 +115,11 @@ def is_numeric(column: Column) -> bool:
 def check_lengths(observed: Observations) -> int:
     """The number of rows; ValueError when columns differ in length or there are none."""
     rows = len(np.asarray(observed.labels))
+    scores = observed.scores
+    by_label = scores if isinstance(scores, Mapping) else {"": scores}
     named: Sequence[tuple[str, Column | None]] = [
         ("predictions", observed.predictions),
-        ("scores", observed.scores),
+        *((f"scores {name}".rstrip(), one) for name, one in by_label.items()),
         *((f"column {name}", one) for name, one in [*observed.slices.items(), *observed.sensitive.items()]),
     ]
     for name, column in named:
@@ -132,6 +134,8 @@ def task_of(observed: Observations, choices: Choices) -> str:
     """The task as chosen, else as the columns look: scores or two labels, numbers with fractions, or classes."""
     if choices.task:
         return choices.task
+    if isinstance(observed.scores, Mapping):
+        return MULTICLASS
     labels = texts(observed.labels)
     known = len(np.unique(labels))
     if observed.scores is not None or known <= 2:

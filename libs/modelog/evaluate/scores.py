@@ -1,19 +1,39 @@
 """Metrics of scores for two labels: how well they rank, and how well they are probabilities."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from modelog.evaluate.intervals import logit, metric, of_mean
-from modelog.evaluate.observed import Bools, Floats
+from modelog.evaluate.observed import Bools, Floats, Texts
 from modelog.registry.v1.types_pb2 import Metric
 
 BINS = 10
+# Probabilities that went through text sum to 1 about so exactly.
+_SUM = 1e-3
 
 
 def are_probabilities(scores: Floats) -> bool:
     return bool(scores.size) and float(scores.min()) >= 0 and float(scores.max()) <= 1
+
+
+def of_many_scores(labels: Texts, scores: Floats, names: Sequence[str], level: float) -> dict[str, Metric]:
+    """scores: n rows, a column for each name. roc_auc_macro: mean area of a label against the rest, where defined.
+
+    Of rows that sum to 1 also log_loss, and brier as the sum over labels (Brier, 1950), 0..2."""
+    found = {}
+    true = labels[:, None] == np.array(names)[None, :]
+    orders = [ranked(true[:, place], scores[:, place]) for place in range(len(names))]
+    areas = [roc_auc(order, level).value for order in orders if order is not None]
+    if areas:
+        found["roc_auc_macro"] = metric(float(np.mean(areas)))
+    if are_probabilities(scores) and bool(np.allclose(scores.sum(axis=1), 1, atol=_SUM)):
+        found["log_loss"] = _log_loss(np.sum(scores * true, axis=1), level)
+        errors = np.square(scores - true).sum(axis=1)
+        found["brier"] = metric(float(np.mean(errors)), of_mean(errors, level, low=0.0, high=2.0), higher=False)
+    return found
 
 
 class Ranked(NamedTuple):
@@ -81,9 +101,13 @@ def average_precision(order: Ranked, level: float) -> Metric:
 def log_loss(positive: Bools, scores: Floats, level: float) -> Metric:
     """Mean negative log likelihood in nats. Probabilities of 0 and 1 move inwards by the smallest step of a number,
     so that one error made with certainty does not make it infinite."""
+    return _log_loss(np.where(positive, scores, 1 - scores), level)
+
+
+def _log_loss(likely: Floats, level: float) -> Metric:
+    """likely: the probability that was given to what is true."""
     step = float(np.finfo(np.float64).eps)
-    likely = np.clip(np.where(positive, scores, 1 - scores), step, 1 - step)
-    losses = -np.log(likely)
+    losses = -np.log(np.clip(likely, step, 1 - step))
     return metric(float(np.mean(losses)), of_mean(losses, level, low=0.0), higher=False)
 
 

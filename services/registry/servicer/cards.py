@@ -20,12 +20,11 @@ class Cards(Room):
             raise NotFound(VERSION.not_found_reason, f"there is no {request.name}", metadata={"resource": request.name})
         model = await self._resources.load(MODEL, VERSION.pattern.parent(request.name), read)
         project = await self._resources.load(PROJECT, project_of(request.name), read)
+        ancestors = await self._ancestors(version, read)
+        # As of a time: of the newest fact that any part of the card had seen by then.
+        seen = max(one.revision for one in (version, model, project, *ancestors))
         return card.model_card(
-            model,
-            version,
-            project.policy,
-            ancestors=await self._ancestors(version, read),
-            as_of_revision=read.as_of_revision or max(version.revision, model.revision, project.revision),
+            model, version, project.policy, ancestors=ancestors, as_of_revision=read.as_of_revision or seen
         )
 
     async def _pinned(self, read: ReadOptions) -> ReadOptions:
