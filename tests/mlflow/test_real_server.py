@@ -63,7 +63,7 @@ async def tracking_server(folder: Path) -> AsyncIterator[str]:
 
 
 async def fill(uri: str, *more: str) -> None:
-    command = [BIN / "python", FILL, uri, *more]
+    command = [str(BIN / "python"), str(FILL), uri, *more]
     done = await asyncio.to_thread(
         lambda: subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     )
