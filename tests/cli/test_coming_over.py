@@ -78,6 +78,11 @@ def test_models_come_from_mlflow_and_history_says_when_they_were_made(
     assert f"happened {happened[:10]} {happened[11:19]}Z" in line("replay").out
     (entry, *_) = line.json("history", f"projects/{project}/models/fraud-model/versions/1")
     assert entry["fact"]["happenedAt"] == happened
+    backdated = line.json("history", "--below", f"projects/{project}", "--backdated")
+    assert len(backdated) == 2 + 5 + 3
+    assert all("happenedAt" in one["fact"] for one in backdated)
+    replayed = line("--json", "replay", "--project", project, "--backdated").out.splitlines()
+    assert [json.loads(one)["revision"] for one in replayed] == [one["revision"] for one in backdated]
     plain = line("history", f"projects/{project}").rows()
     assert "HAPPENED" not in plain[0]
 
