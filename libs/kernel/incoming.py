@@ -22,6 +22,8 @@ IDLE_SECONDS = 60.0
 # How many messages are worked on at once.
 _AT_ONCE = 64
 _LONGEST_PACE_SECONDS = 1.0
+# Of how many turns the newest work is remembered, done or not.
+_MOST_TURNS = 1000
 # Refusals that concern one message. All others say something about the caller or the service, and end the call.
 _OF_ONE = frozenset(
     ["INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "FAILED_PRECONDITION", "ABORTED", "PERMISSION_DENIED"]
@@ -94,7 +96,7 @@ class Incoming:
         """Begins the work on each message; what ends the call stands in line behind what was begun before."""
         newest: dict[Hashable, asyncio.Future[Any]] = {}
         while True:
-            visit = self._visit.message()
+            visit, raw = self._visit.message(), None
             try:
                 raw = await self._next()
                 if raw is None:
@@ -107,9 +109,11 @@ class Incoming:
             except Exception as error:
                 work = asyncio.create_task(self._refused(error, visit, refused))
             begun.add(work)
-            if len(newest) > MOST_MESSAGES // 4:
-                newest = {key: one for key, one in newest.items() if not one.done()}
             await waiting.put(work)
+            if raw is None:  # Nothing can be read any more.
+                return
+            if len(newest) > _MOST_TURNS:
+                newest = {key: one for key, one in newest.items() if not one.done()}
 
     async def _work(
         self,

@@ -46,6 +46,12 @@ def matching(where: Where, filter_: FactFilter) -> None:
         where.add("actor = any({}::text[])", list(filter_.actors))
     if filter_.correlation_id:
         where.add("correlation_id = {}", filter_.correlation_id)
+    _when(where, filter_)
+
+
+def _when(where: Where, filter_: FactFilter) -> None:
+    if filter_.happened_before:
+        where.add("happened_at is not null")
     if filter_.HasField("from_time"):
         where.add("recorded_at >= {}", _time(filter_.from_time, "filter.from_time"))
     if filter_.HasField("to_time"):

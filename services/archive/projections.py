@@ -11,9 +11,10 @@ from services.archive.tiles import edge, extend
 _MANY = 300  # From here on COPY beats arrays.
 
 _INSERT_ENTRIES = (
-    "insert into entry (revision, subject, payload, resource, event_type, actor, correlation_id, recorded_at)"
+    "insert into entry (revision, subject, payload, resource, event_type, actor, correlation_id, recorded_at,"
+    " happened_at)"
     " select * from unnest($1::bigint[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::text[],"
-    " $8::timestamptz[])"
+    " $8::timestamptz[], $9::timestamptz[])"
 )
 _RESOURCE_OF = (
     "select distinct on (subject) subject, resource from entry where subject = any($1::text[]) and resource <> ''"

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from kernel.fold import event_type
 from kernel.log import Entry
@@ -23,13 +24,14 @@ class Row(NamedTuple):
     actor: str
     correlation_id: str
     recorded_at: datetime | None
+    happened_at: datetime | None
 
 
 def row_of(entry: Entry) -> Row:
     """Never raises, whatever the payload holds: the copy has to keep all of it."""
     fact = fact_in(entry.payload, entry.subject)
     if fact is None:
-        return Row(*entry, "", "", "", "", None)
+        return Row(*entry, "", "", "", "", None, None)
     return Row(
         *entry,
         fact.resource,
@@ -37,6 +39,7 @@ def row_of(entry: Entry) -> Row:
         _text(fact.actor.id),
         _text(fact.correlation_id),
         recorded_at(fact),
+        _moment(fact.happened_at) if fact.HasField("happened_at") else None,
     )
 
 
@@ -58,8 +61,12 @@ def lives_on(resource: str, subject: str) -> bool:
 
 
 def recorded_at(fact: Fact) -> datetime | None:
+    return _moment(fact.recorded_at)
+
+
+def _moment(stamp: Timestamp) -> datetime | None:
     try:
-        return fact.recorded_at.ToDatetime(tzinfo=UTC)
+        return stamp.ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
 

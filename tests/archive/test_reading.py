@@ -36,7 +36,17 @@ def test_a_fact_is_read() -> None:
         "users/ada",
         "c",
         datetime(2026, 3, 1, tzinfo=UTC),
+        None,
     )
+
+
+def test_when_it_happened_is_read_where_a_fact_says_it() -> None:
+    made = fact()
+    made.happened_at.FromDatetime(datetime(2020, 3, 1, tzinfo=UTC))
+    row = row_of(Entry(7, SUBJECT, made.SerializeToString()))
+    assert (row.recorded_at, row.happened_at) == (datetime(2026, 3, 1, tzinfo=UTC), datetime(2020, 3, 1, tzinfo=UTC))
+    made.happened_at.seconds = 10**15
+    assert row_of(Entry(7, SUBJECT, made.SerializeToString())).happened_at is None
 
 
 @pytest.mark.parametrize("subject", ["lifecycle.registry.risk.versions.fraud.4", "lifecycle.registry", "x", ""])

@@ -78,8 +78,25 @@ def test_models_come_from_mlflow_and_history_says_when_they_were_made(
     assert f"happened {happened[:10]} {happened[11:19]}Z" in line("replay").out
     (entry, *_) = line.json("history", f"projects/{project}/models/fraud-model/versions/1")
     assert entry["fact"]["happenedAt"] == happened
+    backdated = line.json("history", "--below", f"projects/{project}", "--backdated")
+    assert len(backdated) == 2 + 5 + 3
+    assert all("happenedAt" in one["fact"] for one in backdated)
+    replayed = line("--json", "replay", "--project", project, "--backdated").out.splitlines()
+    assert [json.loads(one)["revision"] for one in replayed] == [one["revision"] for one in backdated]
     plain = line("history", f"projects/{project}").rows()
     assert "HAPPENED" not in plain[0]
+
+
+def test_a_single_thing_of_elsewhere_says_so_too(line: CommandLine, project: str) -> None:
+    origin = '{"system": "notes", "id": "fraud-7", "happenTime": "2024-02-03T00:00:00Z"}'
+    line("models", "create", project, "old", "--origin", origin, "--tag", "team=risk")
+    file = line.file("old.onnx", "weights")
+    line("versions", "register", f"{project}/old", file, "--origin", origin, "--tag", "a=b", "--tag", "c=d")
+    line("versions", "evaluate", f"{project}/old/1", "holdout", "--metric", "auc=0.9", "--happened", "2024-02-04")
+    version = line.json("versions", "get", f"{project}/old/1")
+    assert (version["origin"]["id"], version["tags"]) == ("fraud-7", {"a": "b", "c": "d"})
+    told = line.json("history", "--below", f"projects/{project}/models/old")
+    assert [one["fact"]["happenedAt"][:10] for one in told] == ["2024-02-03", "2024-02-03", "2024-02-04"]
 
 
 def test_only_so_much_comes_as_was_asked_for(line: CommandLine, project: str, mlflow: FakeMlflow) -> None:

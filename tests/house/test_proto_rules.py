@@ -39,6 +39,17 @@ service ToyService {
   rpc CreateToy(CreateToyRequest) returns (CreateToyResponse) {
     option (modelog.type.v1.required_permission) = "toy.toys.create";
   }
+  // Writes many.
+  rpc PaintToys(stream PaintToysRequest) returns (stream CreateToyResponse) {
+    option (modelog.type.v1.required_permission) = "toy.toys.paint";
+  }
+}
+// One of many.
+message PaintToysRequest {
+  // Repeated safely, each by itself.
+  string request_id = 11 [(buf.validate.field).string.max_len = 128];
+  // Why this one.
+  string reason = 12 [(buf.validate.field).string.max_len = 1024];
 }
 // A resource.
 message Toy {
@@ -121,6 +132,8 @@ BROKEN = [
     (protos.requests_are_reads_or_writes, "modelog.type.v1.ReadOptions read = 2;", ""),
     (protos.requests_are_reads_or_writes, "string request_id = 1", "string id = 1"),
     (protos.requests_are_reads_or_writes, "string reason = 2", "string why = 2"),
+    (protos.requests_are_reads_or_writes, "string request_id = 11", "string id = 11"),
+    (protos.requests_are_reads_or_writes, "string reason = 12", "string why = 12"),
     (protos.lists_have_pages, "int32 page_size = 1", "int32 size = 1"),
     (protos.lists_have_pages, "string page_token = 2", "string token = 2"),
     (protos.lists_have_pages, "repeated Toy toys = 1", "Toy toys = 1"),

@@ -64,10 +64,9 @@ async def tracking_server(folder: Path) -> AsyncIterator[str]:
 
 
 async def fill(uri: str, *more: str) -> None:
+    command = [str(BIN / "python"), str(FILL), uri, *more]
     done = await asyncio.to_thread(
-        partial(
-            subprocess.run, [BIN / "python", FILL, uri, *more], capture_output=True, text=True, timeout=600, check=False
-        )
+        lambda: subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     )
     assert done.returncode == 0, done.stderr[-3000:]
 

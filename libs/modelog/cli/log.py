@@ -20,6 +20,7 @@ _FILTER = (
     opt("filter.services", "Only facts of this service.", flag="--service"),
     opt("filter.projects", "Only facts of this project.", kind="project", flag="--project"),
     opt("filter.correlation_id", "Only what followed from one outside request."),
+    opt("filter.happened_before", "Only what was recorded later than it happened.", flag="--backdated"),
     opt("filter.from_time", "Recorded at or after.", flag="--since"),
     opt("filter.to_time", "Recorded before.", flag="--until"),
 )

@@ -58,6 +58,8 @@ models = Noun(
             arg("parent", "project"),
             arg("model_id"),
             *DETAILS,
+            opt("tags", "Label: key=value.", flag="--tag"),
+            opt("origin", "Where it was before, an Origin as JSON; for importers."),
         ),
         verb(
             "update",

@@ -230,7 +230,7 @@ class HistoryEntry(_message.Message):
     def __init__(self, revision: _Optional[int] = ..., subject: _Optional[str] = ..., fact: _Optional[_Union[_fact_pb2.Fact, _Mapping]] = ..., event_type: _Optional[str] = ..., unreadable: _Optional[bytes] = ...) -> None: ...
 
 class FactFilter(_message.Message):
-    __slots__ = ("services", "projects", "resources", "resource_prefixes", "event_types", "actors", "correlation_id", "from_time", "to_time")
+    __slots__ = ("services", "projects", "resources", "resource_prefixes", "event_types", "actors", "correlation_id", "from_time", "to_time", "happened_before")
     SERVICES_FIELD_NUMBER: _ClassVar[int]
     PROJECTS_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
@@ -240,6 +240,7 @@ class FactFilter(_message.Message):
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_TIME_FIELD_NUMBER: _ClassVar[int]
     TO_TIME_FIELD_NUMBER: _ClassVar[int]
+    HAPPENED_BEFORE_FIELD_NUMBER: _ClassVar[int]
     services: _containers.RepeatedScalarFieldContainer[str]
     projects: _containers.RepeatedScalarFieldContainer[str]
     resources: _containers.RepeatedScalarFieldContainer[str]
@@ -249,7 +250,8 @@ class FactFilter(_message.Message):
     correlation_id: str
     from_time: _timestamp_pb2.Timestamp
     to_time: _timestamp_pb2.Timestamp
-    def __init__(self, services: _Optional[_Iterable[str]] = ..., projects: _Optional[_Iterable[str]] = ..., resources: _Optional[_Iterable[str]] = ..., resource_prefixes: _Optional[_Iterable[str]] = ..., event_types: _Optional[_Iterable[str]] = ..., actors: _Optional[_Iterable[str]] = ..., correlation_id: _Optional[str] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    happened_before: bool
+    def __init__(self, services: _Optional[_Iterable[str]] = ..., projects: _Optional[_Iterable[str]] = ..., resources: _Optional[_Iterable[str]] = ..., resource_prefixes: _Optional[_Iterable[str]] = ..., event_types: _Optional[_Iterable[str]] = ..., actors: _Optional[_Iterable[str]] = ..., correlation_id: _Optional[str] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., happened_before: bool = ...) -> None: ...
 
 class Finding(_message.Message):
     __slots__ = ("reason", "path", "message")
