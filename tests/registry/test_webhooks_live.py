@@ -259,6 +259,22 @@ async def test_a_range_is_sent_once_more_under_the_same_ids(post: Post) -> None:
     assert (await refused(wrong))[2] == ["to_revision"]
 
 
+async def test_a_fact_that_is_refused_for_ever_is_left_behind_by_another_filter(post: Post) -> None:
+    async def picky(_target: Receiver, received: Received) -> bytes:
+        return status(422) if received.event["type"].endswith("TagSet") else OK
+
+    post.target.answer = picky
+    await post.create()
+    await post.tag(1)
+    await post.registry.RetireModel(name=MODEL_NAME)
+    await post.target.until(lambda one: len(one.received) >= 3)
+    assert post.target.taken == []
+    await post.registry.UpdateWebhook(
+        name=NAME, settings={"event_types": ["ModelRetired"]}, update_mask={"paths": ["event_types"]}
+    )
+    await post.target.until(lambda one: one.kinds() == ["ModelRetired"])
+
+
 async def test_a_wait_that_the_receiver_asks_for_is_kept(post: Post) -> None:
     times: list[float] = []
 
