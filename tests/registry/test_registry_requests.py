@@ -6,12 +6,18 @@ from typing import Any
 
 import pytest
 
+from modelog.registry.v1 import collaboration_service_pb2, webhook_service_pb2
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from tests.registry.build import VERSION_NAME
 from tests.registry.office import Office, refused
 from tests.registry.wrong import FIELDS, REASONS, RIGHT
 
-METHODS = sorted(one.name for one in rpc.DESCRIPTOR.services_by_name["RegistryService"].methods)
+METHODS = sorted(
+    one.name
+    for file in (rpc, collaboration_service_pb2, webhook_service_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for one in service.methods
+)
 
 
 def ask(registry: Office, method: str, changes: dict[str, Any]) -> Any:

@@ -44,6 +44,8 @@ def _first_line(body: str) -> str:
 
 _PARTS = (
     opt("target.transition", "Number of the version's request to move that it is about."),
+    opt("target.review.reviewer", "Whose review of the newest request it is about.", flag="--reviewer"),
+    opt("target.review.kind", "What that review looked at.", flag="--review-kind"),
     opt("target.finding", "The finding that it is about."),
     opt("target.field", "The field that it is about, documentation.limitations."),
 )

@@ -67,6 +67,7 @@ class Parcel(NamedTuple):
     """A fact on its way. redelivery: 0 for its first time."""
 
     revision: int
+    subject: str
     fact: Fact
     redelivery: int
 
@@ -181,7 +182,7 @@ class Courier:
                 return None, upto
             after = entry.revision
             if (fact := self._wants(entry)) is not None:
-                return Parcel(entry.revision, fact, redelivery), after
+                return Parcel(entry.revision, entry.subject, fact, redelivery), after
             if upto is None:
                 await self._note(after)
         return None, after if upto is None else upto
@@ -189,15 +190,19 @@ class Courier:
     def _wants(self, entry: Entry) -> Fact | None:
         try:
             fact = Fact.FromString(entry.payload)
-            wanted = self.wanted.takes(entry.subject, fact.resource, event_type(fact).rpartition(".")[2])
+            return fact if self._takes(entry.subject, fact) else None
         except UNREADABLE:
             return None  # Its resource is quarantined, which health tells; there is nothing to send.
-        return fact if wanted else None
+
+    def _takes(self, subject: str, fact: Fact) -> bool:
+        return self.wanted.takes(subject, fact.resource, event_type(fact).rpartition(".")[2])
 
     async def _hand_over(self, parcel: Parcel) -> bool:
-        """Tries until the receiver has it; False when the webhook stopped being active before."""
+        """Tries until the receiver has it or it is not wanted any more; False when the webhook stopped being active."""
         pause = self._desk.first_pause_seconds
         while self.active:
+            if not self._takes(parcel.subject, parcel.fact):
+                return True
             self._changed.clear()
             outcome, answer = await self._attempt(parcel)
             if outcome == DELIVERY_OUTCOME_DELIVERED:

@@ -65,7 +65,7 @@ class Office:
 
     async def run(self) -> None:
         """Follows what happens to webhooks; raises what the log raises, and is started again then."""
-        start = await self._rooms.log.head()
+        start = await self._rooms.resources.catch_up()  # What the views do not hold yet would be seen by nobody.
         try:
             await self._look()
             async for entries in self._rooms.log.follow(start, below=_CHANGES):
