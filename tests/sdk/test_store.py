@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from modelog.cli.progress import bar
+from modelog.cli.progress import transfer
 from modelog.registry.v1.types_pb2 import Version
 from modelog.sdk import download_artifact, upload_artifact
 from modelog.sdk import store_bucket as bucket_module
@@ -247,6 +247,6 @@ def test_a_bar_is_drawn_for_people_only(model: Path, tmp_path: Path, monkeypatch
     monkeypatch.setenv("TERM", "xterm")
     for stream, as_json, drawn in ((Terminal(), False, True), (io.StringIO(), False, False), (Terminal(), True, False)):
         monkeypatch.setattr(sys, "stderr", stream)
-        with bar("storing", as_json=as_json) as progress:
+        with transfer("storing", shown=not as_json) as progress:
             upload_artifact(model, store=str(tmp_path / "store"), progress=progress)
         assert ("storing" in stream.getvalue()) == drawn
