@@ -19,6 +19,11 @@ def descriptor_of(name: str) -> Any | None:
     return next((one for one in found if one is not None), None)
 
 
+def kinds_of(service: str) -> list[str]:
+    """The names of all messages beside a service's events, its code loaded on the way."""
+    return [name for module in _modules(f"modelog.{service}.v1") for name in module.DESCRIPTOR.message_types_by_name]
+
+
 @lru_cache(maxsize=64)
 def _modules(package: str) -> tuple[Any, ...]:
     """`events_pb2`, `declare_events_pb2` and the like of a package, which is called as in the protos."""

@@ -10,6 +10,7 @@ import json
 import sys
 import urllib.error
 import urllib.response
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from modelog.mlflow.server import MlflowError, Server
 
 RECORDED = Path(__file__).with_name("recorded.json")
 _KEPT_BYTES = 64
+_SCHEMA = '{"__class__": "LogisticRegression", "__module__": "sklearn.linear_model._logistic"}'
 Answers = dict[str, dict[str, Any]]
 
 
@@ -38,7 +40,7 @@ class Recording(Server):
             except urllib.error.HTTPError as error:
                 status, body, headers = error.code, error.read(), error.headers
             whole = "json" in address or "?" in address or address.endswith("MLmodel")
-            body = body if whole else body[:_KEPT_BYTES]
+            body = body if whole else _short(address, body)
             self.answers[address] = {"status": status, "body": base64.b64encode(body).decode()}
             if "?" in address:
                 self.answers[address] = {"status": status, "json": _cut(json.loads(body))}
@@ -54,8 +56,19 @@ def _cut(said: Any) -> Any:
     """Sizes of files as they are kept."""
     for file in said.get("files", ()) if isinstance(said, dict) else ():
         if "file_size" in file and not file["path"].endswith("MLmodel"):
-            file["file_size"] = min(file["file_size"], _KEPT_BYTES)
+            whole = bytes(int(file["file_size"]))
+            file["file_size"] = len(_short(file["path"], whole))
     return said
+
+
+def _short(path: str, body: bytes) -> bytes:
+    """The beginning of a file; of a skops model the smallest one, for the beginning of an archive is no archive."""
+    if not path.endswith(".skops"):
+        return body[:_KEPT_BYTES]
+    kept = io.BytesIO()
+    with zipfile.ZipFile(kept, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("schema.json"), _SCHEMA)
+    return kept.getvalue()
 
 
 def everything(server: Server) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kernel.parsing import parse
-from modelog.mlflow.artifacts import Fetched, described, folder_digest
+from modelog.mlflow.artifacts import Fetched, described
 from modelog.mlflow.mapping import Rules, evaluation_request, model_request, version_request
 from modelog.mlflow.records import Metric, ModelVersion, RegisteredModel, Run, model_of, moment, run_of, version_of
 from modelog.mlflow.signatures import signature_of
@@ -174,17 +174,6 @@ def test_without_a_signature_there_is_nothing_to_tell() -> None:
 @pytest.mark.parametrize("raw", [b"\xff\xfe", b"a: [", b"- 1", b"", b"!!python/object/apply:os.system ['true']"])
 def test_a_description_that_is_none_runs_nothing_and_tells_nothing(raw: bytes) -> None:
     assert described(raw) == {}
-
-
-def test_the_digest_of_a_folder_does_not_depend_on_the_order_of_listing() -> None:
-    files = {"b/x": "00" * 32, "a": "11" * 32}
-    assert folder_digest(files) == folder_digest(dict(reversed(files.items())))
-    assert folder_digest(files) != folder_digest({"a": "00" * 32, "b/x": "11" * 32})
-    # sha256 over "a\\0" + 64 digits + "\\n" + "b/x\\0" + 64 digits + "\\n", computed by hand.
-    import hashlib
-
-    lines = f"a\0{'11' * 32}\nb/x\0{'00' * 32}\n"
-    assert folder_digest(files) == hashlib.sha256(lines.encode()).hexdigest()
 
 
 def test_metrics_keep_their_newest_time() -> None:

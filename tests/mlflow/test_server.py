@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from modelog.artifacts.folders import digest_of
 from modelog.mlflow import server as module
 from modelog.mlflow.artifacts import fetch
 from modelog.mlflow.records import version_of
 from modelog.mlflow.server import MlflowError, Server
 from modelog.mlflow.settings import Credentials, credentials, tracking_uri
+from modelog.registry.v1.artifacts_pb2 import SCAN_VERDICT_DANGEROUS
 from suite.folder import free_port
 from tests.mlflow.fakes import FakeMlflow, Said, serving
 
@@ -149,11 +151,22 @@ def test_an_artifact_is_the_digest_of_its_files(fake: FakeMlflow) -> None:
     for path, body in (("MLmodel", b"flavors: {}"), ("data/a%20b.bin", b"xyz")):
         fake.answers[f"{FILES}/1/m/{path}"] = {"status": 200, "body": base64.b64encode(body).decode()}
     found = fetch(Server(fake.uri), "mlflow-artifacts:/1/m")
-    lines = [("MLmodel", b"flavors: {}"), ("data/a b.bin", b"xyz")]
-    told = "".join(f"{path}\0{hashlib.sha256(body).hexdigest()}\n" for path, body in lines)
-    assert found.artifact.sha256 == hashlib.sha256(told.encode()).hexdigest()
+    assert [(one.path, one.sha256, one.format) for one in found.artifact.files] == [
+        ("MLmodel", hashlib.sha256(b"flavors: {}").hexdigest(), "mlmodel"),
+        ("data/a b.bin", hashlib.sha256(b"xyz").hexdigest(), "bin"),
+    ]
+    assert found.artifact.sha256 == digest_of(found.artifact.files)
     assert (found.artifact.size_bytes, found.description) == (14, {"flavors": {}})
     assert found.artifact.uri == f"mlflow-artifacts://{fake.uri.removeprefix('http://')}/1/m"
+
+
+def test_pickles_are_listed_for_the_registry_to_judge(fake: FakeMlflow) -> None:
+    listed(fake, "1/m", ("model.pkl", False))
+    body = b"cposix\nsystem\n(S'true'\ntR."
+    fake.answers[f"{FILES}/1/m/model.pkl"] = {"status": 200, "body": base64.b64encode(body).decode()}
+    artifact = fetch(Server(fake.uri), "mlflow-artifacts:/1/m").artifact
+    assert (artifact.format, artifact.files[0].format) == ("mlflow", "pickle")
+    assert artifact.scan.verdict == SCAN_VERDICT_DANGEROUS
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_a_part_has_to_be_there() -> None:
             ThreadTarget(name=VERSION_NAME, review=ReviewTarget(reviewer=CAT, kind=types.REVIEW_KIND_GENERAL)),
             "REVIEW_NOT_FOUND",
         ),
-        (ThreadTarget(name=VERSION_NAME, finding="bias-1"), ""),
+        (ThreadTarget(name=VERSION_NAME, finding=1), ""),
         (ThreadTarget(name=VERSION_NAME, field="documentation.limitations"), ""),
     ):
         outcome = life(THREAD, THREAD_NAME).when(open_thread, model(), reviewed.state, target=target, **words)

@@ -9,6 +9,9 @@ from typing import IO, Any
 # Formats whose loader can run what the file says.
 PICKLE_LIKE = frozenset("pickle pkl p pck joblib torch pt pth ckpt cloudpickle dill npy-object npz-object".split())
 
+# Text beside a model that says something about it, and that no loader of models takes for one.
+DESCRIPTIONS = frozenset("mlmodel md txt yaml yml toml cfg license".split())
+
 _MAGIC = (
     (0, b"GGUF", "gguf"),
     (0, b"\x89HDF\r\n\x1a\n", "hdf5"),
@@ -42,6 +45,8 @@ def detect(path: Path) -> str:
     """For example `onnx`, `safetensors`, `torch`, `pickle`; else the name's suffix; else `binary`."""
     with path.open("rb") as file:
         found = of_content(file, path.stat().st_size)
+    if not found and path.name.lower() in DESCRIPTIONS:
+        return path.name.lower()
     return found or path.suffix.lstrip(".").lower() or "binary"
 
 

@@ -1,11 +1,13 @@
-"""What a version's files are: their digest, computed while they pass, and what the MLmodel file says of them."""
+"""What a version's files are: their digests, their formats, what their pickles name, and what the MLmodel file says."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from modelog.artifacts.folders import MOST_FILES, fault_of
 from modelog.mlflow.records import File
 from modelog.mlflow.server import MlflowError, Server
 
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 FORMAT = "mlflow"
 _DESCRIPTION = "MLmodel"
 _MOST_DESCRIPTION_BYTES = 4 * 1024 * 1024
-_MOST_FILES = 10_000
 _DEEPEST = 16
 
 
@@ -28,35 +29,37 @@ class Fetched:
 
 
 def fetch(server: Server, uri: str) -> Fetched:
-    """Reads every file below an address of the server's proxy once. MlflowError for what the proxy does not give."""
-    from modelog.registry.v1.types_pb2 import Artifact
+    """Reads every file below an address of the server's proxy once, into a folder that is gone afterwards: what its
+    pickles name is listed as for any other artifact. MlflowError for what the proxy does not give."""
+    from modelog.sdk.store_transfer import described as artifact_of
 
     folder = _proxied(server, uri)
-    digests: dict[str, str] = {}
-    size_bytes, description = 0, b""
-    for file in _below(server, folder, "", _DEEPEST):
-        digest, before = hashlib.sha256(), size_bytes
-        for chunk in server.content(f"{folder}/{file.path}"):
-            digest.update(chunk)
-            size_bytes += len(chunk)
-            if file.path == _DESCRIPTION and len(description) <= _MOST_DESCRIPTION_BYTES:
-                description += chunk
-        if file.size_bytes and size_bytes - before != file.size_bytes:
-            raise MlflowError("ARTIFACT_INCOMPLETE", f"{file.path} has {file.size_bytes} bytes, others came")
-        digests[file.path] = digest.hexdigest()
-        if len(digests) > _MOST_FILES:
-            raise MlflowError("TOO_MANY_FILES", f"{uri} holds more than {_MOST_FILES} files")
-    if not digests:
-        raise MlflowError("ARTIFACT_MISSING", f"there is no file at {uri}; it may have been deleted")
-    artifact = Artifact(uri=_absolute(server, folder), sha256=folder_digest(digests), size_bytes=size_bytes)
-    artifact.format = FORMAT
+    with TemporaryDirectory(prefix="modelog-import-") as kept:
+        for number, file in enumerate(_below(server, folder, "", _DEEPEST)):
+            if number >= MOST_FILES:
+                raise MlflowError("TOO_MANY_FILES", f"{uri} holds more than {MOST_FILES} files")
+            _keep(server, folder, file, Path(kept))
+        try:
+            artifact = artifact_of(Path(kept), artifact_format=FORMAT)
+        except ValueError as error:
+            raise MlflowError("ARTIFACT_MISSING", f"{uri}: {error}; files may have been deleted") from error
+        about = Path(kept, _DESCRIPTION)
+        description = about.read_bytes() if about.is_file() else b""
+    artifact.uri = _absolute(server, folder)
     return Fetched(artifact, described(description))
 
 
-def folder_digest(digests: dict[str, str]) -> str:
-    """SHA-256 over one line `path NUL sha256 LF` for each file, by path as bytes of UTF-8. digests: hex by path."""
-    lines = sorted(f"{path}\0{digest}\n".encode() for path, digest in digests.items())
-    return hashlib.sha256(b"".join(lines)).hexdigest()
+def _keep(server: Server, folder: str, file: File, kept: Path) -> None:
+    if fault := fault_of(file.path):
+        raise MlflowError("PATH_FORMAT", f"{folder} holds {file.path!r}: {fault}")
+    path, size_bytes = kept / file.path, 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as written:
+        for chunk in server.content(f"{folder}/{file.path}"):
+            written.write(chunk)
+            size_bytes += len(chunk)
+    if file.size_bytes and size_bytes != file.size_bytes:
+        raise MlflowError("ARTIFACT_INCOMPLETE", f"{file.path} has {file.size_bytes} bytes, others came")
 
 
 def described(raw: bytes) -> dict[str, Any]:

@@ -7,7 +7,10 @@ from kernel.folding import Folded
 from kernel.names import project_of
 from modelog.registry.v1 import collaboration_events_pb2 as talk
 from modelog.registry.v1 import events_pb2 as facts
+from modelog.registry.v1 import governance_events_pb2 as governance
 from modelog.registry.v1.types_pb2 import (
+    FINDING_STATE_ANSWERED,
+    FINDING_STATE_OPEN,
     TRANSITION_STATE_APPROVED,
     TRANSITION_STATE_OPEN,
     TRANSITION_STATE_REJECTED,
@@ -16,7 +19,7 @@ from modelog.registry.v1.types_pb2 import (
 from services.registry.domain import MODEL, THREAD, VERSION
 from services.registry.domain.lifecycle import LAST_PHASES
 
-TRANSITION, DEPRECATED = "transition", "deprecated"
+TRANSITION, DEPRECATED, FINDING = "transition", "deprecated", "finding"
 _UNDONE = (
     TRANSITION_STATE_OPEN,
     TRANSITION_STATE_APPROVED,
@@ -36,6 +39,12 @@ PROJECTED = (
     facts.VersionDeprecated,
     facts.VersionRetired,
     facts.VersionArchived,
+    governance.VersionRestored,
+    governance.FindingRaised,
+    governance.FindingResolved,
+    governance.FindingConfirmed,
+    governance.FindingAccepted,
+    governance.FindingReopened,
     talk.ThreadOpened,
     talk.CommentPosted,
     talk.CommentEdited,
@@ -110,6 +119,8 @@ def _reasons(version: Any) -> Iterator[str]:
         yield TRANSITION
     if version.HasField("deprecation"):
         yield DEPRECATED
+    if any(one.state in (FINDING_STATE_OPEN, FINDING_STATE_ANSWERED) for one in version.findings):
+        yield FINDING
 
 
 async def _places(connection: Any, threads: Sequence[Folded]) -> None:

@@ -9,6 +9,8 @@ from access.people import people
 from modelog.registry.v1.collaboration_pb2 import (
     TASK_KIND_DEPRECATED,
     TASK_KIND_EMERGENCY,
+    TASK_KIND_FINDING,
+    TASK_KIND_FINDING_ANSWERED,
     TASK_KIND_MENTIONED,
     TASK_KIND_REQUEST_APPROVED,
     TASK_KIND_REQUEST_REJECTED,
@@ -22,6 +24,8 @@ from modelog.registry.v1.collaboration_pb2 import (
     WatchSetting,
 )
 from modelog.registry.v1.types_pb2 import (
+    FINDING_STATE_ANSWERED,
+    FINDING_STATE_OPEN,
     TRANSITION_STATE_APPROVED,
     TRANSITION_STATE_OPEN,
     TRANSITION_STATE_REJECTED,
@@ -34,6 +38,7 @@ from services.registry.domain.approvals import barred_from
 from services.registry.domain.policy import rules_for
 
 _REVIEW = "registry.reviews.submit"
+_CONFIRM = "registry.findings.confirm"
 _GRANT = "registry.roles.grant"
 _REVIEW_EMERGENCY = "registry.emergencies.review"
 _ANSWERS: Mapping[int, tuple[TaskKind, str]] = {
@@ -66,6 +71,7 @@ def tasks_of(person: Person, access: Access, versions: Sequence[Version], thread
     found: list[Task] = []
     for version in versions:
         found += _of_transition(person, access, version)
+        found += _of_findings(person, access, version)
         found += _of_deprecation(person, version)
     for thread in threads:
         found += _of_thread(person, thread)
@@ -114,6 +120,22 @@ def _may_review(person: Person, access: Access, version: Version) -> bool:
     if any(not behind.isdisjoint(access.people([one.reviewer])) for one in asked.reviews):
         return False
     return person.may(_REVIEW, version.name)
+
+
+def _of_findings(person: Person, access: Access, version: Version) -> Iterator[Task]:
+    """An open one waits for who made the version, an answered one for somebody else who may confirm it."""
+    made = not access.people([person.principal]).isdisjoint(access.people(version.makers))
+    for one in version.findings:
+        command = f"modelog findings {{}} {_short(version.name)} {one.number}"
+        if one.state == FINDING_STATE_OPEN and made:
+            text = f"{one.raised_by} found: {one.title}"
+            yield _task(TASK_KIND_FINDING, version.name, text, one.raise_time, command.format("resolve"))
+        elif one.state == FINDING_STATE_ANSWERED and not made and person.may(_CONFIRM, version.name):
+            answer = one.answer
+            if access.people([person.principal]).isdisjoint(answer.people):
+                text = f"{answer.answered_by} says that it is resolved: {one.title}"
+                command = command.format("confirm")
+                yield _task(TASK_KIND_FINDING_ANSWERED, version.name, text, answer.answer_time, command)
 
 
 def _of_deprecation(person: Person, version: Version) -> Iterator[Task]:

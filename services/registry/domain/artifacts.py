@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from kernel.errors import NotAllowedNow, NotFound, invalid_field
 from modelog.artifacts.folders import MOST_FILES, digest_of, fault_of
-from modelog.artifacts.formats import holds_pickles
+from modelog.artifacts.formats import DESCRIPTIONS, holds_pickles
 from modelog.artifacts.globals import DANGEROUS, LISTED, UNLISTED, permits, rate
 from modelog.registry.v1 import events_pb2 as facts
 from modelog.registry.v1.artifacts_pb2 import (
@@ -48,8 +48,11 @@ def check_artifact(artifact: Artifact, policy: Policy) -> None:
 
 
 def _formats(artifact: Artifact) -> list[str]:
-    """What the artifact is and whatever is inside of it. A folder is what its files are."""
-    named = [*artifact.contained_formats, *(one.format for one in artifact.files)]
+    """What the artifact is and whatever is inside of it. A folder is what its files are, but for what describes it."""
+    named = [
+        *artifact.contained_formats,
+        *(one.format for one in artifact.files if one.format.lower() not in DESCRIPTIONS),
+    ]
     whole = [] if artifact.files else [artifact.format]
     return list(dict.fromkeys(one.lower() for one in (*whole, *named) if one))
 

@@ -22,7 +22,7 @@ from services.registry.domain.version import present as version_present
 MOST_COMMENTS = 200
 # Of all comments together: every fact of a thread writes the whole thread once more into its history.
 MOST_CHARACTERS = 100_000
-_OF_VERSIONS = ("transition", "review")
+_OF_VERSIONS = ("transition", "review", "finding")
 
 
 def present(thread: Thread) -> None:
@@ -55,6 +55,8 @@ def _check_part(target: ThreadTarget, version: Version | None) -> None:
         raise invalid_field(f"target.{part}", "only versions have one; name the version", "PART_OF_VERSION")
     if part == "transition" and target.transition > version.transition.number:
         raise NotFound("TRANSITION_NOT_FOUND", f"{version.name} has no request {target.transition}")
+    if part == "finding" and target.finding > len(version.findings):
+        raise NotFound("FINDING_NOT_FOUND", f"{version.name} has no finding {target.finding}")
     wanted = (target.review.reviewer, target.review.kind)
     if part == "review" and wanted not in [(one.reviewer, one.kind) for one in version.transition.reviews]:
         raise NotFound("REVIEW_NOT_FOUND", f"{target.review.reviewer} has not reviewed {version.name} so")

@@ -9,7 +9,8 @@ create table part (
 );
 create index part_principal on part (principal, project);
 
--- Versions that somebody may have to do something about: a transition request that is not done with, or a deprecation.
+-- Versions that somebody may have to do something about: a transition request that is not done with, a deprecation, or
+-- a finding that waits for an answer.
 create table waiting (
   version text not null,
   reason text not null,

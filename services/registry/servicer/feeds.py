@@ -28,7 +28,7 @@ _MOST_ACTIVITIES = 200
 _ALL_BELOW = ("projects", "models")
 # What a task list asks about permissions.
 _ASKED_OF_PROJECT = ("registry.roles.grant", "registry.emergencies.review")
-_ASKED_OF_VERSION = "registry.reviews.submit"
+_ASKED_OF_VERSION = ("registry.reviews.submit", "registry.findings.confirm")
 
 
 class Feeds(Room):
@@ -41,7 +41,7 @@ class Feeds(Room):
         markers = await queries.markers(self._kept, person.principal, [one.name for one in threads])
         allowed = {(one, request.parent): await context.may(one, request.parent) for one in _ASKED_OF_PROJECT}
         for version in versions:
-            allowed[_ASKED_OF_VERSION, version.name] = await context.may(_ASKED_OF_VERSION, version.name)
+            allowed |= {(one, version.name): await context.may(one, version.name) for one in _ASKED_OF_VERSION}
         known = person._replace(markers=markers, may=lambda permission, name: allowed[permission, name])
         tasks = tasks_of(known, access, versions, threads)
         first, size = _place(request.page_token), request.page_size or PAGE_SIZE

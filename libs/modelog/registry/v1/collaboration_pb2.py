@@ -30,7 +30,7 @@ from modelog.type.v1 import options_pb2 as modelog_dot_type_dot_v1_dot_options__
 from modelog.type.v1 import quarantine_pb2 as modelog_dot_type_dot_v1_dot_quarantine__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'modelog/registry/v1/collaboration.proto\x12\x13modelog.registry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmodelog/registry/v1/types.proto\x1a\x1dmodelog/type/v1/options.proto\x1a modelog/type/v1/quarantine.proto\"\xf8\x01\n\x0cThreadTarget\x12\x1c\n\x04name\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x02\xd8\xf3\x18\x02\x12\x1d\n\ntransition\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01H\x00\x12\x33\n\x06review\x18\x03 \x01(\x0b\x32!.modelog.registry.v1.ReviewTargetH\x00\x12;\n\x07\x66inding\x18\x04 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$H\x00\x12\x31\n\x05\x66ield\x18\x05 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-z][a-z0-9_.-]{0,126}$H\x00\x42\x06\n\x04part\"g\n\x0cReviewTarget\x12\x1c\n\x08reviewer\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x39\n\x04kind\x18\x02 \x01(\x0e\x32\x1f.modelog.registry.v1.ReviewKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\"\xf0\x01\n\x07\x43omment\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x14\n\x0con_behalf_of\x18\x03 \x03(\t\x12\x0c\n\x04\x62ody\x18\x04 \x01(\t\x12\x10\n\x08mentions\x18\x05 \x03(\t\x12-\n\tpost_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tedit_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rwithdraw_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd5\x03\n\x06Thread\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nquarantine\x18\x06 \x01(\x0b\x32\x1b.modelog.type.v1.Quarantine\x12\x31\n\x06target\x18\n \x01(\x0b\x32!.modelog.registry.v1.ThreadTarget\x12\r\n\x05title\x18\x0b \x01(\t\x12/\n\x05state\x18\x0c \x01(\x0e\x32 .modelog.registry.v1.ThreadState\x12.\n\x08\x63omments\x18\r \x03(\x0b\x32\x1c.modelog.registry.v1.Comment\x12\x14\n\x0cparticipants\x18\x0e \x03(\t\x12\x13\n\x0bresolved_by\x18\x0f \x01(\t\x12\x30\n\x0cresolve_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampJ\x04\x08\x07\x10\n\"\\\n\x0cWatchSetting\x12=\n\x0b\x65vent_types\x18\x01 \x03(\tB(\xbaH%\x92\x01\"\x10 \x18\x01\"\x1cr\x1a\x32\x18^[A-Z][A-Za-z0-9]{0,63}$\x12\r\n\x05muted\x18\x02 \x01(\x08\"\xf7\x02\n\x05Watch\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nquarantine\x18\x06 \x01(\x0b\x32\x1b.modelog.type.v1.Quarantine\x12\x11\n\tprincipal\x18\n \x01(\t\x12:\n\x08settings\x18\x0b \x03(\x0b\x32(.modelog.registry.v1.Watch.SettingsEntry\x1aR\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x30\n\x05value\x18\x02 \x01(\x0b\x32!.modelog.registry.v1.WatchSetting:\x02\x38\x01J\x04\x08\x07\x10\n\"\x95\x01\n\x04Task\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.modelog.registry.v1.TaskKind\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x63ommand\x18\x05 \x01(\t*]\n\x0bThreadState\x12\x1c\n\x18THREAD_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11THREAD_STATE_OPEN\x10\x01\x12\x19\n\x15THREAD_STATE_RESOLVED\x10\x02*\x9d\x02\n\x08TaskKind\x12\x19\n\x15TASK_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17TASK_KIND_REVIEW_WANTED\x10\x01\x12\x1e\n\x1aTASK_KIND_REQUEST_APPROVED\x10\x02\x12\x1e\n\x1aTASK_KIND_REQUEST_REJECTED\x10\x03\x12\x1a\n\x16TASK_KIND_REQUEST_VOID\x10\x04\x12\x17\n\x13TASK_KIND_MENTIONED\x10\x05\x12\x14\n\x10TASK_KIND_UNREAD\x10\x06\x12\x18\n\x14TASK_KIND_DEPRECATED\x10\x07\x12\x1b\n\x17TASK_KIND_ROLE_PROPOSED\x10\x08\x12\x17\n\x13TASK_KIND_EMERGENCY\x10\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'modelog/registry/v1/collaboration.proto\x12\x13modelog.registry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmodelog/registry/v1/types.proto\x1a\x1dmodelog/type/v1/options.proto\x1a modelog/type/v1/quarantine.proto\"\xd7\x01\n\x0cThreadTarget\x12\x1c\n\x04name\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x02\xd8\xf3\x18\x02\x12\x1d\n\ntransition\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01H\x00\x12\x33\n\x06review\x18\x03 \x01(\x0b\x32!.modelog.registry.v1.ReviewTargetH\x00\x12\x1a\n\x07\x66inding\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01H\x00\x12\x31\n\x05\x66ield\x18\x05 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-z][a-z0-9_.-]{0,126}$H\x00\x42\x06\n\x04part\"g\n\x0cReviewTarget\x12\x1c\n\x08reviewer\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x39\n\x04kind\x18\x02 \x01(\x0e\x32\x1f.modelog.registry.v1.ReviewKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\"\xf0\x01\n\x07\x43omment\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x14\n\x0con_behalf_of\x18\x03 \x03(\t\x12\x0c\n\x04\x62ody\x18\x04 \x01(\t\x12\x10\n\x08mentions\x18\x05 \x03(\t\x12-\n\tpost_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tedit_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rwithdraw_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd5\x03\n\x06Thread\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nquarantine\x18\x06 \x01(\x0b\x32\x1b.modelog.type.v1.Quarantine\x12\x31\n\x06target\x18\n \x01(\x0b\x32!.modelog.registry.v1.ThreadTarget\x12\r\n\x05title\x18\x0b \x01(\t\x12/\n\x05state\x18\x0c \x01(\x0e\x32 .modelog.registry.v1.ThreadState\x12.\n\x08\x63omments\x18\r \x03(\x0b\x32\x1c.modelog.registry.v1.Comment\x12\x14\n\x0cparticipants\x18\x0e \x03(\t\x12\x13\n\x0bresolved_by\x18\x0f \x01(\t\x12\x30\n\x0cresolve_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampJ\x04\x08\x07\x10\n\"\\\n\x0cWatchSetting\x12=\n\x0b\x65vent_types\x18\x01 \x03(\tB(\xbaH%\x92\x01\"\x10 \x18\x01\"\x1cr\x1a\x32\x18^[A-Z][A-Za-z0-9]{0,63}$\x12\r\n\x05muted\x18\x02 \x01(\x08\"\xf7\x02\n\x05Watch\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nquarantine\x18\x06 \x01(\x0b\x32\x1b.modelog.type.v1.Quarantine\x12\x11\n\tprincipal\x18\n \x01(\t\x12:\n\x08settings\x18\x0b \x03(\x0b\x32(.modelog.registry.v1.Watch.SettingsEntry\x1aR\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x30\n\x05value\x18\x02 \x01(\x0b\x32!.modelog.registry.v1.WatchSetting:\x02\x38\x01J\x04\x08\x07\x10\n\"\x95\x01\n\x04Task\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.modelog.registry.v1.TaskKind\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x63ommand\x18\x05 \x01(\t*]\n\x0bThreadState\x12\x1c\n\x18THREAD_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11THREAD_STATE_OPEN\x10\x01\x12\x19\n\x15THREAD_STATE_RESOLVED\x10\x02*\xd4\x02\n\x08TaskKind\x12\x19\n\x15TASK_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17TASK_KIND_REVIEW_WANTED\x10\x01\x12\x1e\n\x1aTASK_KIND_REQUEST_APPROVED\x10\x02\x12\x1e\n\x1aTASK_KIND_REQUEST_REJECTED\x10\x03\x12\x1a\n\x16TASK_KIND_REQUEST_VOID\x10\x04\x12\x17\n\x13TASK_KIND_MENTIONED\x10\x05\x12\x14\n\x10TASK_KIND_UNREAD\x10\x06\x12\x18\n\x14TASK_KIND_DEPRECATED\x10\x07\x12\x1b\n\x17TASK_KIND_ROLE_PROPOSED\x10\x08\x12\x17\n\x13TASK_KIND_EMERGENCY\x10\t\x12\x15\n\x11TASK_KIND_FINDING\x10\n\x12\x1e\n\x1aTASK_KIND_FINDING_ANSWERED\x10\x0b\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,7 +42,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_THREADTARGET'].fields_by_name['transition']._loaded_options = None
   _globals['_THREADTARGET'].fields_by_name['transition']._serialized_options = b'\272H\004\032\002(\001'
   _globals['_THREADTARGET'].fields_by_name['finding']._loaded_options = None
-  _globals['_THREADTARGET'].fields_by_name['finding']._serialized_options = b'\272H%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$'
+  _globals['_THREADTARGET'].fields_by_name['finding']._serialized_options = b'\272H\004\032\002(\001'
   _globals['_THREADTARGET'].fields_by_name['field']._loaded_options = None
   _globals['_THREADTARGET'].fields_by_name['field']._serialized_options = b'\272H\035r\0332\031^[a-z][a-z0-9_.-]{0,126}$'
   _globals['_REVIEWTARGET'].fields_by_name['reviewer']._loaded_options = None
@@ -53,24 +53,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHSETTING'].fields_by_name['event_types']._serialized_options = b'\272H%\222\001\"\020 \030\001\"\034r\0322\030^[A-Z][A-Za-z0-9]{0,63}$'
   _globals['_WATCH_SETTINGSENTRY']._loaded_options = None
   _globals['_WATCH_SETTINGSENTRY']._serialized_options = b'8\001'
-  _globals['_THREADSTATE']._serialized_start=1919
-  _globals['_THREADSTATE']._serialized_end=2012
-  _globals['_TASKKIND']._serialized_start=2015
-  _globals['_TASKKIND']._serialized_end=2300
+  _globals['_THREADSTATE']._serialized_start=1886
+  _globals['_THREADSTATE']._serialized_end=1979
+  _globals['_TASKKIND']._serialized_start=1982
+  _globals['_TASKKIND']._serialized_end=2322
   _globals['_THREADTARGET']._serialized_start=225
-  _globals['_THREADTARGET']._serialized_end=473
-  _globals['_REVIEWTARGET']._serialized_start=475
-  _globals['_REVIEWTARGET']._serialized_end=578
-  _globals['_COMMENT']._serialized_start=581
-  _globals['_COMMENT']._serialized_end=821
-  _globals['_THREAD']._serialized_start=824
-  _globals['_THREAD']._serialized_end=1293
-  _globals['_WATCHSETTING']._serialized_start=1295
-  _globals['_WATCHSETTING']._serialized_end=1387
-  _globals['_WATCH']._serialized_start=1390
-  _globals['_WATCH']._serialized_end=1765
-  _globals['_WATCH_SETTINGSENTRY']._serialized_start=1677
-  _globals['_WATCH_SETTINGSENTRY']._serialized_end=1759
-  _globals['_TASK']._serialized_start=1768
-  _globals['_TASK']._serialized_end=1917
+  _globals['_THREADTARGET']._serialized_end=440
+  _globals['_REVIEWTARGET']._serialized_start=442
+  _globals['_REVIEWTARGET']._serialized_end=545
+  _globals['_COMMENT']._serialized_start=548
+  _globals['_COMMENT']._serialized_end=788
+  _globals['_THREAD']._serialized_start=791
+  _globals['_THREAD']._serialized_end=1260
+  _globals['_WATCHSETTING']._serialized_start=1262
+  _globals['_WATCHSETTING']._serialized_end=1354
+  _globals['_WATCH']._serialized_start=1357
+  _globals['_WATCH']._serialized_end=1732
+  _globals['_WATCH_SETTINGSENTRY']._serialized_start=1644
+  _globals['_WATCH_SETTINGSENTRY']._serialized_end=1726
+  _globals['_TASK']._serialized_start=1735
+  _globals['_TASK']._serialized_end=1884
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,8 @@ class TaskKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TASK_KIND_DEPRECATED: _ClassVar[TaskKind]
     TASK_KIND_ROLE_PROPOSED: _ClassVar[TaskKind]
     TASK_KIND_EMERGENCY: _ClassVar[TaskKind]
+    TASK_KIND_FINDING: _ClassVar[TaskKind]
+    TASK_KIND_FINDING_ANSWERED: _ClassVar[TaskKind]
 THREAD_STATE_UNSPECIFIED: ThreadState
 THREAD_STATE_OPEN: ThreadState
 THREAD_STATE_RESOLVED: ThreadState
@@ -46,6 +48,8 @@ TASK_KIND_UNREAD: TaskKind
 TASK_KIND_DEPRECATED: TaskKind
 TASK_KIND_ROLE_PROPOSED: TaskKind
 TASK_KIND_EMERGENCY: TaskKind
+TASK_KIND_FINDING: TaskKind
+TASK_KIND_FINDING_ANSWERED: TaskKind
 
 class ThreadTarget(_message.Message):
     __slots__ = ("name", "transition", "review", "finding", "field")
@@ -57,9 +61,9 @@ class ThreadTarget(_message.Message):
     name: str
     transition: int
     review: ReviewTarget
-    finding: str
+    finding: int
     field: str
-    def __init__(self, name: _Optional[str] = ..., transition: _Optional[int] = ..., review: _Optional[_Union[ReviewTarget, _Mapping]] = ..., finding: _Optional[str] = ..., field: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., transition: _Optional[int] = ..., review: _Optional[_Union[ReviewTarget, _Mapping]] = ..., finding: _Optional[int] = ..., field: _Optional[str] = ...) -> None: ...
 
 class ReviewTarget(_message.Message):
     __slots__ = ("reviewer", "kind")
