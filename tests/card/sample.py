@@ -95,6 +95,16 @@ def version(**more: Any) -> types.Version:
         review_time=moment(30),
         comment="Rates are close enough.",
     )
+    finding = types.Finding(
+        number=1,
+        severity=types.SEVERITY_HIGH,
+        title="Recall of women",
+        state=types.FINDING_STATE_ANSWERED,
+        raised_by="users/dan",
+        raise_time=moment(26),
+        answer=types.FindingAnswer(text="threshold lowered", answered_by="users/ada", content_revision=4),
+    )
+    done = types.ChecklistAnswer(result=types.CHECKLIST_RESULT_DONE, evidence=["doc 7"], answered_by="users/eve")
     fields: dict[str, Any] = {
         "name": NAME, "generation": 9, "revision": 41, "create_time": moment(), "update_time": moment(30),
         "artifact": {"uri": "s3://models/fraud/3.onnx", "sha256": "ab" * 32, "size_bytes": 1_834_112, "format": "onnx"},
@@ -107,7 +117,7 @@ def version(**more: Any) -> types.Version:
         "hyperparameters": {"depth": "6", "eta": "0.05", "rounds": "400"}, "framework": "xgboost 3.1",
         "parent_version": "projects/risk/models/fraud/versions/2", "documentation": DOCUMENTATION,
         "evaluations": {"holdout": evaluation()}, "tags": {"run": "1187"}, "stage": "testing", "phase": 2,
-        "verdicts": [verdict], "author": "users/ada",
+        "verdicts": [verdict], "findings": [finding], "checklist": {"dpia": done}, "author": "users/ada",
         "transition": {"number": 2, "from_stage": "testing", "to_stage": "staging", "state": 1,
                        "requested_by": "users/ada", "request_time": moment(28), "reviews": [review]},
     }  # fmt: skip

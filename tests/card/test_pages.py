@@ -16,10 +16,10 @@ from modelog.card.page import page
 from modelog.card.parts import Mark, Marks, Table
 from modelog.card.svg import chart
 from modelog.card.words import followed, seen
+from modelog.registry.v1 import types_pb2 as types
 from modelog.registry.v1.access_pb2 import AccessReview
 from modelog.registry.v1.cards_pb2 import ModelCard
-from modelog.registry.v1.types_pb2 import Project
-from tests.card.sample import DOCUMENTATION, card, empty, hostile, moment
+from tests.card.sample import DOCUMENTATION, card, empty, hostile
 
 # What could become more than text, in HTML and in Markdown.
 ATTACKS = {
@@ -227,16 +227,28 @@ def test_what_cannot_be_seen_is_written_out() -> None:
 def test_what_was_found_is_shown_under_the_name_of_its_field() -> None:
     """Whichever message of findings a version has: plain fields become columns."""
     review = AccessReview(findings=[{"reason": "AUTHOR_AND_APPROVER", "principal": "users/eve"}])
-    section = found(review, "findings")
-    (table,) = section.blocks
+    (table,) = found(review, "findings").blocks
     assert isinstance(table, Table)
-    assert (table.head, table.rows) == (
-        ["reason", "principal", "explanation"],
-        [["AUTHOR_AND_APPROVER", "users/eve", ""]],
-    )
-    emergencies = found(Project(emergencies=[{"number": 3, "justified": True, "start_time": moment()}]), "emergencies")
-    (table,) = emergencies.blocks
-    assert isinstance(table, Table)
-    assert table.rows[0][:5] == ["3", "", "", "", "2026-03-01 12:00 UTC"]
+    assert (table.head, table.rows) == (["reason", "principal"], [["AUTHOR_AND_APPROVER", "users/eve"]])
     assert not found(review, "incidents")
     assert not found(AccessReview(), "findings")
+
+
+def test_findings_answers_and_where_it_came_from_are_on_the_card() -> None:
+    made = card()
+    made.version.copied_from.version = "projects/lab/models/fraud/versions/9"
+    made.version.marks.append("dirty_tree")
+    told = Elements(page(made)).text
+    shown = [
+        "1 not resolved",
+        "Recall of women",
+        "threshold lowered, users/ada",
+        "2026-03-02 14:00 UTC",
+        "dpia",
+        "doc 7",
+    ]
+    for text in (*shown, "projects/lab/models/fraud/versions/9", "dirty_tree"):
+        assert text in told, text
+    assert "content revision" not in told
+    made.version.findings[0].state = types.FINDING_STATE_RESOLVED
+    assert "not resolved" not in page(made)

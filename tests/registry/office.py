@@ -29,7 +29,7 @@ from testkit.live import Live, actor, service
 from tests.registry.build import ADA, MODEL_NAME, PROJECT_NAME, artifact
 
 _METHODS = {
-    method.name: (method, file)
+    method.name: method
     for file in (rpc, collaboration_service_pb2, webhook_service_pb2)
     for service_ in file.DESCRIPTOR.services_by_name.values()
     for method in service_.methods
@@ -48,8 +48,8 @@ class Office:
         self.live = live
 
     def __getattr__(self, method: str) -> Any:
-        descriptor, file = _METHODS[method]
-        request: Any = getattr(file, descriptor.input_type.name)
+        descriptor = _METHODS[method]
+        request: Any = GetMessageClass(descriptor.input_type)
         call: Any = self.live.channel.unary_unary(
             f"/{descriptor.containing_service.full_name}/{method}",
             request_serializer=_bytes_of,

@@ -1,5 +1,6 @@
 """The first section: what the model is, who answers for it, and what it was made of."""
 
+from modelog.card.governed import said
 from modelog.card.parts import Block, Code, Fields, Link, Section, Table, Text, Value
 from modelog.card.words import followed, size, tail, time
 from modelog.registry.v1.cards_pb2 import ModelCard
@@ -61,6 +62,9 @@ def _making(card: ModelCard) -> list[tuple[str, Value]]:
         ("Branch", source.branch),
         ("Working tree", "differed from the commit" if source.dirty else ""),
         ("Derived from", " ← ".join(f"{tail(one.version)} ({one.stage})" for one in card.ancestors)),
+        ("Copied from", said(version.copied_from)),
+        ("Imported from", said(version.origin)),
+        ("Marks", ", ".join(version.marks)),
         ("Answers the retraining", version.answers),
         ("Deprecated", time(deprecation.deprecate_time) if version.HasField("deprecation") else ""),
         ("Use instead", deprecation.successor),

@@ -7,8 +7,15 @@ from modelog.card.measured import analyses
 from modelog.card.parts import Block, Code, Document, Fields, Section, Table, Text, Value
 from modelog.card.words import count, label, number, share, tail
 from modelog.registry.v1.cards_pb2 import ModelCard
-from modelog.registry.v1.types_pb2 import DataSet, Documentation, Phase
+from modelog.registry.v1.types_pb2 import (
+    FINDING_STATE_ANSWERED,
+    FINDING_STATE_OPEN,
+    DataSet,
+    Documentation,
+    Phase,
+)
 
+_UNRESOLVED = (FINDING_STATE_OPEN, FINDING_STATE_ANSWERED)
 _USES = (("intended_use", ""), ("intended_users", "Users"), ("out_of_scope", "Out of scope"))
 _DATA = (
     ("data_sources", "Sources"),
@@ -58,6 +65,9 @@ def _facts(card: ModelCard) -> list[tuple[str, str]]:
         ("Card", f"{share(done.share)} complete"),
         ("As of", f"revision {card.as_of_revision}"),
     ]
+    unresolved = sum(one.state in _UNRESOLVED for one in version.findings)
+    if unresolved:
+        known.insert(0, ("Findings", f"{unresolved} not resolved"))
     if version.HasField("deprecation"):
         known.insert(0, ("Deprecated", version.deprecation.message or "yes"))
     if card.HasField("quarantine"):

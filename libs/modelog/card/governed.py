@@ -18,7 +18,9 @@ from modelog.registry.v1.types_pb2 import (
 )
 
 # Whatever a version keeps of what people or monitors found is shown, under the name of its field.
-_FOUND = ("findings", "incidents")
+_FOUND = ("findings", "incidents", "checklist", "provenance")
+# Internal to how approvals are bound.
+_UNSHOWN = frozenset(("content_revision", "people", "makers"))
 
 
 def governance(card: ModelCard) -> Section:
@@ -86,26 +88,39 @@ def _named(enum: Any, number: int, prefix: str) -> str:
 
 
 def found(version: Any, name: str) -> Section:
+    """The entries of a field as a table; a map's keys come first, and columns that say nothing are left out."""
     field = version.DESCRIPTOR.fields_by_name.get(name)
     if field is None or field.message_type is None or not getattr(version, name):
         return Section(name, [])
     values = getattr(version, name)
-    entries = [values[key] for key in sorted(values)] if field.message_type.GetOptions().map_entry else list(values)
-    shown = [
-        one for one in entries[0].DESCRIPTOR.fields if one.message_type is None or one.message_type.name == "Timestamp"
-    ]
-    rows = [[_cell(entry, one) for one in shown] for entry in entries]
-    return Section(name.capitalize(), [Table([label(one.name) for one in shown], rows)])
+    keyed = field.message_type.GetOptions().map_entry
+    named = [(key, values[key]) for key in sorted(values)] if keyed else [("", one) for one in values]
+    fields = [one for one in named[0][1].DESCRIPTOR.fields if one.name not in _UNSHOWN]
+    columns = [[_cell(entry, one) for _, entry in named] for one in fields]
+    head = [label(one.name) for one in fields]
+    if keyed:
+        head, columns = ["", *head], [[key for key, _ in named], *columns]
+    told = [place for place, column in enumerate(columns) if any(column)]
+    rows = [[columns[place][row] for place in told] for row in range(len(named))]
+    return Section(name.capitalize(), [Table([head[place] for place in told], rows)])
+
+
+def said(message: Any) -> str:
+    """A small message in a line: its values that are set, without their names."""
+    shown = [one for one in message.DESCRIPTOR.fields if one.name not in _UNSHOWN]
+    return ", ".join(text for one in shown if (text := _cell(message, one)))
 
 
 def _cell(entry: Any, field: Any) -> str:
     value = getattr(entry, field.name)
+    if field.message_type is not None:
+        if field.is_repeated:
+            return ""
+        return time(value) if field.message_type.full_name == "google.protobuf.Timestamp" else said(value)
     if field.is_repeated:
         return ", ".join(map(str, value))
-    if field.message_type is not None:
-        return time(value)
     if field.enum_type is not None:
         known = field.enum_type.values_by_number.get(value)
         prefix = field.enum_type.values[0].name.removesuffix("UNSPECIFIED")
         return word(known.name, prefix) if known and value else ""
-    return ("yes" if value else "no") if isinstance(value, bool) else str(value or "")
+    return ("yes" if value else "") if isinstance(value, bool) else str(value or "")

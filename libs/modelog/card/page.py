@@ -17,7 +17,7 @@ from modelog.registry.v1.cards_pb2 import ModelCard
 # Even what would slip through runs nothing and asks for nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _NUMBER = re.compile(r"[-\d.,\u202f e+%]+( to [-\d.e+]+)?( \(.*\))?")
-_WARNING = ("Deprecated", "Quarantined")
+_WARNING = ("Deprecated", "Quarantined", "Findings")
 _WARN, _FIGURES = ' class="warn"', ' class="number"'
 Keys = Iterator[int]
 
