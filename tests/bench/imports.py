@@ -1,7 +1,6 @@
 """Bulk and import: many versions in one call against one call each, and what an import adds to reading its source."""
 
 import asyncio
-import base64
 import time
 from typing import Any
 
@@ -18,13 +17,8 @@ from tests.bench.effort import Effort
 from tests.bench.ground import Ground, Registry
 from tests.bench.outcome import Outcome, middle, processor, ratio
 from tests.bench.samples import PROJECT_NAME
-from tests.mlflow.fakes import FakeMlflow, serving
 
 _WARM_UP = 200
-_MODELS_SERVED = 4
-_FILES = ("MLmodel", "model.skops", "requirements.txt")
-_DESCRIPTION = b"flavors:\n  sklearn:\n    sklearn_version: 1.9.1\n"
-_API = "/api/2.0/mlflow"
 
 
 async def bulk(ground: Ground, effort: Effort) -> Outcome:
@@ -66,16 +60,18 @@ async def bulk(ground: Ground, effort: Effort) -> Outcome:
 
 
 async def bring(ground: Ground, effort: Effort) -> Outcome:
-    """An import from a tracking server in this process, against reading the same from it and registering nothing.
-
-    Source and reader share an interpreter here, so the figures are those of a slow tracking server.
-    """
-    count = max(effort.writes // 10, _MODELS_SERVED)
+    """An import from a tracking server, against reading the same from it one by one and registering nothing."""
+    count = effort.writes // 10
     rounds = []
     for _ in range(max(effort.rounds // 2, 1)):
-        async with ground.log() as log, ground.registry(log) as registry:
+        async with (
+            ground.log() as log,
+            ground.registry(log) as registry,
+            Child("tests.bench.tracking") as tracking,
+        ):
             await registry.create(0)
-            rounds.append(await asyncio.to_thread(_brought, registry, count))
+            started = await tracking.ask("start", count=count)
+            rounds.append(await asyncio.to_thread(_brought, registry, started["uri"], count))
     return Outcome(
         name="import",
         question=f"{count} versions from MLflow / only read, one by one",
@@ -89,9 +85,8 @@ async def bring(ground: Ground, effort: Effort) -> Outcome:
     )
 
 
-def _brought(registry: Registry, count: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    fake = _served(count)
-    with serving(fake) as uri, connect_sync(registry=registry.address, actor="users/mover") as client:
+def _brought(registry: Registry, uri: str, count: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    with connect_sync(registry=registry.address, actor="users/mover") as client:
         server = Server(uri)
         rules = Rules(server.uri, PROJECT_NAME)
         began = time.perf_counter()
@@ -108,35 +103,3 @@ def _brought(registry: Registry, count: int) -> tuple[dict[str, Any], dict[str, 
         again = time.perf_counter()
     figures = {"per_second": count / (imported - read), "again_per_second": count / (again - imported)}
     return {"per_second": count / (read - began)}, figures
-
-
-def _served(count: int) -> FakeMlflow:
-    """A tracking server with so many versions, each of a run of its own and with three small files."""
-    fake = FakeMlflow()
-    says = fake.answers
-    names = [f"model-{n}" for n in range(_MODELS_SERVED)]
-    search = f"{_API}/registered-models/search?order_by=name+ASC&max_results=200"
-    says[search] = {"status": 200, "json": {"registered_models": [{"name": name} for name in names]}}
-    for place, name in enumerate(names):
-        numbers = range(1, len(range(place, count, _MODELS_SERVED)) + 1)
-        versions = [{"name": name, "version": str(n), "run_id": f"{name}-{n}"} for n in numbers]
-        address = f"{_API}/model-versions/search?filter=name%3D%27{name}%27&max_results=200"
-        says[address] = {"status": 200, "json": {"model_versions": versions}}
-        for n in numbers:
-            _serve_version(fake, name, n)
-    return fake
-
-
-def _serve_version(fake: FakeMlflow, name: str, number: int) -> None:
-    says, folder = fake.answers, f"1/{name}-{number}"
-    metrics = [{"key": "accuracy", "value": 0.9, "timestamp": 1_700_000_000_000}]
-    run = {"info": {"run_id": f"{name}-{number}"}, "data": {"metrics": metrics, "params": [{"key": "C", "value": "1"}]}}
-    says[f"{_API}/runs/get?run_id={name}-{number}"] = {"status": 200, "json": {"run": run}}
-    address = f"{_API}/model-versions/get-download-uri?name={name}&version={number}"
-    says[address] = {"status": 200, "json": {"artifact_uri": f"mlflow-artifacts:/{folder}"}}
-    proxy = "/api/2.0/mlflow-artifacts/artifacts"
-    files = [{"path": one, "is_dir": False} for one in _FILES]
-    says[f"{proxy}?path={folder.replace('/', '%2F')}"] = {"status": 200, "json": {"files": files}}
-    for one in _FILES:
-        body = _DESCRIPTION if one == "MLmodel" else b"x" * 10_000
-        says[f"{proxy}/{folder}/{one}"] = {"status": 200, "body": base64.b64encode(body).decode()}

@@ -54,6 +54,11 @@ class FakeMlflow:
         return sum(count for address, count in self.asked.items() if "/artifacts/" in address and "?" not in address)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # Else a connection too many at once comes a second later.
+
+
 @contextlib.contextmanager
 def serving(fake: FakeMlflow) -> Iterator[str]:
     """The fake on a free port; its address."""
@@ -72,8 +77,7 @@ def serving(fake: FakeMlflow) -> Iterator[str]:
         def log_message(self, *_arguments: Any) -> None:
             """Tests are quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     fake.uri = f"http://127.0.0.1:{server.server_address[1]}"
