@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from kernel.fold import kind
 from modelog.monitoring.v1 import events_pb2 as monitoring
 from modelog.registry.v1 import types_pb2 as types
@@ -35,6 +37,7 @@ def process(nats: NatsServer, postgres: PostgresServer, folder: Path, schema: st
     )
 
 
+@pytest.mark.long
 async def test_killed_while_delivering(
     elsewhere: Elsewhere, nats: NatsServer, postgres: PostgresServer, tmp_path: Path, schema: str
 ) -> None:
