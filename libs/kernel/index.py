@@ -37,18 +37,24 @@ VECTOR = (
     "setweight(to_tsvector('simple', {heads}) || to_tsvector('english', {heads}), 'A')"
     " || to_tsvector('simple', {body}) || to_tsvector('english', {body})"
 )
-_VALUES = (
-    "select kind, sort, name, revision, created, updated, doc::jsonb, heads, body,"
-    f" {VECTOR.format(heads='head_words', body='body_words')} || array_to_tsvector(marks::text[])"
-    " from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::text[],"
-    " $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])"
-    " as given(kind, sort, name, revision, created, updated, doc, heads, body, head_words, body_words, marks)"
-)
-_UPSERT = (
-    f"insert into searchable (kind, sort, name, revision, created, updated, doc, heads, body, tsv) {_VALUES}"
-    " on conflict (kind, sort) do update set revision = excluded.revision, updated = excluded.updated,"
-    " doc = excluded.doc, heads = excluded.heads, body = excluded.body, tsv = excluded.tsv"
-)
+_TYPES = "text text text bigint timestamptz timestamptz text text text text text text".split()
+
+
+def _upsert(first: int, where: str = "") -> str:
+    """Writes rows whose columns are the parameters from `first` on."""
+    places = ", ".join(f"${first + number}::{type_}[]" for number, type_ in enumerate(_TYPES))
+    return (
+        "insert into searchable (kind, sort, name, revision, created, updated, doc, heads, body, tsv)"
+        " select kind, sort, name, revision, created, updated, doc::jsonb, heads, body,"
+        f" {VECTOR.format(heads='head_words', body='body_words')} || array_to_tsvector(marks::text[])"
+        f" from unnest({places}) as"
+        f" given(kind, sort, name, revision, created, updated, doc, heads, body, head_words, body_words, marks){where}"
+        " on conflict (kind, sort) do update set revision = excluded.revision, updated = excluded.updated,"
+        " doc = excluded.doc, heads = excluded.heads, body = excluded.body, tsv = excluded.tsv"
+    )
+
+
+_UPSERT = _upsert(1)
 _CHUNK = 500
 
 
@@ -72,14 +78,25 @@ class Index:
 
     async def write(self, connection: Any, newest: Mapping[Kind, Mapping[str, History]]) -> None:
         """Takes part in the transaction of each batch."""
-        rows = [
+        rows = self._rows(newest)
+        for begin in range(0, len(rows), _CHUNK):
+            await connection.execute(_UPSERT, *columns(rows[begin : begin + _CHUNK]))
+
+    def at_once(
+        self, statement: str, arguments: Sequence[Any], newest: Mapping[Kind, Mapping[str, History]]
+    ) -> tuple[Any, ...]:
+        """The statement of `tables.write_at_once` and its arguments, so that it writes these rows as well."""
+        with_, select, moved = statement.rpartition(" select pg_notify")
+        rows = _upsert(len(arguments) + 1, " where exists (select 1 from moved)")
+        return f"{with_}, indexed as ({rows}){select}{moved}", *arguments, *columns(self._rows(newest))
+
+    def _rows(self, newest: Mapping[Kind, Mapping[str, History]]) -> list[tuple[Any, ...]]:
+        return [
             row_of(self._of[kind], history)
             for kind, histories in newest.items()
             if kind in self._of
             for history in histories.values()
         ]
-        for begin in range(0, len(rows), _CHUNK):
-            await connection.execute(_UPSERT, *columns(rows[begin : begin + _CHUNK]))
 
 
 def row_of(searchable: Searchable, history: History) -> tuple[Any, ...]:

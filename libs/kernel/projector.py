@@ -160,13 +160,10 @@ class Projector:
     async def _write_at_once(self, batch: Batch, moving: Sequence[Any]) -> Sequence[Any]:
         ((kind, rows),) = batch.history.items()
         arguments = (*moving, *_newest(batch, kind), *_columns(rows))
-        if not self._index.touched_by(batch.newest):
-            return list(await self._pool.fetch(tables.write_at_once(kind), *arguments))
-        async with self._pool.acquire() as connection, connection.transaction():
-            moved = await connection.fetch(tables.write_at_once(kind), *arguments)
-            if moved:
-                await self._index.write(connection, batch.newest)
-            return list(moved)
+        statement = tables.write_at_once(kind)
+        if self._index.touched_by(batch.newest):
+            return list(await self._pool.fetch(*self._index.at_once(statement, arguments, batch.newest)))
+        return list(await self._pool.fetch(statement, *arguments))
 
     async def _write_in_steps(self, entries: Sequence[Entry], batch: Batch, moving: Sequence[Any]) -> Sequence[Any]:
         async with self._pool.acquire() as connection, connection.transaction():
