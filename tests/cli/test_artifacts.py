@@ -186,4 +186,4 @@ def test_lineage_is_shown_as_a_tree(line: CommandLine, project: str, version: st
     tree = line.json("versions", "lineage", copied["name"])
     assert [one["name"].rpartition("models/")[2] for one in tree["derived"]] == ["fraud/versions/2", "fraud/versions/3"]
     assert [one["derivation"] for one in line.json("versions", "derived", f"{project}/fraud/2")] == ["DERIVATION_COPY"]
-    assert line.json("versions", "get", copied["name"])["copied_from"]["version"].endswith("fraud/versions/2")
+    assert line.json("versions", "get", copied["name"])["copiedFrom"]["version"].endswith("fraud/versions/2")

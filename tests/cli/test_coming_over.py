@@ -106,7 +106,11 @@ def test_only_so_much_comes_as_was_asked_for(line: CommandLine, project: str, ml
     assert {one["name"] for one in line.json("models", "list", project)} == {f"projects/{project}/models/fraud"}
     line(*coming, "--model", "Fraud*", "--rename", "Fraud Model=cards", "--higher-is-better", "lift")
     version = line.json("versions", "get", f"{project}/cards/1")
-    assert version["evaluations"]["mlflow"]["metrics"]["lift"] == {"value": 1.5, "higherIsBetter": True}
+    assert version["evaluations"]["mlflow"]["metrics"]["lift"] | {"unit": ""} == {
+        "value": 1.5,
+        "higherIsBetter": True,
+        "unit": "",
+    }
     line(*coming, "--model", "Fraud*", "--known-as", "http://old.example.org")
     origins = {one["origin"]["uri"] for one in line.json("versions", "list", f"{project}/fraud-model")}
     assert origins == {"http://old.example.org"}

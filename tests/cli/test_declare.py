@@ -38,7 +38,7 @@ def test_the_example_is_planned_applied_and_then_changes_nothing(line: CommandLi
     line("projects", "get", risk, expect=NOT_FOUND)
     applied = line.json("apply", "-f", file, "--yes")
     assert [one["method"].partition(".")[2] for one in applied["facts"]] == [
-        "CreateProject", "DefineRole", "SetLifecycle", "SetPolicy", "CreateModel", "SetTag", "DefineEnvironment",
+        "CreateProject", "DefineRole", "SetLifecycle", "SetPolicy", "CreateModel", "DefineEnvironment",
         "CreateEndpoint", "CreateMonitor",
     ]  # fmt: skip
     assert line("diff", "-f", file).out == "0 to create, 0 to change, 5 unchanged\n"

@@ -115,6 +115,20 @@ async def test_what_waits_for_whom(registry: Office) -> None:
     assert await refused(past) == ("INVALID_ARGUMENT", "INVALID_REQUEST", ["read"])
 
 
+async def test_a_finding_waits_for_its_makers_and_their_answer_for_others(registry: Office) -> None:
+    await registry.found_model()
+    version = await registry.register()
+    kind, severity = types.REVIEW_KIND_FAIRNESS, types.SEVERITY_HIGH
+    await registry.RaiseFinding(name=version, by=BEN, kind=kind, severity=severity, title="bias", text="of the young")
+    assert await tasks(registry, ADA) == [("FINDING", version)]
+    assert await tasks(registry, BEN) == []
+    await registry.ResolveFinding(name=version, finding=1, text="more data")
+    assert await tasks(registry, ADA) == []
+    assert await tasks(registry, CAT) == await tasks(registry, BEN) == [("FINDING_ANSWERED", version)]
+    await registry.ConfirmFinding(name=version, finding=1, by=CAT)
+    assert await tasks(registry, BEN) == []
+
+
 async def test_administrators_hear_of_proposals_and_emergencies(registry: Office) -> None:
     await registry.found_model()
     await registry.GrantRole(name=PROJECT_NAME, principal=CAT, role="approver")

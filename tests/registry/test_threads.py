@@ -9,6 +9,7 @@ from modelog.registry.v1 import collaboration_events_pb2 as facts
 from modelog.registry.v1 import events_pb2
 from modelog.registry.v1 import types_pb2 as types
 from modelog.registry.v1.collaboration_pb2 import ReviewTarget, ThreadTarget, WatchSetting
+from modelog.registry.v1.governance_events_pb2 import FindingRaised
 from modelog.registry.v1.teams_pb2 import Team
 from services.registry.domain import PROJECT, THREAD, WATCH
 from services.registry.domain.mentions import mentions
@@ -49,6 +50,7 @@ reviewed_by_ben = events_pb2.ReviewSubmitted(
     kind=types.REVIEW_KIND_GENERAL,
     decision=types.REVIEW_DECISION_APPROVE,
 )
+found_by_ben = FindingRaised(number=1, severity=types.SEVERITY_HIGH, title="no slice of the young")
 
 
 def thread(*events: object, by: str = ADA) -> Life:
@@ -101,7 +103,7 @@ def test_opening_a_thread_records_whom_it_speaks_to() -> None:
 
 def test_a_part_has_to_be_there() -> None:
     words = {"title": "t", "body": "b"}
-    reviewed = registered(requested).given(reviewed_by_ben, by=BEN)
+    reviewed = registered(requested).given(reviewed_by_ben, by=BEN).given(found_by_ben, by=BEN)
     for target, reason in (
         (ThreadTarget(name=VERSION_NAME, transition=1), ""),
         (ThreadTarget(name=VERSION_NAME, transition=2), "TRANSITION_NOT_FOUND"),
@@ -111,6 +113,7 @@ def test_a_part_has_to_be_there() -> None:
             "REVIEW_NOT_FOUND",
         ),
         (ThreadTarget(name=VERSION_NAME, finding=1), ""),
+        (ThreadTarget(name=VERSION_NAME, finding=2), "FINDING_NOT_FOUND"),
         (ThreadTarget(name=VERSION_NAME, field="documentation.limitations"), ""),
     ):
         outcome = life(THREAD, THREAD_NAME).when(open_thread, model(), reviewed.state, target=target, **words)
