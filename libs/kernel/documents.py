@@ -72,7 +72,8 @@ def _plain(field: Field, value: Any) -> Any:
     if kind is float or kind is int:
         return _number(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        made = {_clean(str(key)): _plain(field, one) for key, one in value.items()}
+        # In the order of the keys: that of a message's map depends on how it came to be.
+        made = {_clean(str(key)): _plain(field, one) for key, one in sorted(value.items())}
         return {key: one for key, one in made.items() if one is not None} or None
     if isinstance(value, Timestamp):
         moment = value.seconds * 1_000_000 + value.nanos // _NANOSECONDS

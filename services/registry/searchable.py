@@ -50,7 +50,7 @@ def version_fields() -> tuple[Field, ...]:
         map_of(Type.TEXT, "tags", lambda version: version.tags, heads=True),
         map_of(Type.ANY, "hyperparameters", _hyperparameters, body=True),
         map_of(Type.ANY, "properties", _properties, body=True),
-        map_of(Type.NUMBER, "metrics", lambda version: _best(version.evaluations.values()), body=True),
+        map_of(Type.NUMBER, "metrics", lambda version: _best(_evaluated(version)), body=True),
         map_of(Type.NUMBER, "evaluations", _evaluations, depth=3),
         text("artifact.uri", lambda version: version.artifact.uri),
         text("artifact.sha256", lambda version: version.artifact.sha256),
@@ -137,7 +137,7 @@ def _worst(fairness: Iterable[Any]) -> dict[str, float]:
 
 
 def _data(version: Any) -> list[str]:
-    used = [*version.training_data, *(one.data_set for one in version.evaluations.values())]
+    used = [*version.training_data, *(one.data_set for one in _evaluated(version))]
     return [f"{one.name} {one.description}" for one in used]
 
 
@@ -148,7 +148,12 @@ def _documentation(version: Any) -> list[str]:
         for field in version.documentation.DESCRIPTOR.fields
         if field.type == field.TYPE_STRING and not field.is_repeated
     ]
-    return [one for one in [*texts_, *(one.method for one in version.evaluations.values())] if one]
+    return [one for one in [*texts_, *(one.method for one in _evaluated(version))] if one]
+
+
+def _evaluated(version: Any) -> list[Any]:
+    """The evaluations by their ids: the order of a message's map depends on how it came to be."""
+    return [one for _, one in sorted(version.evaluations.items())]
 
 
 def _state(version: Any) -> str:

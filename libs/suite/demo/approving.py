@@ -20,6 +20,7 @@ from modelog.registry.v1.types_pb2 import (
     Version,
 )
 from modelog.sdk import Denied, NotAllowedNow
+from suite.demo import discussing
 from suite.demo.registering import measure
 from suite.demo.stage import ADA, MINA, PETRA, RUI, Stage
 
@@ -74,10 +75,11 @@ async def play(stage: Stage) -> str:
     await measure(stage, 1, "holdout", stage.parts.holdout, threshold=_TOO_STRICT)
     await move(stage, 1, "testing")
     await _refused_then_mended(stage)
+    await discussing.play(stage)
     await move(stage, 1, "production")
     version = await registry.GetVersion(rpc.GetVersionRequest(name=names.version(1)))
     _check_approved(stage, version)
-    return "version 1 failed two gates, was mended, reviewed by others than its author, and is in production"
+    return "version 1 failed two gates, was held up by a finding, reviewed by others, and is in production"
 
 
 async def _refused_then_mended(stage: Stage) -> None:

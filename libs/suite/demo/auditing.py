@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from modelog.deployment.v1 import deployment_service_pb2 as rpc
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.sdk import Client, Entry, pages
-from suite.demo import entitling, evidence, intervals, rebuilding, states
+from suite.demo import entitling, evidence, intervals, judging, rebuilding, states
 from suite.demo.report import kind_of
 from suite.demo.stage import Stage
 from suite.demo.tidying import pause_monitors
@@ -25,6 +25,7 @@ async def play(stage: Stage) -> str:
     entries = await _replay(stage, head)
     await _served(stage)
     await _as_then(stage)
+    await judging.play(stage)
     await entitling.play(stage)
     stage.report.log = await evidence.verify(stage, entries)
     await stage.journal.close()
