@@ -10,7 +10,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from kernel.fields import Field, Searchable, Type, flag, map_of, number, text, texts, time, words
-from modelog.registry.v1.types_pb2 import Metric, Phase, Property, TransitionState
+from modelog.registry.v1.artifacts_pb2 import PROVENANCE_OUTCOME_VERIFIED as VERIFIED
+from modelog.registry.v1.types_pb2 import (
+    FINDING_STATE_ANSWERED,
+    FINDING_STATE_OPEN,
+    Metric,
+    Phase,
+    Property,
+    TransitionState,
+)
 from services.registry.domain import MODEL, PROJECT, VERSION
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,15})(\.\d{1,17})?([eE][+-]?\d{1,2})?")
@@ -35,6 +43,10 @@ def model_fields() -> tuple[Field, ...]:
         map_of(Type.TEXT, "tags", lambda model: model.tags, heads=True),
         map_of(Type.NUMBER, "aliases", _aliases, heads=True),
         flag("retired", lambda model: model.retired),
+        text("license", lambda model: model.details.license, body=True),
+        texts("languages", lambda model: model.details.languages),
+        text("origin.system", lambda model: model.origin.system),
+        text("origin.id", lambda model: model.origin.id, body=True),
     )
 
 
@@ -73,6 +85,12 @@ def version_fields() -> tuple[Field, ...]:
         flag("deprecated", lambda version: version.HasField("deprecation")),
         text("deprecation.successor", lambda version: version.deprecation.successor),
         time("deprecation.sunset_time", _sunset),
+        number("open_findings", _open_findings),
+        texts("marks", lambda version: version.marks),
+        flag("signed", lambda version: any(one.outcome == VERIFIED for one in version.provenance)),
+        text("copied_from", lambda version: version.copied_from.version),
+        text("origin.system", lambda version: version.origin.system),
+        text("origin.id", lambda version: version.origin.id, body=True),
     )
 
 
@@ -162,6 +180,11 @@ def _state(version: Any) -> str:
         if version.transition.number
         else ""
     )
+
+
+def _open_findings(version: Any) -> int:
+    """How many wait for an answer, or for somebody to confirm it."""
+    return sum(one.state in (FINDING_STATE_OPEN, FINDING_STATE_ANSWERED) for one in version.findings)
 
 
 def _sunset(version: Any) -> Any:
