@@ -100,8 +100,8 @@ begin
                  (select pg_get_userbyid(relowner) from pg_class where oid = target));
   select attname into named from pg_attribute
    where attrelid = target and not attisdropped and atttypid = 'text'::regtype
-     and attname in ('project', 'name', 'resource', 'endpoint', 'monitor', 'version')
-   order by array_position(array['project', 'name', 'resource', 'endpoint', 'monitor', 'version'], attname::text)
+     and attname in ('project', 'name', 'resource', 'endpoint', 'monitor', 'version', 'model')
+   order by array_position(array['project', 'name', 'resource', 'endpoint', 'monitor', 'version', 'model'], attname::text)
    limit 1;
   if named is null then
     return;
