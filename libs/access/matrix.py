@@ -19,6 +19,7 @@ _READ = frozenset(
     "registry.projects.get registry.models.get registry.models.list registry.versions.get registry.versions.list"
     " registry.versions.compare registry.transitions.check"
     " deployment.environments.get deployment.environments.list deployment.endpoints.get deployment.endpoints.list"
+    " deployment.manifests.get"
     " deployment.rollouts.get deployment.rollouts.list deployment.intervals.list"
     " monitoring.monitors.get monitoring.monitors.list monitoring.windows.list monitoring.windows.reevaluate"
     " monitoring.batches.list monitoring.alerts.get monitoring.alerts.list monitoring.retrainings.get"

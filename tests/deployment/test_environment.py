@@ -11,7 +11,7 @@ from services.deployment.domain.environment import define, remove
 from testkit.scenario import life
 from tests.deployment.build import ENVIRONMENT_NAME, environment
 
-DEFINE = partial(define, drivers={"process"})
+DEFINE = partial(define, drivers={"process": {}})
 NEW = life(ENVIRONMENT, ENVIRONMENT_NAME)
 REMOVED = facts.EnvironmentRemoved()
 
@@ -41,8 +41,8 @@ def test_drivers_that_are_not_here_are_refused_and_a_driver_stays() -> None:
     terms = facts.EnvironmentChanged()
     NEW.when(DEFINE, driver="kubernetes", terms=terms).then_refused("DRIVER_NOT_AVAILABLE")
     elsewhere = environment(driver="docker")
-    elsewhere.when(define, driver="process", terms=terms, drivers={"process"}).then_refused("DRIVER_IS_FIXED")
-    elsewhere.when(define, driver="", terms=terms, drivers={"process"}).then_refused("DRIVER_NOT_AVAILABLE")
+    elsewhere.when(define, driver="process", terms=terms, drivers={"process": {}}).then_refused("DRIVER_IS_FIXED")
+    elsewhere.when(define, driver="", terms=terms, drivers={"process": {}}).then_refused("DRIVER_NOT_AVAILABLE")
 
 
 @pytest.mark.parametrize("settings", [{"threads": "many"}, {"threads": "0"}, {"threads": "²"}, {"colour": "red"}])

@@ -1,0 +1,23 @@
+"""A connection to the cluster's API with the identity of a kubeconfig or of the pod that this is.
+
+lightkube reads both, with certificates, tokens that change and commands that give tokens; the requests are our own.
+"""
+
+from pathlib import Path
+
+import httpx2 as httpx
+from lightkube.config.client_adapter import AsyncClient, ConnectionParams
+from lightkube.config.kubeconfig import KubeConfig
+
+_CONNECT_SECONDS = 3.0
+_ANSWER_SECONDS = 10.0
+
+
+def open_client(kubeconfig: Path | None) -> httpx.AsyncClient:
+    """Opens no connection yet. lightkube's ConfigError when there is no identity."""
+    config = KubeConfig.from_file(kubeconfig) if kubeconfig else KubeConfig.from_service_account()
+    chosen = config.get()
+    if chosen is None:
+        raise SystemExit(f"{kubeconfig} has no current context")
+    timeout = httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
+    return AsyncClient(chosen, ConnectionParams(timeout=timeout, trust_env=False))
