@@ -36,6 +36,8 @@ _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 10.0
 _STEADY_SECONDS = 30.0
 _LOOP_ENDS = 3
+# As many as lead to the longest pause.
+_REFUSED_STARTS = 10
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,10 @@ class ProcessDriver:
         if life.told_to_stop_at:  # It ended because it was told to, which is no reason to wait.
             life.told_to_stop_at, starts = 0.0, Starts()
         life.problem, life.artifact = "", False
-        if not starts.wait_seconds(time.time()):
+        # What was refused will hardly be otherwise the next time, but somebody may have put the artifact right.
+        refused = _answer(path).get("refused") and _told(path) == order.sha256
+        pacing = Starts(_REFUSED_STARTS, starts.at) if refused else starts
+        if not pacing.wait_seconds(time.time()):
             await asyncio.to_thread(self._start, path, life, order, starts)
 
     def _start(self, path: Path, life: _Life, order: Order, starts: Starts) -> None:

@@ -60,6 +60,12 @@ class Mirror:
         if known is None or _revision(live) >= _revision(known):
             self._objects[name] = live
 
+    def drop(self, live: Manifest) -> None:
+        """What we have deleted ourselves; what was made anew under its name stays."""
+        name, uid = live["metadata"]["name"], live["metadata"]["uid"]
+        if name in self._objects and self._objects[name]["metadata"]["uid"] == uid:
+            del self._objects[name]
+
     async def run(self) -> None:
         """Lists, then watches, for ever."""
         revision, pause = "", _FIRST_PAUSE_SECONDS

@@ -94,4 +94,5 @@ class World:
 
     async def delete(self, kind: ApiKind, live: Manifest) -> None:
         await self.api.delete(BY_NAME[kind.name], live)
+        self._mirrors[kind.name, live["metadata"]["namespace"]].drop(live)
         _log.info("deleted", what=f"{kind.name} {live['metadata']['name']}")
