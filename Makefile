@@ -15,6 +15,8 @@ SIDE_BY_SIDE ?= --numprocesses=3 --dist=loadfile
 LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links
 
+SCHEMAS := tests/deployment/drivers/schemas/requirements
+
 .PHONY: help
 help: ## Show this list.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  \033[36mmake %-16s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +39,12 @@ test: .venv/.installed .venv-protos/.installed ## Run the tests, without the lon
 .PHONY: test-faults
 test-faults: .venv/.installed .venv-protos/.installed ## Run the long suites: kills, full disks, lost networks.
 	$(BIN)/python -m pytest tests -m long --ignore=tests/bench --timeout=1800 --durations=15 $(ARGS)
+
+.PHONY: test-manifests
+test-manifests: .venv/.installed .venv-manifests/.installed ## Hold manifests against the published schemas of Kubernetes.
+	@mkdir -p .modelog
+	$(BIN)/python -m tests.deployment.drivers.manifest_cases >.modelog/manifests.json
+	.venv-manifests/bin/python tests/deployment/drivers/validate_manifests.py .modelog/manifests.json
 
 .PHONY: bench
 bench: .venv/.installed ## Measure against floors of the same run; writes .modelog/bench/results.json.
@@ -89,9 +97,10 @@ protos-baseline: .venv-protos/.installed ## Accept the protos as they are; later
 # -- environments
 
 .PHONY: lock
-lock: .venv/.installed ## Resolve both requirements.lock; UPGRADE=1 takes the newest of everything.
+lock: .venv/.installed ## Resolve every requirements.lock; UPGRADE=1 takes the newest of everything.
 	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) --all-extras pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) protos/requirements.in -o protos/requirements.lock
+	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) $(SCHEMAS).in -o $(SCHEMAS).lock
 
 # The lock names versions and hashes but no place to get them from: that is the machine's own configuration.
 .venv/.installed: requirements.lock pyproject.toml .ci/environment
@@ -100,6 +109,10 @@ lock: .venv/.installed ## Resolve both requirements.lock; UPGRADE=1 takes the ne
 
 .venv-protos/.installed: protos/requirements.lock
 	PYTHON=$(PYTHON) .ci/environment .venv-protos protos/requirements.lock
+	@touch $@
+
+.venv-manifests/.installed: $(SCHEMAS).lock
+	PYTHON=$(PYTHON) .ci/environment .venv-manifests $(SCHEMAS).lock
 	@touch $@
 
 .PHONY: image
