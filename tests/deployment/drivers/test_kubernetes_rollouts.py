@@ -6,19 +6,26 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import grpc
+import grpc.aio
 import pytest
+import yaml
 
+from modelog.cli.main import main
 from modelog.deployment.v1 import deployment_service_pb2 as rpc
 from modelog.deployment.v1 import types_pb2 as types
+from modelog.type.v1.read_pb2 import ReadOptions
 from services.deployment import failpoints
 from services.deployment.controller import Controller
 from services.deployment.domain.states import FAILED, SUCCEEDED, is_unfinished
+from services.deployment.drivers.kubernetes.compare import change_of
 from services.deployment.drivers.kubernetes.names import workload_name
 from services.deployment.gateway.config import cluster_of
 from services.deployment.plane import platforms_of
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
 from testkit.kube.controllers import Failure
+from testkit.kube_api import RESOURCES
 from tests.deployment import models
 from tests.deployment.build import canary
 from tests.deployment.calls import eventually
@@ -262,3 +269,40 @@ async def test_two_controllers_that_both_act_do_no_harm(
         assert place.watchman.percents == [[], [100], [10, 90], [50, 50], [100]]
         assert place.names("deployments") == [name(2)]
         assert len(place.api.store.select("pods")) == 1
+
+
+async def test_manifests_for_gitops_are_what_the_driver_itself_asks_for(
+    place: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await serving(place, 1, 2)
+    reply = await place.town.stub.GetManifest(rpc.GetManifestRequest(name=ENDPOINT))
+    documents = list(yaml.safe_load_all(reply.yaml))
+    assert [one["kind"] for one in documents] == [
+        *("NetworkPolicy", "Deployment", "Service", "PodDisruptionBudget", "HTTPRoute")
+    ]
+    for one in documents:
+        plural = next(known.plural for known in RESOURCES if known.kind == one["kind"])
+        assert change_of(one, place.api.store.objects[plural, "models", one["metadata"]["name"]]) is None
+    before = (await place.town.endpoint()).revision
+    await place.town.finished(await place.town.request(2, blue_green=types.BlueGreen()))
+    then = rpc.GetManifestRequest(name=ENDPOINT, read=ReadOptions(as_of_revision=before))
+    assert (await place.town.stub.GetManifest(then)).yaml == reply.yaml
+    monkeypatch.setenv("MODELOG_DEPLOYMENT", place.town.live.running.address)
+    assert await asyncio.to_thread(main, ["endpoints", "manifest", "risk/fraud-eu"]) == 0
+    printed = capsys.readouterr().out
+    assert f"name: {name(2)}" in printed
+    assert f"name: {name(1)}" not in printed
+    assert yaml.safe_load_all(printed)
+
+
+async def test_what_does_not_run_on_a_cluster_has_no_manifests(
+    nats: NatsServer, postgres: PostgresServer, tmp_path: Path, schema: str
+) -> None:
+    async with town(nats, postgres, tmp_path, schema, roles="rpc,projector,reactor") as made:
+        await made.found()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await made.stub.GetManifest(rpc.GetManifestRequest(name=ENDPOINT))
+        assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+        wanted = rpc.DefineEnvironmentRequest(parent="projects/risk", environment_id="cloud", driver="kubernetes")
+        with pytest.raises(grpc.aio.AioRpcError, match="there is no driver 'kubernetes' here"):
+            await made.stub.DefineEnvironment(wanted)
