@@ -40,7 +40,8 @@ _HOST = rf"{_LABEL}(\.{_LABEL})*"
 _NAME = Form(_LABEL, "a name of Kubernetes")
 _CPU = Form(r"[1-9][0-9]{0,4}m?", "cores, or thousandths of one: 2, 250m")
 _MEMORY = Form(r"[1-9][0-9]{0,5}(Mi|Gi)", "MiB or GiB: 512Mi, 2Gi")
-_PATH = r"(/[A-Za-z0-9._~-]+)*"
+# No part begins with a dot, so that nobody climbs out of the folder.
+_PATH = r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"
 
 SETTINGS: Mapping[str, Mapping[str, Rule]] = {
     "process": {"threads": Whole(1, 64), "memory_mib": Whole(256, 1 << 20), "cpus": Whole(1, 256)},
