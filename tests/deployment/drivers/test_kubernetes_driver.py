@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from services.deployment.drivers.kubernetes.names import name_of
+from services.deployment.drivers.kubernetes.kinds import DEPLOYMENT
+from services.deployment.drivers.kubernetes.mirror import Mirror
+from services.deployment.drivers.kubernetes.names import Manifest, name_of
 from services.deployment.drivers.port import PlatformAway, State
 from services.deployment.gateway.config import Route, Table, cluster_of
 from testkit.kube.controllers import SERVICE, Failure
@@ -68,11 +70,53 @@ async def test_a_revision_that_is_gone_means_listing_anew(stand: KubernetesStand
 async def test_bookmarks_move_a_quiet_watch_on(stand: KubernetesStand) -> None:
     """Other kinds change all the time; without bookmarks the revision of a quiet one would soon be forgotten."""
     await ready(stand, stand.workload(1))
+    theirs = {"metadata": {"name": "theirs"}, "spec": {"ports": [{"port": 80}]}}
+    stand.api.store.create(SERVICE, "models", theirs, "helm")
     await asyncio.sleep(stand.api.bookmark_seconds * 3)
     stand.api.store.compact()
     stand.api.drop_watches()
     await asyncio.sleep(1)
     assert lists(stand) == 1
+
+
+class Late:
+    """An API whose list was made before a write of ours, and whose watch then brings what was before it, too."""
+
+    def __init__(self) -> None:
+        self.asked, self.answer = asyncio.Event(), asyncio.Event()
+
+    async def list(self, *_about: object) -> tuple[list[Manifest], str]:
+        self.asked.set()
+        await self.answer.wait()
+        return [], "5"
+
+    async def watch(self, *_about: object) -> AsyncIterator[tuple[str, Manifest]]:
+        yield "ADDED", deployment(6, "older")
+        yield "DELETED", deployment(6, "older")
+        await asyncio.Event().wait()
+
+
+def deployment(revision: int, says: str) -> Manifest:
+    return {"metadata": {"name": "a", "uid": "u", "resourceVersion": str(revision)}, "says": says}
+
+
+async def test_what_comes_late_never_replaces_what_is_newer() -> None:
+    api = Late()
+    mirror = Mirror(api, DEPLOYMENT, "models", "")  # type: ignore[arg-type]
+    running = asyncio.create_task(mirror.run())
+    try:
+        await api.asked.wait()
+        mirror.put(deployment(7, "ours"))
+        api.answer.set()
+        await mirror.ready(5)
+        await asyncio.sleep(0.05)
+        assert mirror.objects["a"]["says"] == "ours"
+        mirror.drop(deployment(8, "gone") | {"metadata": {"name": "a", "uid": "another", "resourceVersion": "8"}})
+        assert "a" in mirror.objects
+        mirror.drop(deployment(8, "gone"))
+        assert mirror.objects == {}
+    finally:
+        running.cancel()
 
 
 async def test_an_api_that_is_away_is_said_to_be_and_known_again_afterwards(stand: KubernetesStand) -> None:
@@ -160,6 +204,8 @@ async def test_a_route_waits_for_ready_pods_and_for_the_gateway(stand: Kubernete
     unready = Table({ENDPOINT: Route(ENDPOINT, {one: 50, two: 50}, SETTINGS)}, {**here, two: ()})
     applied = await stand.routes.apply(unready)
     assert ENDPOINT not in applied.routed
+    (live,) = stand.api.store.select("httproutes")
+    assert [backend["weight"] for backend in live["spec"]["rules"][0]["backendRefs"]] == [100]
     stand.api.controllers.gateway_accepts = False
     split = Table(unready.routes, here)
     assert not await routed(split)
