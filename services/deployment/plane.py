@@ -65,6 +65,7 @@ def installation_of(settings: Settings) -> Installation:
     """What this installation lets environments of the driver `kubernetes` choose."""
     return Installation(
         name=settings.kubernetes_installation,
+        service_namespace=settings.kubernetes_service_namespace,
         namespaces=words(settings.kubernetes_namespaces),
         images=words(settings.kubernetes_images),
         nats_url=settings.kubernetes_nats_url,

@@ -32,6 +32,8 @@ class Settings(kernel.settings.Settings):
     kubernetes_images: str = ""
     # Marks what is ours, in a cluster that several installations use.
     kubernetes_installation: str = "modelog"
+    # Where this service itself runs: pods let it ask what they have counted.
+    kubernetes_service_namespace: str = "modelog"
     # How the cluster is reached; empty: as the pod of it that this is.
     kubernetes_kubeconfig: str = ""
     # Where pods publish telemetry, and the Secret of their namespace that has `password` and, for TLS, `ca.crt`.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from modelog.deployment.v1.types_pb2 import Rollout
 from services.deployment.domain.analysis import Window
 from services.deployment.domain.states import PROGRESSING
+from services.deployment.drivers.port import PlatformAway
 from services.deployment.fetch import Unreachable
 from services.deployment.gateway.envoy import Counts, since
 from services.deployment.platforms import Traffic
@@ -33,7 +34,7 @@ class Windows:
             return None
         try:
             counts = await traffic.counts(cluster)
-        except Unreachable:
+        except (Unreachable, PlatformAway):
             return None
         key = (rollout.step, rollout.window_start_time.ToMicroseconds())
         begun = self._begun.get(rollout.name)

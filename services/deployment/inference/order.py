@@ -27,7 +27,8 @@ class Order:
     sha256: digest the artifact must have, lower-case hex. inputs and outputs: the signature; empty means as the model
     itself names them. answer_file: where the replica writes its address once it listens. lease_file is touched by
     whoever keeps the replica; a replica whose lease stands still for lease_seconds ends itself, so none is orphaned.
-    port 0 is any free one. memory_mib: address space it may use; cpus: cores it may run on; 0 is no limit.
+    port 0 is any free one. memory_mib: address space it may use; cpus: cores it may run on; 0 is no limit. counts: tell
+    whoever asks for it what was counted.
     """
 
     replica: str
@@ -44,6 +45,7 @@ class Order:
     threads: int = 1
     memory_mib: int = 0
     cpus: int = 0
+    counts: bool = False
     nats_url: str = ""
     nats_user: str = ""
     nats_password_file: str = ""

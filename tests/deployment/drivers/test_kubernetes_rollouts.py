@@ -1,6 +1,8 @@
 """Whole rollouts on a cluster: the shares of a route move, controllers die, people interfere, the API goes away."""
 
 import asyncio
+import itertools
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -17,7 +19,8 @@ from modelog.deployment.v1 import types_pb2 as types
 from modelog.type.v1.read_pb2 import ReadOptions
 from services.deployment import failpoints
 from services.deployment.controller import Controller
-from services.deployment.domain.states import FAILED, SUCCEEDED, is_unfinished
+from services.deployment.domain.states import FAILED, ROLLED_BACK, SUCCEEDED, is_unfinished
+from services.deployment.drivers.kubernetes import tallies
 from services.deployment.drivers.kubernetes.compare import change_of
 from services.deployment.drivers.kubernetes.names import workload_name
 from services.deployment.gateway.config import cluster_of
@@ -306,3 +309,20 @@ async def test_what_does_not_run_on_a_cluster_has_no_manifests(
         wanted = rpc.DefineEnvironmentRequest(parent="projects/risk", environment_id="cloud", driver="kubernetes")
         with pytest.raises(grpc.aio.AioRpcError, match="there is no driver 'kubernetes' here"):
             await made.stub.DefineEnvironment(wanted)
+
+
+async def test_a_version_whose_pods_count_failures_goes_back(place: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    await serving(place, 1, 2)
+    asked = itertools.count(1)
+
+    async def fetch(_address: str, _path: str, *, timeout: float) -> tuple[int, bytes]:
+        number = next(asked) * 10
+        return 200, json.dumps({"requests": number, "errors": number // 2, "latency": [[1.0, number]]}).encode()
+
+    monkeypatch.setattr(tallies, "fetch", fetch)
+    strategy = canary(10, hold=30, max_error_rate=0.05, min_requests=20)
+    ended = await place.town.finished(await place.town.request(2, canary=strategy.canary))
+    assert (ended.state, ended.trigger) == (ROLLED_BACK, types.TRIGGER_ANALYSIS)
+    assert "error rate 0.5 is above 0.05" in ended.cause
+    assert place.weights() == {"1": 100}
+    assert place.names("deployments") == [name(1)]

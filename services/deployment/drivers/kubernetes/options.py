@@ -12,10 +12,12 @@ _CPU, _MEMORY = "250m", "512Mi"
 class Installation:
     """This installation in a cluster. namespaces, images: what environments may choose, the first one by default.
 
-    nats_secret: name of the Secret with `password`, and `ca.crt` where nats_url speaks TLS.
+    nats_secret: name of the Secret with `password`, and `ca.crt` where nats_url speaks TLS. service_namespace: where
+    this service runs, from which it asks pods what they have counted.
     """
 
     name: str = "modelog"
+    service_namespace: str = "modelog"
     namespaces: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     nats_url: str = ""

@@ -5,12 +5,21 @@ from collections.abc import Mapping
 
 from kernel.logs import structlog
 from services.deployment.drivers.kubernetes.errors import Refused
-from services.deployment.drivers.kubernetes.kinds import HTTP_ROUTE
+from services.deployment.drivers.kubernetes.kinds import HTTP_ROUTE, POD
 from services.deployment.drivers.kubernetes.manifests import http_route
-from services.deployment.drivers.kubernetes.names import ENDPOINT_NAME, WEIGHTS, Manifest
+from services.deployment.drivers.kubernetes.names import (
+    ENDPOINT_NAME,
+    WEIGHTS,
+    Manifest,
+    key_of,
+    name_of,
+    workload_name,
+)
 from services.deployment.drivers.kubernetes.options import options_of
+from services.deployment.drivers.kubernetes.pods import replica_of
+from services.deployment.drivers.kubernetes.tallies import Tallies
 from services.deployment.drivers.kubernetes.world import World
-from services.deployment.drivers.port import Change
+from services.deployment.drivers.port import Change, State
 from services.deployment.gateway.config import Route, Table
 from services.deployment.gateway.envoy import Applied, Counts
 
@@ -24,6 +33,7 @@ class Routes:
         self._world = world
         # What a route named before the Gateway has heard of the change.
         self._leaving: dict[str, set[str]] = {}
+        self._tallies: dict[str, Tallies] = {}
 
     async def apply(self, table: Table) -> Applied:
         await self._world.look()
@@ -48,6 +58,8 @@ class Routes:
         clusters = set(table.clusters).union(*self._leaving.values())
         for _, live in self._world.all(HTTP_ROUTE):
             clusters |= _clusters(live)
+        for cluster in self._tallies.keys() - clusters:
+            del self._tallies[cluster]
         return Applied(frozenset(routed), frozenset(clusters), repaired)
 
     async def _set(self, manifest: Manifest, route: Route, table: Table) -> tuple[Change, ...]:
@@ -67,8 +79,17 @@ class Routes:
             del self._leaving[endpoint]
 
     async def counts(self, cluster: str) -> Counts:
-        """Nothing: the Gateway API says nothing about requests. What has to be judged by them is NO_DATA."""
-        return Counts()
+        """As the pods themselves count, for the Gateway API says nothing of requests."""
+        await self._world.look()
+        name = workload_name(cluster)
+        pods = {}
+        for _, pod in self._world.all(POD):
+            key = key_of(pod["metadata"])
+            if key is not None and name_of(key) == name:
+                replica = replica_of(pod, key, kept=True)
+                if replica.state is State.READY:
+                    pods[pod["metadata"]["uid"]] = replica.address
+        return await self._tallies.setdefault(cluster, Tallies()).ask(pods)
 
 
 def _healed(change: Change, route: Route) -> str:

@@ -1,4 +1,4 @@
-"""NetworkPolicy: the Gateway's namespace asks the pods, and pods ask names, the store and the log; nobody else."""
+"""NetworkPolicy: the Gateway's namespace asks the pods and ours counts with them; they ask names, store and log."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +17,10 @@ _PORTS = {"http": 80, "https": 443}
 def network_policy(workload: Workload, options: Options, installation: Installation) -> Manifest:
     """Where the store and the log are is known by name only, so they are allowed by their ports."""
     gateway, _ = options.gateway
-    from_gateway = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": gateway}}}
+    asking = [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+        for namespace in sorted({gateway, installation.service_namespace})
+    ]
     names = [{"protocol": "UDP", "port": _DNS}, {"protocol": "TCP", "port": _DNS}]
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -26,7 +29,7 @@ def network_policy(workload: Workload, options: Options, installation: Installat
         "spec": {
             "podSelector": {"matchLabels": selecting(workload)},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": [from_gateway], "ports": [{"protocol": "TCP", "port": PORT}]}],
+            "ingress": [{"from": asking, "ports": [{"protocol": "TCP", "port": PORT}]}],
             "egress": [{"ports": [*names, *_outside(options, installation)]}],
         },
     }

@@ -130,6 +130,7 @@ def _order(workload: Workload, options: Options, installation: Installation) -> 
         host="0.0.0.0",  # noqa: S104 - Of the pod; the NetworkPolicy says who gets there.
         port=PORT,
         threads=options.threads,
+        counts=True,
         nats_url=installation.nats_url,
         nats_user=installation.nats_user if secret else "",
         nats_password_file=f"{_NATS}/password" if secret else "",

@@ -15,6 +15,8 @@ from services.deployment.drivers.kubernetes.names import (
 from services.deployment.drivers.kubernetes.options import Installation, Options
 from services.deployment.gateway.config import Route, path_of
 
+_PROTOCOL = "/v2"
+
 
 def http_route(route: Route, options: Options, installation: Installation) -> Manifest:
     """A route without weights has a rule without backends, to which the Gateway answers with an error."""
@@ -46,12 +48,12 @@ def http_route(route: Route, options: Options, installation: Installation) -> Ma
             **({"hostnames": [options.hostname]} if options.hostname else {}),
             "rules": [
                 {
-                    "matches": [{"path": {"type": "PathPrefix", "value": path_of(route.endpoint)}}],
-                    # The replica sees the path as the protocol has it.
+                    "matches": [{"path": {"type": "PathPrefix", "value": path_of(route.endpoint) + _PROTOCOL}}],
+                    # The replica sees the path as the protocol has it, and nobody else's requests for anything else.
                     "filters": [
                         {
                             "type": "URLRewrite",
-                            "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}},
+                            "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": _PROTOCOL}},
                         }
                     ],
                     **({"backendRefs": backends} if backends else {}),
