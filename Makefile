@@ -130,11 +130,11 @@ audit: .venv/.installed ## Compare requirements.lock with the published vulnerab
 .PHONY: sbom
 sbom: .venv/.installed ## Write a CycloneDX bill of materials of each image to .modelog/sbom/.
 	deploy/bill .modelog/sbom/registry.cdx.json server
-	deploy/bill .modelog/sbom/deployment.cdx.json server inference gateway
+	deploy/bill .modelog/sbom/deployment.cdx.json server inference gateway kubernetes
 	deploy/bill .modelog/sbom/monitoring.cdx.json server
 	deploy/bill .modelog/sbom/archive.cdx.json server
 
 .PHONY: clean
 clean: ## Remove environments and caches; what the suite keeps under .modelog/ stays.
-	rm -rf .venv .venv-protos .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules
+	rm -rf .venv .venv-protos .venv-manifests .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from lightkube.resources import apps_v1, autoscaling_v2, core_v1, networking_v1, policy_v1
 
+from services.deployment.drivers.kubernetes import kinds
 from services.deployment.drivers.kubernetes.compare import change_of
 from services.deployment.drivers.kubernetes.manifests import BadArtifact, objects_of
 from services.deployment.drivers.kubernetes.names import APPLIED, workload_name
@@ -94,6 +95,25 @@ def test_secrets_are_named_and_never_shown() -> None:
     assert order.nats_password_file == "/run/nats/password"
     assert (order.sha256, order.host, order.port) == (SHA, "0.0.0.0", 8080)
     assert not any("valueFrom" in json.dumps(one) or '"env"' in json.dumps(one) for one in CASES)
+
+
+def test_pods_are_told_only_what_is_said() -> None:
+    """So that a field with a default, added later, starts no pod anew and is no riddle to an older image."""
+    told = json.loads(pod_of(CASES[0])["containers"][0]["command"][3])
+    assert "lease_seconds" not in told
+    assert from_json(json.dumps(told)).threads == 1
+    assert json.loads(pod_of(CASES[4])["containers"][0]["command"][3])["threads"] == 2
+
+
+def test_the_role_allows_what_is_done_and_no_more() -> None:
+    role, _ = yaml.safe_load_all(Path("deploy/kubernetes/role.yaml").read_text())
+    allowed = {(rule["apiGroups"][0], one): set(rule["verbs"]) for rule in role["rules"] for one in rule["resources"]}
+    writes = {"list", "watch", "create", "patch", "delete"}
+    wanted = {}
+    for kind in kinds.ALL:
+        group = kind.path.split("/")[1] if kind.path.startswith("apis/") else ""
+        wanted[group, kind.plural] = {"list", "watch"} if kind is kinds.POD else writes
+    assert allowed == wanted | {("", "pods/log"): {"get"}}
 
 
 def test_one_owner_for_the_number_of_pods() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import MISSING, fields
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -98,7 +99,7 @@ def _model(workload: Workload, options: Options, installation: Installation, nam
     ]
     if installation.nats_url and installation.nats_secret:
         mounts.append({"name": "nats", "mountPath": _NATS, "readOnly": True})
-    order = json.dumps(json.loads(to_json(_order(workload, options, installation))), separators=(",", ":"))
+    order = _text(_order(workload, options, installation))
     return {
         "name": name,
         "image": options.image,
@@ -113,6 +114,13 @@ def _model(workload: Workload, options: Options, installation: Installation, nam
         "lifecycle": {"preStop": {"exec": {"command": ["python", "-c", f"import time; time.sleep({_LEAVE_SECONDS})"]}}},
         "volumeMounts": mounts,
     }
+
+
+def _text(order: Order) -> str:
+    """Only what is said: a field that a later version adds must not start every pod anew, nor meet an older image."""
+    silent = {one.name: one.default for one in fields(Order) if one.default is not MISSING}
+    said = {name: value for name, value in json.loads(to_json(order)).items() if value != silent.get(name, MISSING)}
+    return json.dumps(said, separators=(",", ":"))
 
 
 def _order(workload: Workload, options: Options, installation: Installation) -> Order:
