@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from modelog.monitoring.v1.telemetry_pb2 import PredictionBatch
-from services.deployment.inference.model import ArtifactRefused, BadInput, ModelRefused, load
-from services.deployment.inference.order import Column, Order, to_json
+from services.deployment.inference.model import BadInput, ModelRefused, load
+from services.deployment.inference.order import ArtifactRefused, Column, Order, to_json
 from services.deployment.inference.telemetry import Telemetry
 from tests.deployment import models
 from tests.deployment.calls import call

@@ -44,11 +44,8 @@ TALKING = Installation(
 INPUTS = (("age", "FP32"), ("country", "BYTES"))
 
 
-def workload(
-    settings: dict[str, str], *, replicas: int = 1, endpoint: str = ENDPOINT, version: str = VERSION
-) -> Workload:
-    key = Key(endpoint, version)
-    return Workload(key, replicas, f"cas:sha256/{SHA}", SHA, "onnx", INPUTS, settings=settings, revision=42)
+def workload(settings: dict[str, str], *, endpoint: str = ENDPOINT, version: str = VERSION) -> Workload:
+    return Workload(Key(endpoint, version), 1, f"cas:sha256/{SHA}", SHA, "onnx", INPUTS, settings=settings, revision=42)
 
 
 def cases() -> Iterator[list[dict[str, Any]]]:

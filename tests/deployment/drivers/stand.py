@@ -32,9 +32,10 @@ SETTINGS = {"gateway": "infra/public", "url": "https://models.example.com", "art
 class Stand(Protocol):
     """One platform. driver: the present one; `crash` puts a new one in its place, as a new process would."""
 
-    driver: Driver
-    points: tuple[str, ...]
-
+    @property
+    def driver(self) -> Driver: ...
+    @property
+    def points(self) -> tuple[str, ...]: ...
     def workload(self, number: int, *, replicas: int = 1, content: bytes | None = None) -> Workload: ...
     def spoil(self, workload: Workload) -> None:
         """Other bytes than the approved ones lie in the store."""

@@ -14,7 +14,8 @@ from services.deployment.gateway.config import Route, Table, cluster_of
 from testkit.kube.controllers import SERVICE, Failure
 from testkit.kube.store import Status
 from tests.deployment.calls import eventually
-from tests.deployment.drivers.stand import ENDPOINT, SETTINGS, KubernetesStand, gone, kubernetes_stand, ready, seen
+from tests.deployment.conftest import ENDPOINT
+from tests.deployment.drivers.stand import SETTINGS, KubernetesStand, gone, kubernetes_stand, ready, seen
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ class KubernetesDriver:
         self._world = world
         # What the cluster or we ourselves would not have: tried again at each turn, and shown until it works.
         self._problems: dict[Key, tuple[State, str]] = {}
+        self._built: dict[Key, tuple[Workload, list[Manifest]]] = {}
 
     async def plan(self, wanted: Iterable[Workload]) -> Sequence[Change]:
         await self._world.look()
@@ -100,6 +101,7 @@ class KubernetesDriver:
             if kind not in KEEPERS and not live["metadata"].get("deletionTimestamp"):
                 await self._world.delete(kind, live)
         self._problems.pop(key, None)
+        self._built.pop(key, None)
 
     async def logs(self, key: Key) -> Mapping[str, str]:
         await self._world.look()
@@ -121,15 +123,20 @@ class KubernetesDriver:
 
     def _objects(self, workload: Workload) -> list[Manifest]:
         installation = self._world.installation
+        before = self._built.get(workload.key)
+        if before is not None and before[0] == workload:
+            return before[1]
         options = options_of(workload.settings, installation)
         if options.namespace not in installation.namespaces:
             raise PlatformAway(f"{options.namespace} is none of MODELOG_KUBERNETES_NAMESPACES")
-        return objects_of(workload, options, installation)
+        manifests = objects_of(workload, options, installation)
+        self._built[workload.key] = workload, manifests
+        return manifests
 
     def _ours(self, key: Key | None = None) -> Iterable[tuple[ApiKind, Manifest]]:
-        for kind, live in self._world.all(*OF_VERSIONS):
-            if key is None or _of(live, key):
-                yield kind, live
+        if key is None:
+            return self._world.all(*OF_VERSIONS)
+        return self._world.named(name_of(key), *OF_VERSIONS)
 
 
 def _of(live: Manifest, key: Key) -> bool:

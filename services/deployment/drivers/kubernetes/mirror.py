@@ -43,6 +43,11 @@ class Mirror:
     def objects(self) -> dict[str, Manifest]:
         return self._objects
 
+    @property
+    def known(self) -> bool:
+        """Whether it has been listed, and nothing stands in the way of its watch."""
+        return self._listed.is_set() and not self._failing_since
+
     async def ready(self, seconds: float) -> None:
         """Returns once it has been listed. PlatformAway when it has not within so long, or has failed for too long."""
         try:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from services.deployment.drivers.kubernetes.options import Installation
@@ -31,6 +32,7 @@ def _name(prefix: str, readable: str, exact: str) -> str:
     return f"{prefix}-{readable[:_READABLE].strip('-')}-{digest}"
 
 
+@lru_cache(8192)
 def workload_name(cluster: str) -> str:
     """`m-fraud-eu-fraud-3-0123456789` of `risk_fraud-eu_fraud_3`; the digest tells apart what the rest may not."""
     return _name("m", "-".join(cluster.split("_")[1:]), cluster)

@@ -34,13 +34,13 @@ class Routes:
         # What a route named before the Gateway has heard of the change.
         self._leaving: dict[str, set[str]] = {}
         self._tallies: dict[str, Tallies] = {}
+        self._built: dict[str, tuple[Route, Manifest]] = {}
 
     async def apply(self, table: Table) -> Applied:
         await self._world.look()
         routed, repaired = set(), {}
         for endpoint, route in table.routes.items():
-            installation = self._world.installation
-            manifest = http_route(route, options_of(route.settings, installation), installation)
+            manifest = self._manifest(route)
             before = _clusters(self._world.get(manifest))
             try:
                 changes = await self._set(manifest, route, table)
@@ -62,6 +62,16 @@ class Routes:
             del self._tallies[cluster]
         return Applied(frozenset(routed), frozenset(clusters), repaired)
 
+    def _manifest(self, route: Route) -> Manifest:
+        """As built the last time, where nothing has changed."""
+        before = self._built.get(route.endpoint)
+        if before is not None and (before[0], before[0].settings) == (route, route.settings):
+            return before[1]
+        installation = self._world.installation
+        manifest = http_route(route, options_of(route.settings, installation), installation)
+        self._built[route.endpoint] = route, manifest
+        return manifest
+
     async def _set(self, manifest: Manifest, route: Route, table: Table) -> tuple[Change, ...]:
         change = self._world.change(manifest)
         healthy = all(table.clusters.get(cluster) for cluster in route.weights)
@@ -75,8 +85,9 @@ class Routes:
             endpoint = (live["metadata"].get("annotations") or {}).get(ENDPOINT_NAME, "")
             if endpoint and endpoint not in table.routes and not live["metadata"].get("deletionTimestamp"):
                 await self._world.delete(kind, live)
-        for endpoint in self._leaving.keys() - table.routes.keys():
-            del self._leaving[endpoint]
+        for known in (self._leaving, self._built):
+            for endpoint in known.keys() - table.routes.keys():
+                del known[endpoint]
 
     async def counts(self, cluster: str) -> Counts:
         """As the pods themselves count, for the Gateway API says nothing of requests."""

@@ -11,7 +11,7 @@ from services.deployment.drivers.kubernetes.compare import change_of
 from services.deployment.drivers.kubernetes.errors import Refused
 from services.deployment.drivers.kubernetes.kinds import ALL, BY_NAME, ApiKind
 from services.deployment.drivers.kubernetes.mirror import Mirror
-from services.deployment.drivers.kubernetes.names import Manifest, selector
+from services.deployment.drivers.kubernetes.names import APPLIED, Manifest, selector
 from services.deployment.drivers.kubernetes.options import Installation
 from services.deployment.drivers.port import Change
 
@@ -31,6 +31,8 @@ class World:
         self.installation = installation
         self._mirrors: dict[tuple[str, str], Mirror] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        # (digest of the manifest, revision of the object) that were found to say the same.
+        self._same: dict[tuple[str, str, str], tuple[str, str]] = {}
 
     async def look(self) -> None:
         """Returns when everything is known as it is about now. PlatformAway."""
@@ -39,7 +41,9 @@ class World:
         for task in self._tasks:
             if task.done():
                 task.result()
-        await asyncio.gather(*(mirror.ready(_FIRST_LIST_SECONDS) for mirror in self._mirrors.values()))
+        unknown = [mirror for mirror in self._mirrors.values() if not mirror.known]
+        if unknown:
+            await asyncio.gather(*(mirror.ready(_FIRST_LIST_SECONDS) for mirror in unknown))
 
     def _begin(self) -> None:
         found = selector(self.installation)
@@ -72,8 +76,27 @@ class World:
         mirror = self._mirrors.get((manifest["kind"], manifest["metadata"]["namespace"]))
         return mirror.objects.get(manifest["metadata"]["name"]) if mirror else None
 
+    def named(self, name: str, *kinds: ApiKind) -> Iterator[tuple[ApiKind, Manifest]]:
+        """The objects of these kinds that have a name, in all namespaces."""
+        for kind in kinds:
+            for namespace in self.installation.namespaces:
+                mirror = self._mirrors.get((kind.name, namespace))
+                if mirror is not None and (live := mirror.objects.get(name)) is not None:
+                    yield kind, live
+
     def change(self, manifest: Manifest) -> Change | None:
-        return change_of(manifest, self.get(manifest))
+        """What applying the manifest would do; None when there is nothing to do. Cheap while nothing happens."""
+        live, meta = self.get(manifest), manifest["metadata"]
+        if live is None:
+            return change_of(manifest, None)
+        which = manifest["kind"], meta["namespace"], meta["name"]
+        looked_at = meta["annotations"][APPLIED], live["metadata"]["resourceVersion"]
+        if self._same.get(which) == looked_at:
+            return None
+        change = change_of(manifest, live)
+        if change is None:
+            self._same[which] = looked_at
+        return change
 
     async def ensure(self, manifest: Manifest) -> tuple[Change, ...]:
         """Makes the object as the manifest wants it; what that took, if anything. Refused, PlatformAway."""
@@ -94,5 +117,6 @@ class World:
 
     async def delete(self, kind: ApiKind, live: Manifest) -> None:
         await self.api.delete(BY_NAME[kind.name], live)
+        self._same.pop((kind.name, live["metadata"]["namespace"], live["metadata"]["name"]), None)
         self._mirrors[kind.name, live["metadata"]["namespace"]].drop(live)
         _log.info("deleted", what=f"{kind.name} {live['metadata']['name']}")
