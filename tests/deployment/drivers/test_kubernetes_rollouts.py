@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -13,7 +15,6 @@ import grpc.aio
 import pytest
 import yaml
 
-from modelog.cli.main import main
 from modelog.deployment.v1 import deployment_service_pb2 as rpc
 from modelog.deployment.v1 import types_pb2 as types
 from modelog.type.v1.read_pb2 import ReadOptions
@@ -274,9 +275,7 @@ async def test_two_controllers_that_both_act_do_no_harm(
         assert len(place.api.store.select("pods")) == 1
 
 
-async def test_manifests_for_gitops_are_what_the_driver_itself_asks_for(
-    place: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_manifests_for_gitops_are_what_the_driver_itself_asks_for(place: Cluster) -> None:
     await serving(place, 1, 2)
     reply = await place.town.stub.GetManifest(rpc.GetManifestRequest(name=ENDPOINT))
     documents = list(yaml.safe_load_all(reply.yaml))
@@ -290,9 +289,13 @@ async def test_manifests_for_gitops_are_what_the_driver_itself_asks_for(
     await place.town.finished(await place.town.request(2, blue_green=types.BlueGreen()))
     then = rpc.GetManifestRequest(name=ENDPOINT, read=ReadOptions(as_of_revision=before))
     assert (await place.town.stub.GetManifest(then)).yaml == reply.yaml
-    monkeypatch.setenv("MODELOG_DEPLOYMENT", place.town.live.running.address)
-    assert await asyncio.to_thread(main, ["endpoints", "manifest", "risk/fraud-eu"]) == 0
-    printed = capsys.readouterr().out
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "modelog.cli.main", "endpoints", "manifest", "risk/fraud-eu"),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "MODELOG_DEPLOYMENT": place.town.live.running.address},
+    )
+    printed = (await process.communicate())[0].decode()
+    assert process.returncode == 0
     assert f"name: {name(2)}" in printed
     assert f"name: {name(1)}" not in printed
     assert len(list(yaml.safe_load_all(printed))) == len(documents)
