@@ -145,15 +145,19 @@ class Controller:
         return sight
 
     async def _start(self, sights: Iterable[Sight]) -> None:
+        away: set[str] = set()
         for sight in sights:
-            name = sight.endpoint.name
-            driver = self._platforms[sight.environment.driver].driver
-            for version in sight.wanted:
+            name, driver = sight.endpoint.name, sight.environment.driver
+            for version in sight.wanted if driver not in away else ():
                 known = await self._rooms.resources.load(KNOWN_VERSION, version)
+                workload = workload_of(sight.endpoint, known, sight.environment)
                 try:
-                    changes = await driver.apply(workload_of(sight.endpoint, known, sight.environment))
-                except (OSError, PlatformAway) as error:
-                    # A full disk, too many processes: other endpoints go on, and this one later.
+                    changes = await self._platforms[driver].driver.apply(workload)
+                except PlatformAway as error:  # Asking once more for each endpoint would hold up those elsewhere.
+                    _log.error("platform_away", driver=driver, endpoint=name, version=version, error=str(error))
+                    away.add(driver)
+                    break
+                except OSError as error:  # A full disk, too many processes: other endpoints go on, and this one later.
                     _log.error("replicas_not_started", endpoint=name, version=version, error=str(error))
                     continue
                 served = version in {share.version for share in sight.endpoint.traffic}

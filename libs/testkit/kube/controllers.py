@@ -90,7 +90,13 @@ class Controllers:
         for pod in [*new[number:], *(old if sum(map(ready, new)) >= number else ())]:
             self.end(pod)
         if resource is INFERENCE_SERVICE and self.store.find(SERVICE, meta["namespace"], prefix) is None:
-            service = {"metadata": {"name": prefix}, "spec": {"ports": [{"name": "http", "port": 80}]}}
+            owner = {
+                "apiVersion": resource.group_version,
+                "kind": resource.kind,
+                "name": meta["name"],
+                "uid": meta["uid"],
+            }
+            service = {"metadata": {"name": prefix, "ownerReferences": [owner]}, "spec": {"ports": [{"port": 80}]}}
             self.store.create(SERVICE, meta["namespace"], service, "kserve")
         status = {
             "observedGeneration": meta["generation"],
@@ -102,19 +108,22 @@ class Controllers:
 
     def _make(self, resource: Resource, owner: Object, template: Object, prefix: str, revision: str) -> None:
         labels = {**template["metadata"].get("labels", {}), "pod-template-hash": revision}
-        named = {"apiVersion": resource.group_version, "kind": resource.kind, "name": owner["name"]}
         meta = {
             "name": f"{prefix}-{secrets.token_hex(3)}",
             "labels": labels,
             "annotations": template["metadata"].get("annotations", {}),
-            "ownerReferences": [{**named, "uid": owner["uid"]}],
+            "ownerReferences": [_reference(resource, owner)],
         }
         pod = {"metadata": meta, "spec": copy.deepcopy(template["spec"])}
         self.store.create(POD, owner["namespace"], pod, _MANAGER)
 
     def _collect(self) -> None:
-        """Pods without the object that owned them end."""
+        """Pods without the object that owned them end, and so does a Service that KServe had made."""
         known = {live["metadata"]["uid"] for live in self.store.objects.values()}
+        for service in self.store.select("services"):
+            meta = service["metadata"]
+            if any(one["uid"] not in known for one in meta.get("ownerReferences") or ()):
+                self.store.delete(SERVICE, meta["namespace"], meta["name"])
         for pod in self.store.select("pods"):
             owners = pod["metadata"].get("ownerReferences") or ()
             if owners and not any(one["uid"] in known for one in owners):
@@ -177,6 +186,11 @@ def _asked(resource: Resource, live: Object) -> tuple[Object, int, str]:
     number = predictor.pop("minReplicas", 1)
     meta = {one: predictor.pop(one, {}) for one in ("labels", "annotations")}
     return {"metadata": meta, "spec": predictor}, number, f"{name}-predictor"
+
+
+def _reference(resource: Resource, owner: Object) -> Object:
+    known = {"name": owner["name"], "uid": owner["uid"]}
+    return {"apiVersion": resource.group_version, "kind": resource.kind, **known}
 
 
 def _owned(pod: Object, uid: str) -> bool:

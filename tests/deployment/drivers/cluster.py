@@ -101,11 +101,17 @@ async def watched_api() -> AsyncIterator[tuple[KubeApi, Watchman]]:
 
 @asynccontextmanager
 async def cluster(
-    nats: NatsServer, postgres: PostgresServer, folder: Path, schema: str, **settings: Any
+    nats: NatsServer,
+    postgres: PostgresServer,
+    folder: Path,
+    schema: str,
+    *,
+    form: str = "deployment",
+    **settings: Any,
 ) -> AsyncIterator[Cluster]:
     """The service with an environment on the cluster and an endpoint in it. Nothing may break in all that time."""
     async with watched_api() as (api, watchman):
         async with town(nats, postgres, folder, schema, **kubernetes_settings(api, folder), **settings) as made:
-            await made.found(driver="kubernetes", driver_settings=SETTINGS)
+            await made.found(driver="kubernetes", driver_settings={**SETTINGS, "form": form})
             yield Cluster(api, made, watchman)
         assert watchman.broken == []

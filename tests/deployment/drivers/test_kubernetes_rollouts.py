@@ -329,3 +329,40 @@ async def test_a_version_whose_pods_count_failures_goes_back(place: Cluster, mon
     assert "error rate 0.5 is above 0.05" in ended.cause
     assert place.weights() == {"1": 100}
     assert place.names("deployments") == [name(1)]
+
+
+async def test_a_canary_in_the_form_of_kserve(
+    nats: NatsServer, postgres: PostgresServer, tmp_path: Path, schema: str
+) -> None:
+    async with cluster(nats, postgres, tmp_path, schema, form="kserve") as place:
+        await serving(place, 1, 2)
+        second = await place.town.finished(await place.town.request(2, **CANARY))
+        assert second.state == SUCCEEDED, second
+        assert place.watchman.percents == [[], [100], [10, 90], [50, 50], [100]]
+        assert place.names("inferenceservices") == [name(2)]
+        assert place.names("deployments") == []
+
+
+async def test_a_cluster_that_does_not_answer_holds_up_nobody_elsewhere(
+    nats: NatsServer, postgres: PostgresServer, tmp_path: Path, schema: str
+) -> None:
+    """An endpoint on processes is served and removed while the cluster of another one is away."""
+    async with cluster(nats, postgres, tmp_path, schema) as place:
+        await serving(place, 1)
+        place.api.away = True
+        stub = place.town.stub
+        here = rpc.DefineEnvironmentRequest(parent="projects/risk", environment_id="here", driver="process")
+        await stub.DefineEnvironment(here)
+        made = rpc.CreateEndpointRequest(
+            parent="projects/risk", endpoint_id="local", environment="projects/risk/environments/here"
+        )
+        endpoint = (await stub.CreateEndpoint(made)).name
+        strategy = types.Strategy(recreate=types.Recreate())
+        asked = rpc.RequestRolloutRequest(parent=endpoint, version=version_name(1), strategy=strategy)
+        place.town.newest = (reply := await stub.RequestRollout(asked)).revision
+
+        async def started() -> bool:
+            return bool((await place.town.rollout(reply.name)).ready_replicas)
+
+        await eventually(started)
+        place.api.away = False

@@ -10,7 +10,7 @@ from lightkube.config.client_adapter import AsyncClient, ConnectionParams
 from lightkube.config.kubeconfig import KubeConfig
 
 _CONNECT_SECONDS = 3.0
-_ANSWER_SECONDS = 10.0
+_ANSWER_SECONDS = 5.0
 
 
 def open_client(kubeconfig: Path | None) -> httpx.AsyncClient:
