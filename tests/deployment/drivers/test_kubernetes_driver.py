@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from services.deployment.drivers.kubernetes import connected
 from services.deployment.drivers.kubernetes.kinds import DEPLOYMENT
 from services.deployment.drivers.kubernetes.mirror import Mirror
 from services.deployment.drivers.kubernetes.names import Manifest, name_of
+from services.deployment.drivers.kubernetes.pods import problem_of
 from services.deployment.drivers.port import PlatformAway, State
 from services.deployment.gateway.config import Route, Table, cluster_of
 from testkit.kube.controllers import SERVICE, Failure
 from testkit.kube.store import Status
 from tests.deployment.calls import eventually
 from tests.deployment.conftest import ENDPOINT
-from tests.deployment.drivers.stand import SETTINGS, KubernetesStand, gone, kubernetes_stand, ready, seen
+from tests.deployment.drivers.stand import INSTALLATION, SETTINGS, KubernetesStand, gone, kubernetes_stand, ready, seen
 
 
 @pytest.fixture
@@ -149,6 +151,31 @@ async def test_what_the_cluster_refuses_is_shown_with_its_reason(stand: Kubernet
     assert "exceeded quota" in one.problem
     stand.api.before = lambda _method, _path: None
     await ready(stand, workload)
+
+
+def test_what_keeps_pods_says_why_it_makes_none() -> None:
+    quota = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: models"}
+    assert (
+        problem_of({"status": {"conditions": [{"type": "Progressing", "status": "True"}, quota]}}) == quota["message"]
+    )
+    late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    assert problem_of({"status": {"conditions": [late]}}) == "ProgressDeadlineExceeded"
+    assert problem_of({}) == ""
+
+
+@pytest.mark.parametrize("content", [None, "{}", "not: [yaml", '{"current-context": "nowhere"}'])
+async def test_without_a_way_to_the_cluster_it_counts_as_away(tmp_path: Path, content: str | None) -> None:
+    """And the service lives on, for it may have other platforms."""
+    kubeconfig = tmp_path / "kubeconfig"
+    if content is not None:
+        kubeconfig.write_text(content)
+    driver, _ = connected(INSTALLATION, kubeconfig)
+    world = driver._world
+    try:
+        with pytest.raises(PlatformAway, match="does not say how to reach the cluster"):
+            await world.api.list(DEPLOYMENT, "models", "")
+    finally:
+        await driver.close()
 
 
 async def test_the_autoscaler_decides_the_number_and_goes_with_the_wish_for_it(stand: KubernetesStand) -> None:

@@ -12,7 +12,7 @@ from services.deployment.drivers.kubernetes.kinds import AROUND, KEEPERS, OF_VER
 from services.deployment.drivers.kubernetes.manifests import BadArtifact, objects_of
 from services.deployment.drivers.kubernetes.names import WORKLOAD, Manifest, key_of, name_of
 from services.deployment.drivers.kubernetes.options import options_of
-from services.deployment.drivers.kubernetes.pods import replica_of
+from services.deployment.drivers.kubernetes.pods import problem_of, replica_of
 from services.deployment.drivers.kubernetes.world import World
 from services.deployment.drivers.port import LOG_BYTES, Change, Key, PlatformAway, Replica, State, Workload
 
@@ -71,20 +71,25 @@ class KubernetesDriver:
             if (key := key_of(pod["metadata"])) is not None:
                 replicas.append(replica_of(pod, key, kept=name_of(key) in kept))
         with_pods = {replica.key for replica in replicas}
-        remains: dict[Key, list[str]] = {}
+        for key, remains in self._remains(with_pods).items():
+            replicas.append(self._without_pods(key, remains))
+        return replicas
+
+    def _remains(self, with_pods: set[Key]) -> dict[Key, list[tuple[ApiKind, Manifest]]]:
+        """What there is of keys that have no pods; nothing of those that could not even be begun."""
+        remains: dict[Key, list[tuple[ApiKind, Manifest]]] = {key: [] for key in self._problems.keys() - with_pods}
         for kind, live in self._ours():
             if (key := key_of(live["metadata"])) is not None and key not in with_pods:
-                remains.setdefault(key, []).append(kind.name)
-        for key, kinds in remains.items():
-            waits = any(kind.name in kinds for kind in KEEPERS)
-            state, problem = self._problems.get(
-                key, (State.STARTING if waits else State.DOWN, f"no pod yet; there is {', '.join(sorted(set(kinds)))}")
-            )
-            replicas.append(Replica(name_of(key), key, state, problem=problem, artifact=state is State.REFUSED))
-        for key in self._problems.keys() - with_pods - remains.keys():
-            state, problem = self._problems[key]
-            replicas.append(Replica(name_of(key), key, state, problem=problem, artifact=state is State.REFUSED))
-        return replicas
+                remains.setdefault(key, []).append((kind, live))
+        return remains
+
+    def _without_pods(self, key: Key, remains: list[tuple[ApiKind, Manifest]]) -> Replica:
+        """Stands for a key that has no pods: what is in its way, or what is left of it."""
+        kept = [live for kind, live in remains if kind in KEEPERS]
+        kinds = ", ".join(sorted(kind.name for kind, _ in remains))
+        why = next((text for text in map(problem_of, kept) if text), f"no pod yet; there is {kinds}")
+        state, problem = self._problems.get(key, (State.STARTING if kept else State.DOWN, why))
+        return Replica(name_of(key), key, state, problem=problem, artifact=state is State.REFUSED)
 
     async def drain(self, key: Key) -> None:
         """Takes away what keeps the pods; each then has its grace to answer what it is answering."""

@@ -48,6 +48,16 @@ def _state(status: dict[str, Any], containers: list[dict[str, Any]]) -> tuple[St
     return State.STARTING, problem, False
 
 
+def problem_of(keeper: Manifest) -> str:
+    """Why what keeps pods makes none, in the cluster's words; empty when it says nothing."""
+    for condition in (keeper.get("status") or {}).get("conditions") or ():
+        failed = condition["type"] == "ReplicaFailure" and condition["status"] == "True"
+        stuck = condition["type"] in ("Progressing", "Ready", "PredictorReady") and condition["status"] == "False"
+        if failed or stuck:
+            return str(condition.get("message") or condition.get("reason") or "")[:_MOST_SIGNS]
+    return ""
+
+
 def _ended(container: dict[str, Any]) -> dict[str, Any] | None:
     """How the container ended, now or the last time."""
     for when in ("state", "lastState"):
