@@ -15,6 +15,8 @@ SIDE_BY_SIDE ?= --numprocesses=3 --dist=loadfile
 LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links
 
+SCHEMAS := tests/deployment/drivers/schemas/requirements
+
 .PHONY: help
 help: ## Show this list.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  \033[36mmake %-16s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +50,12 @@ test-model-signing: .venv/.installed ## Compare our reading of OpenSSF model sig
 .PHONY: test-mlflow
 test-mlflow: .venv/.installed .venv-mlflow/.installed ## Import from a real MLflow server, which is installed for it.
 	$(BIN)/python -m pytest tests/mlflow -m long --durations=5 $(ARGS)
+
+.PHONY: test-manifests
+test-manifests: .venv/.installed .venv-manifests/.installed ## Hold manifests against the published schemas of Kubernetes.
+	@mkdir -p .modelog
+	$(BIN)/python -m tests.deployment.drivers.manifest_cases >.modelog/manifests.json
+	.venv-manifests/bin/python tests/deployment/drivers/validate_manifests.py .modelog/manifests.json
 
 .PHONY: bench
 bench: .venv/.installed ## Measure against floors of the same run; writes .modelog/bench/results.json.
@@ -111,6 +119,7 @@ lock: .venv/.installed ## Resolve every requirements.lock; UPGRADE=1 takes the n
 	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) protos/requirements.in -o protos/requirements.lock
 	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) tests/oracle/requirements.in -o tests/oracle/requirements.lock
 	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) tests/mlflow/requirements.in -o tests/mlflow/requirements.lock
+	$(BIN)/uv pip compile $(LOCKED) $(if $(UPGRADE),--upgrade) $(SCHEMAS).in -o $(SCHEMAS).lock
 
 # The lock names versions and hashes but no place to get them from: that is the machine's own configuration.
 .venv/.installed: requirements.lock pyproject.toml .ci/environment
@@ -129,6 +138,10 @@ lock: .venv/.installed ## Resolve every requirements.lock; UPGRADE=1 takes the n
 	PYTHON=$(PYTHON) .ci/environment .venv-mlflow tests/mlflow/requirements.lock
 	@touch $@
 
+.venv-manifests/.installed: $(SCHEMAS).lock
+	PYTHON=$(PYTHON) .ci/environment .venv-manifests $(SCHEMAS).lock
+	@touch $@
+
 .PHONY: image
 image: ## Build the image of one service: make image SERVICE=registry.
 	@test -n "$(SERVICE)" || { echo "say which: make image SERVICE=registry" >&2; exit 2; }
@@ -144,7 +157,7 @@ audit: .venv/.installed ## Compare requirements.lock with the published vulnerab
 .PHONY: sbom
 sbom: .venv/.installed ## Write a CycloneDX bill of materials of each image to .modelog/sbom/.
 	deploy/bill .modelog/sbom/registry.cdx.json server
-	deploy/bill .modelog/sbom/deployment.cdx.json server inference gateway
+	deploy/bill .modelog/sbom/deployment.cdx.json server inference gateway kubernetes
 	deploy/bill .modelog/sbom/monitoring.cdx.json server
 	deploy/bill .modelog/sbom/archive.cdx.json server
 

@@ -24,6 +24,7 @@ _READ = frozenset(
     " registry.versions.compare registry.transitions.check registry.verdicts.replay registry.aliases.list"
     " registry.provenance.list registry.cards.get"
     " deployment.environments.get deployment.environments.list deployment.endpoints.get deployment.endpoints.list"
+    " deployment.manifests.get"
     " deployment.rollouts.get deployment.rollouts.list deployment.intervals.list"
     " monitoring.monitors.get monitoring.monitors.list monitoring.windows.list monitoring.windows.reevaluate"
     " monitoring.batches.list monitoring.alerts.get monitoring.alerts.list monitoring.retrainings.get"

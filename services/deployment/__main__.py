@@ -12,7 +12,8 @@ from kernel.service import run
 from modelog.deployment.v1 import deployment_service_pb2
 from services.deployment import controller
 from services.deployment.domain import KINDS
-from services.deployment.plane import DRIVERS, lifespan, plane_of
+from services.deployment.failpoints import kill_at
+from services.deployment.plane import addresses_of, choices_of, installation_of, lifespan, platforms_of
 from services.deployment.projections import PROJECTED, project
 from services.deployment.reactions import reactions
 from services.deployment.servicer import DeploymentServicer
@@ -20,14 +21,21 @@ from services.deployment.settings import Settings
 
 
 def doors(rooms: Rooms) -> Sequence[tuple[ServiceDescriptor, Any]]:
-    servicer = DeploymentServicer(rooms, drivers=DRIVERS, address_of=plane_of(rooms.settings).address_of)
+    settings: Settings = rooms.settings
+    servicer = DeploymentServicer(
+        rooms,
+        drivers=choices_of(settings),
+        addresses=addresses_of(settings),
+        installation=installation_of(settings),
+    )
     return [(deployment_service_pb2.DESCRIPTOR.services_by_name["DeploymentService"], servicer)]
 
 
 def controllers(rooms: Rooms) -> Sequence[Controller]:
-    plane = plane_of(rooms.settings)
-    keeper = plane.keeper if plane.settings.gateway_keep else None
-    return [controller.Controller(rooms, {"process": plane.driver}, plane.gateway, keeper, plane.url).run]
+    settings: Settings = rooms.settings
+    if settings.failpoint:
+        kill_at(settings.failpoint)
+    return [controller.Controller(rooms, platforms_of(settings)).run]
 
 
 BLUEPRINT = Blueprint(

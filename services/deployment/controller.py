@@ -6,7 +6,6 @@ twice is recorded once.
 """
 
 import asyncio
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,16 +17,18 @@ from kernel.errors import Refusal
 from kernel.fold import Kind, etag_of
 from kernel.logs import structlog
 from kernel.rooms import Rooms
-from modelog.deployment.v1.types_pb2 import ENDPOINT_STATE_ACTIVE, Endpoint, Rollout
+from modelog.deployment.v1.types_pb2 import ENDPOINT_STATE_ACTIVE, Endpoint, Environment, Rollout
 from modelog.type.v1.principal_pb2 import Principal
 from services.deployment import queries
 from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_VERSION, ROLLOUT, endpoint
 from services.deployment.domain.conduct import Move, Scene, Seen, next_move, wanted_versions
 from services.deployment.domain.states import is_unfinished
-from services.deployment.drivers.port import Driver, Key, Replica, State
-from services.deployment.gateway.config import Route, Table, cluster_of, path_of
-from services.deployment.gateway.envoy import Applied, Gateway
-from services.deployment.gateway.keeper import GatewayKeeper
+from services.deployment.drivers.port import Change, Key, PlatformAway, Replica, State
+from services.deployment.failpoints import reached
+from services.deployment.gateway.config import Route, Table, cluster_of
+from services.deployment.gateway.envoy import Applied
+from services.deployment.platforms import Platform, Traffic
+from services.deployment.repairs import Repairs
 from services.deployment.windows import Windows
 from services.deployment.workloads import workload_of
 
@@ -35,7 +36,6 @@ _log = structlog.get_logger()
 _ACTOR = Principal(id="services/deployment", auth_method="controller")
 _BUSY_SECONDS = 0.2
 _IDLE_SECONDS = 1.0
-_REPAIR_SECONDS = 60.0
 
 
 @dataclass
@@ -43,6 +43,7 @@ class Sight:
     """One endpoint in one turn."""
 
     endpoint: Endpoint
+    environment: Environment
     rollout: Rollout
     scene: Scene
     wanted: list[str] = field(default_factory=list)
@@ -62,65 +63,81 @@ class Sight:
 
 
 class Controller:
-    """drivers: by name, as environments name them. keeper: None where somebody else keeps the gateway."""
+    """platforms: by the driver's name, as environments name it."""
 
-    def __init__(
-        self,
-        rooms: Rooms,
-        drivers: Mapping[str, Driver],
-        gateway: Gateway,
-        keeper: GatewayKeeper | None,
-        gateway_url: str,
-    ) -> None:
+    def __init__(self, rooms: Rooms, platforms: Mapping[str, Platform]) -> None:
         self._rooms = rooms
-        self._drivers = drivers
-        self._gateway = gateway
-        self._keeper = keeper
-        self._url = gateway_url
-        self._windows = Windows(gateway)
+        self._platforms = platforms
+        self._traffics = tuple({id(one.traffic): one.traffic for one in platforms.values()}.values())
+        self._windows = Windows()
+        self._repairs = Repairs()
         self._recorded = 0
-        self._ready_runs: dict[str, str] = {}
-        self._repaired: dict[str, float] = {}
 
     async def run(self) -> None:
         """Turns for ever: at once after a fact, often while something is under way, every second otherwise."""
-        while True:
-            before = self._recorded
-            settled = await self.turn()
-            if self._recorded > before:
-                continue
-            pause = _IDLE_SECONDS if settled else _BUSY_SECONDS
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._rooms.position.wait(self._rooms.position.revision + 1)
+        try:
+            while True:
+                before = self._recorded
+                settled = await self.turn()
+                if self._recorded > before:
+                    continue
+                pause = _IDLE_SECONDS if settled else _BUSY_SECONDS
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._rooms.position.wait(self._rooms.position.revision + 1)
+        finally:
+            for platform in self._platforms.values():
+                await platform.driver.close()
 
     async def turn(self) -> bool:
         """Looks at everything once and does what can be done now. Whether nothing is under way any more."""
-        if self._keeper is not None:
-            await self._keeper.ensure()
+        for keeper in {id(one.keeper): one.keeper for one in self._platforms.values()}.values():
+            if keeper is not None:
+                await keeper.ensure()
         await self._rooms.resources.wait(self._recorded)
-        replicas = [one for driver in self._drivers.values() for one in await driver.observe()]
+        replicas = await self._observe()
+        reached("controller.observed")
         work = await queries.work(self._rooms.pool)
         sights = list(await asyncio.gather(*(self._look(one, replicas) for one in work)))
-        await self._start(sights)
-        applied = await self._gateway.apply(_table(sights))
-        await self._stop(sights, replicas, applied)
         for sight in sights:
-            await self._advance(sight, applied)
-        await self._repair(sights, replicas)
+            if sight.environment.driver not in self._platforms:
+                _log.error("driver_missing", driver=sight.environment.driver, endpoint=sight.endpoint.name)
+        here = [sight for sight in sights if sight.environment.driver in replicas]
+        await self._start(here)
+        reached("controller.started")
+        applied = await self._route(here, replicas)
+        reached("controller.routed")
+        await self._stop(here, replicas, applied)
+        reached("controller.stopped")
+        for sight in here:
+            if (done := applied.get(sight.environment.driver)) is not None:
+                await self._advance(sight, done)
+        await self._repair(sights, [one for found in replicas.values() for one in found])
         self._windows.forget({sight.rollout.name for sight in sights})
-        return all(sight.settled and sight.endpoint.name in applied.routed for sight in sights)
+        return all(sight.settled and _routed(sight, applied) for sight in sights)
 
-    async def _look(self, one: queries.Work, replicas: Iterable[Replica]) -> Sight:
+    async def _observe(self) -> dict[str, Sequence[Replica]]:
+        """Replicas by driver. One whose platform does not answer is left out: what is there goes on as it is."""
+        found: dict[str, Sequence[Replica]] = {}
+        for name, platform in self._platforms.items():
+            try:
+                found[name] = await platform.driver.observe()
+            except PlatformAway as away:
+                _log.error("platform_away", driver=name, error=str(away))
+        return found
+
+    async def _look(self, one: queries.Work, replicas: Mapping[str, Sequence[Replica]]) -> Sight:
         resources = self._rooms.resources
         state = await resources.load(ENDPOINT, one.endpoint)
+        environment = await resources.load(ENVIRONMENT, state.environment)
         rollout = await resources.load(ROLLOUT, one.rollout) if one.rollout else Rollout()
         retired = False
         if is_unfinished(rollout.state):
             retired = (await resources.load(KNOWN_VERSION, rollout.version)).retired
-        mine = [replica for replica in replicas if replica.key.endpoint == one.endpoint]
+        on_platform = replicas.get(environment.driver, ())
+        mine = [replica for replica in on_platform if replica.key.endpoint == one.endpoint]
         seen = {version: _seen(mine, version) for version in {replica.key.version for replica in mine}}
-        sight = Sight(state, rollout, Scene(self._rooms.clock(), seen, retired=retired))
+        sight = Sight(state, environment, rollout, Scene(self._rooms.clock(), seen, retired=retired))
         sight.wanted = wanted_versions(state, rollout, sight.scene)
         for replica in mine:
             if replica.state is State.READY:
@@ -128,28 +145,56 @@ class Controller:
         return sight
 
     async def _start(self, sights: Iterable[Sight]) -> None:
+        away: set[str] = set()
         for sight in sights:
-            if not sight.wanted:
-                continue
-            environment = await self._rooms.resources.load(ENVIRONMENT, sight.endpoint.environment)
-            driver = self._drivers.get(environment.driver)
-            if driver is None:
-                _log.error("driver_missing", driver=environment.driver, endpoint=sight.endpoint.name)
-                continue
-            for version in sight.wanted:
+            name, driver = sight.endpoint.name, sight.environment.driver
+            for version in sight.wanted if driver not in away else ():
                 known = await self._rooms.resources.load(KNOWN_VERSION, version)
+                workload = workload_of(sight.endpoint, known, sight.environment)
                 try:
-                    await driver.apply(workload_of(sight.endpoint, known, environment))
+                    changes = await self._platforms[driver].driver.apply(workload)
+                except PlatformAway as error:  # Asking once more for each endpoint would hold up those elsewhere.
+                    _log.error("platform_away", driver=driver, endpoint=name, version=version, error=str(error))
+                    away.add(driver)
+                    break
                 except OSError as error:  # A full disk, too many processes: other endpoints go on, and this one later.
-                    _log.error("replicas_not_started", endpoint=sight.endpoint.name, version=version, error=str(error))
+                    _log.error("replicas_not_started", endpoint=name, version=version, error=str(error))
+                    continue
+                served = version in {share.version for share in sight.endpoint.traffic}
+                for what in (_healed(change, served=served) for change in changes):
+                    if what:
+                        self._repairs.found(name, what)
 
-    async def _stop(self, sights: Iterable[Sight], replicas: Sequence[Replica], applied: Applied) -> None:
+    async def _route(self, sights: Sequence[Sight], replicas: Mapping[str, object]) -> dict[str, Applied]:
+        """What came of the routes, by driver; drivers whose traffic cannot be reached are left out."""
+        done: dict[str, Applied] = {}
+        for traffic in self._traffics:
+            drivers = {name for name, one in self._platforms.items() if one.traffic is traffic}
+            if not drivers <= replicas.keys():
+                continue  # A table without the endpoints of whoever is away would take their routes down.
+            mine = [sight for sight in sights if sight.environment.driver in drivers]
+            try:
+                applied = await traffic.apply(_table(mine))
+            except PlatformAway as away:
+                _log.error("traffic_away", drivers=sorted(drivers), error=str(away))
+                continue
+            done.update(dict.fromkeys(drivers, applied))
+            for name, what in applied.repaired.items():
+                self._repairs.found(name, what)
+        return done
+
+    async def _stop(
+        self, sights: Iterable[Sight], replicas: Mapping[str, Sequence[Replica]], applied: Mapping[str, Applied]
+    ) -> None:
         """Ends what nobody wants, once the gateway has had its last answer."""
         wanted = {Key(sight.endpoint.name, version) for sight in sights for version in sight.wanted}
-        for key in {replica.key for replica in replicas} - wanted:
-            if cluster_of(*key) not in applied.clusters:
-                for driver in self._drivers.values():
-                    await driver.remove(key)
+        for name, done in applied.items():
+            for key in {replica.key for replica in replicas.get(name, ())} - wanted:
+                if cluster_of(*key) not in done.clusters:
+                    try:
+                        await self._platforms[name].driver.remove(key)
+                    except PlatformAway as away:
+                        _log.error("replicas_not_stopped", endpoint=key.endpoint, version=key.version, error=str(away))
 
     async def _advance(self, sight: Sight, applied: Applied) -> None:
         """At most one fact about this endpoint."""
@@ -159,7 +204,7 @@ class Controller:
                 now=sight.scene.now,
                 seen=sight.scene.seen,
                 routed=name in applied.routed,
-                window=await self._windows.of(rollout, cluster_of(name, rollout.version)),
+                window=await self._windows.of(rollout, cluster_of(name, rollout.version), self._traffic(sight)),
                 retired=sight.scene.retired,
             )
             if move := next_move(sight.endpoint, rollout, sight.scene):
@@ -167,7 +212,7 @@ class Controller:
         elif not sight.active:
             if not sight.scene.seen and not any(one.startswith(_clusters_of(name)) for one in applied.clusters):
                 await self._record(ENDPOINT, sight.endpoint, "remove", endpoint.finish_removal)
-        elif sight.endpoint.address != (address := self._url + path_of(name)):
+        elif sight.endpoint.address != (address := self._address(sight)):
             await self._record(ENDPOINT, sight.endpoint, "address", partial(endpoint.move, address=address))
 
     async def _make(self, sight: Sight, move: Move) -> None:
@@ -178,33 +223,21 @@ class Controller:
         else:
             await self._record(ROLLOUT, sight.rollout, move.key, move.verb)
 
+    def _traffic(self, sight: Sight) -> Traffic:
+        return self._platforms[sight.environment.driver].traffic
+
+    def _address(self, sight: Sight) -> str:
+        platform = self._platforms[sight.environment.driver]
+        return platform.address_of(sight.endpoint.name, sight.environment.driver_settings)
+
     async def _repair(self, sights: Iterable[Sight], replicas: Iterable[Replica]) -> None:
-        """Records that replicas which had been ready were found gone (they are started again); once a minute each.
-
-        Going by the run, for one that ends between `observe` and `apply` is started again without being seen down.
-        """
-        by_name = {sight.endpoint.name: sight for sight in sights}
-        for replica in replicas:
-            ready_run = self._ready_runs.get(replica.id)
-            if ready_run is not None and (replica.state is State.DOWN or replica.run != ready_run):
-                if not await self._record_repair(by_name.get(replica.key.endpoint), replica):
-                    continue  # The endpoint has just moved on: the next turn says it.
-                del self._ready_runs[replica.id]
-            if replica.state is State.READY:
-                self._ready_runs[replica.id] = replica.run
-
-    async def _record_repair(self, sight: Sight | None, replica: Replica) -> bool:
-        """Whether there is nothing more to say of it."""
-        if sight is None or not sight.active or replica.key.version not in sight.wanted:
-            return True
-        name = sight.endpoint.name
-        if time.monotonic() < self._repaired.get(name, 0.0):
-            return True
-        found = f"replica {replica.id} was gone and is started again"
-        if not await self._record(ENDPOINT, sight.endpoint, "repair", partial(endpoint.repair, found=found)):
-            return False
-        self._repaired[name] = time.monotonic() + _REPAIR_SECONDS
-        return True
+        """Records what was found different from the facts and is put right; once a minute for each endpoint."""
+        by_name = {sight.endpoint.name: sight for sight in sights if sight.active}
+        self._repairs.forget(by_name)
+        self._repairs.look(replicas, {name: sight.wanted for name, sight in by_name.items()})
+        for name, found in self._repairs.due():
+            if await self._record(ENDPOINT, by_name[name].endpoint, "repair", partial(endpoint.repair, found=found)):
+                self._repairs.recorded(name)
 
     async def _record(self, kind: Kind, state: Any, key: str, verb: Any, reads: Any = ()) -> bool:
         """One fact, decided on exactly this state. False when the state has moved on: the next turn looks again."""
@@ -215,11 +248,13 @@ class Controller:
             correlation_id=state.name,
             etag=etag_of(state),
         )
+        reached("controller.before-fact")
         try:
             decided = await self._rooms.transact(kind, state.name, cause, verb, reads=reads)
         except Refusal as refusal:
             _log.info("step_not_taken", step=key, resource=state.name, reason=refusal.reason, message=refusal.message)
             return False
+        reached("controller.after-fact")
         self._recorded = max(self._recorded, decided.revision)
         if decided.recorded:
             _log.info("step_taken", step=key, resource=state.name, revision=decided.revision)
@@ -239,6 +274,23 @@ def _seen(replicas: Iterable[Replica], version: str) -> Seen:
     )
 
 
+def _healed(change: Change, *, served: bool) -> str:
+    """What a change of the driver's says of somebody else's doing; empty when it was ours.
+
+    served: the version has traffic, so all that it needs had been there.
+    """
+    if change.verb == "repair":
+        return f"{change.what} was changed ({change.difference}) and is put right"
+    if change.verb == "start" and served:
+        return f"{change.what} was gone and is made again"
+    return ""
+
+
+def _routed(sight: Sight, applied: Mapping[str, Applied]) -> bool:
+    done = applied.get(sight.environment.driver)
+    return done is not None and sight.endpoint.name in done.routed
+
+
 def _table(sights: Iterable[Sight]) -> Table:
     routes, clusters = {}, {}
     for sight in sights:
@@ -246,7 +298,7 @@ def _table(sights: Iterable[Sight]) -> Table:
         if not sight.active:
             continue
         weights = {cluster_of(name, share.version): share.percent for share in sight.endpoint.traffic}
-        routes[name] = Route(name, weights)
+        routes[name] = Route(name, weights, dict(sight.environment.driver_settings))
         for version in sight.wanted:
             cluster = cluster_of(name, version)
             if version in sight.ready or cluster in weights:

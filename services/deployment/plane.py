@@ -1,39 +1,44 @@
-"""The data plane as the settings want it."""
+"""The data planes as the settings want them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from kernel.rooms import Rooms
+from services.deployment.drivers.kubernetes import connected
+from services.deployment.drivers.kubernetes.options import Installation, address_of
 from services.deployment.drivers.lease import keep
 from services.deployment.drivers.process import ProcessDriver, Telemetry
 from services.deployment.gateway.config import path_of
 from services.deployment.gateway.envoy import Gateway
 from services.deployment.gateway.files import Files
 from services.deployment.gateway.keeper import GatewayKeeper
-from services.deployment.settings import Settings
-
-DRIVERS = frozenset({"process"})
+from services.deployment.platforms import Address, Platform
+from services.deployment.settings import Settings, words
 
 
 @dataclass(frozen=True)
 class Plane:
-    """Driver, gateway and whoever keeps the gateway. Everything they know lies in files, so each may be made anew."""
+    """The data plane of this machine: driver, gateway and whoever keeps the gateway.
+
+    Everything they know lies in files, so each may be made anew.
+    """
 
     driver: ProcessDriver
     gateway: Gateway
     keeper: GatewayKeeper
     settings: Settings
 
-    @property
-    def url(self) -> str:
-        """Where the gateway is reached, without a slash at the end."""
-        return self.settings.gateway_url.rstrip("/") or f"http://{self.keeper.listen}"
+    def address_of(self, endpoint: str, settings: Mapping[str, str]) -> str:
+        url = self.settings.gateway_url.rstrip("/") or f"http://{self.keeper.listen}"
+        return url + path_of(endpoint)
 
-    def address_of(self, endpoint: str) -> str:
-        return self.url + path_of(endpoint)
+    @property
+    def platform(self) -> Platform:
+        keeper = self.keeper if self.settings.gateway_keep else None
+        return Platform(self.driver, self.gateway, self.address_of, keeper)
 
 
 def plane_of(settings: Settings) -> Plane:
@@ -56,6 +61,43 @@ def plane_of(settings: Settings) -> Plane:
     return Plane(driver, Gateway(files, keeper.admin), keeper, settings)
 
 
+def installation_of(settings: Settings) -> Installation:
+    """What this installation lets environments of the driver `kubernetes` choose."""
+    return Installation(
+        name=settings.kubernetes_installation,
+        service_namespace=settings.kubernetes_service_namespace,
+        namespaces=words(settings.kubernetes_namespaces),
+        images=words(settings.kubernetes_images),
+        nats_url=settings.kubernetes_nats_url,
+        nats_user=settings.inference_nats_user,
+        nats_secret=settings.kubernetes_nats_secret,
+    )
+
+
+def choices_of(settings: Settings) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    """The drivers of this installation, and to which values it narrows which of their settings."""
+    choices: dict[str, Mapping[str, tuple[str, ...]]] = {"process": {}}
+    if settings.kubernetes_namespaces:
+        namespaces, images = words(settings.kubernetes_namespaces), words(settings.kubernetes_images)
+        choices["kubernetes"] = {"namespace": namespaces, "image": images}
+    return choices
+
+
+def addresses_of(settings: Settings) -> Mapping[str, Address]:
+    """Where endpoints answer, by driver."""
+    return {"process": plane_of(settings).address_of, "kubernetes": address_of}
+
+
+def platforms_of(settings: Settings) -> dict[str, Platform]:
+    """Whatever environments may name here, by the driver's name."""
+    platforms = {"process": plane_of(settings).platform}
+    if settings.kubernetes_namespaces:
+        kubeconfig = Path(settings.kubernetes_kubeconfig) if settings.kubernetes_kubeconfig else None
+        driver, routes = connected(installation_of(settings), kubeconfig)
+        platforms["kubernetes"] = Platform(driver, routes, address_of)
+    return platforms
+
+
 async def lifespan(rooms: Rooms) -> AsyncIterator[None]:
     """Keeps the lease while the process lives, whatever becomes of log and views; ends the plane unless it outlives."""
     settings: Settings = rooms.settings
@@ -71,5 +113,5 @@ async def lifespan(rooms: Rooms) -> AsyncIterator[None]:
         with suppress(asyncio.CancelledError):
             await keeping
         if not settings.outlive:
-            await plane.driver.close()
+            await plane.driver.end()
             await plane.keeper.close()

@@ -1,6 +1,6 @@
 """The door: request, verb, reply."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from google.protobuf.message import Message
@@ -13,23 +13,35 @@ from kernel.rpc import Context
 from kernel.transact import Decided
 from modelog.deployment.v1 import deployment_service_pb2 as rpc
 from modelog.deployment.v1 import events_pb2 as facts
+from modelog.deployment.v1.types_pb2 import Endpoint, Environment
 from services.deployment import queries
 from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_VERSION, ROLLOUT, endpoint, environment, rollout
+from services.deployment.drivers.kubernetes.options import Installation
+from services.deployment.gitops import Manifests
+from services.deployment.platforms import Address
 from services.deployment.rollouts import Rollouts
 
 PROJECT = Pattern("projects/*")
 
 
 class DeploymentServicer:
-    """drivers: names of those this installation has. address_of: where an endpoint's requests go."""
+    """drivers: names of those this installation has, and to what it narrows their settings. addresses: of endpoints."""
 
-    def __init__(self, rooms: Rooms, *, drivers: frozenset[str], address_of: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        rooms: Rooms,
+        *,
+        drivers: environment.Drivers,
+        addresses: Mapping[str, Address],
+        installation: Installation,
+    ) -> None:
         self._transact = rooms.transact
         self._resources = rooms.resources
         self._pool = rooms.pool
         self._rollouts = Rollouts(rooms)
         self._drivers = drivers
-        self._address_of = address_of
+        self._addresses = addresses
+        self._manifests = Manifests(rooms, installation)
 
     async def DefineEnvironment(
         self, request: rpc.DefineEnvironmentRequest, context: Context
@@ -70,14 +82,28 @@ class DeploymentServicer:
         ENVIRONMENT.pattern.ids(request.environment, "environment")
         _check_project(request.environment, request.parent, "environment")
         ENDPOINT.pattern.ids(name, "endpoint_id")
-        address = self._address_of(name)
-        verb = partial(endpoint.create, description=request.description, address=address, replicas=request.replicas)
+
+        def create(state: Endpoint, place: Environment) -> Message:
+            address_of = self._addresses.get(place.driver)
+            address = address_of(name, place.driver_settings) if address_of else ""
+            return endpoint.create(
+                state, place, description=request.description, address=address, replicas=request.replicas
+            )
+
         reads = ((ENVIRONMENT, request.environment),)
-        decided = await self._transact(ENDPOINT, name, context.cause(), verb, reads=reads)
-        return rpc.CreateEndpointResponse(name=decided.name, revision=decided.revision, address=address)
+        decided = await self._transact(ENDPOINT, name, context.cause(), create, reads=reads)
+        made = decided.state
+        if made is None:  # The answer of before: what it was about is in the view by its revision at the latest.
+            await self._resources.wait(decided.revision)
+            made = await self._resources.load(ENDPOINT, name)
+        return rpc.CreateEndpointResponse(name=decided.name, revision=decided.revision, address=made.address)
 
     async def GetEndpoint(self, request: rpc.GetEndpointRequest, context: Context) -> bytes:
         return await self._resources.get(ENDPOINT, request.name, request.read)
+
+    async def GetManifest(self, request: rpc.GetManifestRequest, context: Context) -> rpc.GetManifestResponse:
+        ENDPOINT.pattern.ids(request.name)
+        return rpc.GetManifestResponse(yaml=await self._manifests.of(request.name, request.read))
 
     async def ListEndpoints(self, request: rpc.ListEndpointsRequest, context: Context) -> bytes:
         PROJECT.ids(request.parent, "parent")

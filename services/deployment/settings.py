@@ -11,9 +11,10 @@ _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_
 
 @dataclass(frozen=True)
 class Settings(kernel.settings.Settings):
-    """Beyond what every service needs: the data plane of the driver `process`."""
+    """Beyond what every service needs: the data planes."""
 
-    # Where endpoints answer, and Envoy's own interface; port 0 is chosen once and kept in <data_dir>/gateway.
+    # The driver `process`: where endpoints answer, and Envoy's own interface; port 0 is chosen once and kept in
+    # <data_dir>/gateway.
     gateway_listen: str = "127.0.0.1:0"
     gateway_admin: str = "127.0.0.1:0"
     # How clients reach the gateway, when that differs from where it listens.
@@ -24,6 +25,22 @@ class Settings(kernel.settings.Settings):
     lease_seconds: float = 30.0
     # Whether they go on when the service is stopped in order, so that it can be upgraded under load.
     outlive: bool = True
+    # The driver `kubernetes`: namespaces and images that environments may choose, by commas; the first is taken where
+    # an environment names none. Without namespaces this installation has no such driver; without images each
+    # environment names its own.
+    kubernetes_namespaces: str = ""
+    kubernetes_images: str = ""
+    # Marks what is ours, in a cluster that several installations use.
+    kubernetes_installation: str = "modelog"
+    # Where this service itself runs: pods let it ask what they have counted.
+    kubernetes_service_namespace: str = "modelog"
+    # How the cluster is reached; empty: as the pod of it that this is.
+    kubernetes_kubeconfig: str = ""
+    # Where pods publish telemetry, and the Secret of their namespace that has `password` and, for TLS, `ca.crt`.
+    kubernetes_nats_url: str = ""
+    kubernetes_nats_secret: str = ""
+    # For tests: the process dies when it reaches this point, see failpoints.py.
+    failpoint: str = ""
     # Who replicas publish telemetry as. The file defaults to the one of that name beside nats_password_file.
     inference_nats_user: str = "inference"
     inference_nats_password_file: str = ""
@@ -34,6 +51,11 @@ class Settings(kernel.settings.Settings):
         if self.inference_nats_password_file or not self.nats_password_file:
             return self.inference_nats_password_file
         return str(Path(self.nats_password_file).absolute().with_name(self.inference_nats_user))
+
+
+def words(text: str) -> tuple[str, ...]:
+    """What stands between commas."""
+    return tuple(one.strip() for one in text.split(",") if one.strip())
 
 
 def environment_of_children() -> dict[str, str]:

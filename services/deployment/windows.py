@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from modelog.deployment.v1.types_pb2 import Rollout
 from services.deployment.domain.analysis import Window
 from services.deployment.domain.states import PROGRESSING
+from services.deployment.drivers.port import PlatformAway
 from services.deployment.fetch import Unreachable
-from services.deployment.gateway.envoy import Counts, Gateway, since
+from services.deployment.gateway.envoy import Counts, since
+from services.deployment.platforms import Traffic
 
 
 @dataclass(frozen=True)
@@ -23,17 +25,16 @@ class Windows:
     but what they are judged on was all seen within them.
     """
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self) -> None:
         self._begun: dict[str, _Begun] = {}
 
-    async def of(self, rollout: Rollout, cluster: str) -> Window | None:
-        """The window of the rollout's present step; None while no step is watched, or the gateway cannot be asked."""
+    async def of(self, rollout: Rollout, cluster: str, traffic: Traffic) -> Window | None:
+        """The window of the rollout's present step; None while no step is watched, or its traffic cannot be asked."""
         if rollout.state != PROGRESSING or rollout.step != rollout.steps_passed + 1:
             return None
         try:
-            counts = await self._gateway.counts(cluster)
-        except Unreachable:
+            counts = await traffic.counts(cluster)
+        except (Unreachable, PlatformAway):
             return None
         key = (rollout.step, rollout.window_start_time.ToMicroseconds())
         begun = self._begun.get(rollout.name)

@@ -28,4 +28,5 @@ def workload_of(endpoint: Endpoint, version: KnownVersion, environment: Environm
         inputs=tuple((one.name, _DATATYPES.get(one.type, "FP32")) for one in signature.inputs) if single else (),
         outputs=tuple((one.name, _DATATYPES.get(one.type, "FP32")) for one in signature.outputs),
         settings=dict(environment.driver_settings),
+        revision=version.revision,
     )

@@ -136,7 +136,7 @@ def test_environments_are_completed_as_deployment_does(phases: list[Any], presen
 
     known = deployment.Environment(name="n" if present else "", driver="process" * bool(present))
     known.admitted_phases[:] = present
-    event = define(known, driver="", terms=facts.EnvironmentChanged(admitted_phases=phases), drivers=["process"])
+    event = define(known, driver="", terms=facts.EnvironmentChanged(admitted_phases=phases), drivers={"process": {}})
     goal = complete("Environment", deployment.Environment(admitted_phases=phases), known)
     assert goal.driver == "process"
     assert list(goal.admitted_phases) == list(event.admitted_phases if event is not None else present)

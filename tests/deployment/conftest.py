@@ -92,5 +92,5 @@ async def plane(tmp_path: Path) -> AsyncIterator[Plane]:
         yield made
     finally:
         await made.keeper.close()
-        await made.driver.close()
+        await made.driver.end()
         keeping.cancel()

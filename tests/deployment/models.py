@@ -63,6 +63,20 @@ def slow(rounds: int) -> bytes:
     return _model(nodes, constants, _label())
 
 
+def hungry(bytes_a_row: int) -> bytes:
+    """Takes so much memory for each row of a request, and gives it back."""
+    nodes = [
+        helper.make_node("Shape", ["X"], ["rows"], start=0, end=1),
+        helper.make_node("Mul", ["rows", "numbers"], ["size"]),
+        helper.make_node("ConstantOfShape", ["size"], ["much"]),
+        helper.make_node("ReduceMax", ["much"], ["nothing"], keepdims=0),
+        helper.make_node("Cast", ["nothing"], ["zero"], to=TensorProto.INT64),
+        helper.make_node("ArgMax", ["X"], ["best"], axis=1, keepdims=0),
+        helper.make_node("Add", ["best", "zero"], ["label"]),
+    ]
+    return _model(nodes, {"numbers": np.array([bytes_a_row // 4], dtype=np.int64)}, _label())
+
+
 def per_column() -> bytes:
     """Every column an input of its own; `total` [n, 1] out."""
     inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]) for name in COLUMNS]

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from modelog.monitoring.v1.telemetry_pb2 import PredictionBatch
-from services.deployment.inference.model import ArtifactRefused, BadInput, ModelRefused, load
-from services.deployment.inference.order import Column, Order, to_json
+from services.deployment.inference.model import BadInput, ModelRefused, load
+from services.deployment.inference.order import ArtifactRefused, Column, Order, to_json
 from services.deployment.inference.telemetry import Telemetry
 from tests.deployment import models
 from tests.deployment.calls import call
@@ -86,6 +86,22 @@ def test_the_protocol_over_http(tmp_path: Path) -> None:
         status, same = call(address, "/v2/models/fraud/versions/3/infer", wanted)
         assert (status, same["outputs"]) == (200, answer["outputs"][:1])
         assert same["id"]
+
+
+def test_a_replica_counts_its_requests_when_it_shall(tmp_path: Path) -> None:
+    with replica(replace(order(tmp_path, models.failing()), counts=True)) as address:
+        for rows in (ROWS, ROWS * 4):  # Two rows fail, and so do eight: seven would not.
+            assert call(address, INFER, models.request(rows))[0] == 500
+        assert call(address, INFER, b"{}")[0] == 400
+        assert call(address, INFER, models.request(ROWS[:1] * 7))[0] == 200
+        status, counts = call(address, "/modelog/counts")
+        assert (status, counts["requests"], counts["errors"]) == (200, 4, 2)
+        assert counts["latency"][-1] == [60000, 4]
+        numbers = [count for _, count in counts["latency"]]
+        assert numbers == sorted(numbers)
+    (tmp_path / "other").mkdir()
+    with replica(order(tmp_path / "other", models.failing())) as address:
+        assert call(address, "/modelog/counts")[0] == 404
 
 
 def test_wrong_requests_are_the_callers_fault_and_say_what_is_wrong(tmp_path: Path) -> None:

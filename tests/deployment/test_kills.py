@@ -40,6 +40,7 @@ class Killable:
     process: ServiceProcess
     folder: Path
     others: Others
+    settings: dict[str, str]
     newest: int = 0
 
     async def call(self, method: str, request: Any) -> Any:
@@ -99,7 +100,15 @@ class Killable:
 
 
 @asynccontextmanager
-async def killable(nats: NatsServer, postgres: PostgresServer, folder: Path, schema: str) -> AsyncIterator[Killable]:
+async def killable(
+    nats: NatsServer,
+    postgres: PostgresServer,
+    folder: Path,
+    schema: str,
+    *,
+    environment: dict[str, Any] | None = None,
+    **more: str,
+) -> AsyncIterator[Killable]:
     settings = {
         "nats_url": nats.address,
         "nats_user": "deployment",
@@ -111,6 +120,7 @@ async def killable(nats: NatsServer, postgres: PostgresServer, folder: Path, sch
         "artifacts_dir": str(folder / "artifacts"),
         "lease_seconds": str(LEASE_SECONDS),
         "outlive": "false",
+        **more,
     }
     process = ServiceProcess(
         "deployment",
@@ -121,9 +131,10 @@ async def killable(nats: NatsServer, postgres: PostgresServer, folder: Path, sch
         drain_seconds=1.0,
     )
     await process.start()
-    made = Killable(process, folder, Others(nats))
+    made = Killable(process, folder, Others(nats), settings)
     try:
-        await made.call("DefineEnvironment", rpc.DefineEnvironmentRequest(parent=PROJECT, environment_id="production"))
+        defined = rpc.DefineEnvironmentRequest(parent=PROJECT, environment_id="production", **(environment or {}))
+        await made.call("DefineEnvironment", defined)
         create = rpc.CreateEndpointRequest(parent=PROJECT, endpoint_id="fraud-eu", environment=ENVIRONMENT)
         await made.call("CreateEndpoint", create)
         yield made

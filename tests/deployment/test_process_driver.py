@@ -3,9 +3,15 @@
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
+import pytest
+
+from services.deployment import failpoints
 from services.deployment.drivers.port import Change, State
+from services.deployment.drivers.process import Starts
 from services.deployment.gateway.config import path_of
 from tests.deployment import models
 from tests.deployment.calls import acall, eventually
@@ -112,3 +118,66 @@ async def test_fewer_replicas_are_stopped(plane: Plane) -> None:
 
 def test_names_and_paths() -> None:
     assert path_of(ENDPOINT) == "/risk/fraud-eu"
+
+
+async def test_a_replica_gets_no_more_memory_than_its_environment_allows(plane: Plane) -> None:
+    """What leaks or is fed too much gets an error of its own; without a limit it would get the memory."""
+    hungry = plane.workload(1, models.hungry(bytes_a_row=900 << 20))
+    limited = replace(hungry, settings={"memory_mib": "1024", "cpus": "1"})
+    (address,) = await plane.ready(limited)
+    path, row = "/v2/models/fraud/infer", [1.0, 2.0, 3.0]
+    process = psutil.Process(pid(plane, "risk_fraud-eu_fraud_1_1"))
+    assert process.rlimit(psutil.RLIMIT_AS) == (1024 << 20, 1024 << 20)
+    assert len(process.cpu_affinity()) == 1
+    status, answer = await acall(address, path, models.request([row]))
+    assert status == 500
+    assert "model failed" in answer["error"]
+    assert (await acall(address, "/v2/health/ready"))[0] == 200
+
+
+async def test_the_pause_between_starts_grows_whoever_makes_them() -> None:
+    pauses = [Starts(count, 100.0).pause_seconds for count in range(12)]
+    assert pauses[:5] == [0.0, 0.25, 0.5, 1.0, 2.0]
+    assert pauses[-1] == 10.0
+    assert Starts(3, 100.0).wait_seconds(100.4) == pytest.approx(0.6)
+    assert Starts(3, 100.0).wait_seconds(101.0) == 0.0
+    assert Starts(3, 100.0).wait_seconds(50.0) == 1.0  # The clock was put back.
+
+
+async def test_a_crash_loop_goes_on_being_one_under_the_next_service(plane: Plane) -> None:
+    workload = plane.workload(1, models.classifier())
+    for _ in range(3):
+        await plane.ready(workload)
+        os.kill(pid(plane, "risk_fraud-eu_fraud_1_1"), signal.SIGKILL)
+
+        async def down() -> bool:
+            return [one.state for one in await plane.seen(workload)] == [State.DOWN]
+
+        await eventually(down)
+    plane.driver = make_driver(plane.folder)
+    (seen,) = await plane.seen(workload)
+    assert seen.restarts == 2
+    assert "has ended 3 times" in seen.problem
+
+
+async def test_a_replica_whose_starter_died_before_writing_its_pid_can_be_stopped(plane: Plane) -> None:
+    workload = plane.workload(1, models.classifier())
+
+    def die(point: str) -> None:
+        if point == "process.before-pid":
+            raise failpoints.Crash(point)
+
+    failpoints.arm(die)
+    try:
+        with pytest.raises(failpoints.Crash):
+            await plane.driver.apply(workload)
+    finally:
+        failpoints.arm(None)
+    plane.driver = make_driver(plane.folder)
+    await plane.ready(workload)
+
+    async def gone() -> bool:
+        await plane.driver.remove(workload.key)
+        return not await plane.driver.observe()
+
+    await eventually(gone)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from modelog.deployment.v1 import types_pb2 as types
 from modelog.monitoring.v1.telemetry_pb2 import PredictionBatch
 from services.deployment.domain.states import FAILED, PAUSED, ROLLED_BACK, SUCCEEDED
 from services.deployment.drivers import child
-from services.deployment.drivers.port import Workload
+from services.deployment.drivers.port import Change, Workload
 from services.deployment.drivers.process import ProcessDriver
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
@@ -149,11 +149,11 @@ async def test_a_replica_that_dies_within_a_turn_is_recorded_too(place: Town, mo
     folder = Path(place.live.rooms.settings.data_dir) / "replicas" / "risk_fraud-eu_fraud_1_1"
     first_run, apply = (folder / "pid").read_text(), ProcessDriver.apply
 
-    async def die_before_apply(driver: ProcessDriver, workload: Workload) -> None:
+    async def die_before_apply(driver: ProcessDriver, workload: Workload) -> Sequence[Change]:
         if (folder / "pid").read_text() == first_run and child.signal_child(folder, signal.SIGKILL):
             while child.lives(folder):
                 await asyncio.sleep(0.01)
-        await apply(driver, workload)
+        return await apply(driver, workload)
 
     monkeypatch.setattr(ProcessDriver, "apply", die_before_apply)
 

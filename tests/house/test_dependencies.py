@@ -7,7 +7,13 @@ import pytest
 
 from tests.house.tree import ROOT
 
-LOCKS = ("requirements.lock", "protos/requirements.lock", "tests/oracle/requirements.lock")
+LOCKS = (
+    "requirements.lock",
+    "protos/requirements.lock",
+    "tests/oracle/requirements.lock",
+    "tests/mlflow/requirements.lock",
+    "tests/deployment/drivers/schemas/requirements.lock",
+)
 
 
 def declared() -> dict[str, list[str]]:

@@ -1,6 +1,10 @@
 """Environments, endpoints, and what served where."""
 
-from modelog.cli.state import Noun
+from typing import Any
+
+import click
+
+from modelog.cli.state import Noun, State
 from modelog.cli.verbs import arg, opt, verb
 
 environments = Noun(
@@ -16,7 +20,7 @@ environments = Noun(
             arg("parent", "project"),
             arg("environment_id"),
             opt("description", "What people call it."),
-            opt("driver", "What runs the replicas: process."),
+            opt("driver", "What runs the replicas: process, or kubernetes where the installation has it."),
             opt("driver_settings", "Setting of the driver.", flag="--setting"),
             opt(
                 "admitted_phases",
@@ -29,6 +33,17 @@ environments = Noun(
         verb("remove", "deployment.RemoveEnvironment", "Take an environment out of use.", arg("name", "environment")),
     ],
 )
+
+
+def _manifest(state: State, reply: Any) -> int | None:
+    """The text itself, so that it can go into a file of a repository as it is."""
+    from modelog.cli import render
+
+    if state.as_json:
+        return render.reply(reply, as_json=True)
+    click.echo(reply.yaml, nl=False)
+    return None
+
 
 endpoints = Noun(
     "endpoints",
@@ -45,6 +60,13 @@ endpoints = Noun(
             arg("environment", "environment"),
             opt("description", "What people call it."),
             opt("replicas", "Replicas of each version."),
+        ),
+        verb(
+            "manifest",
+            "deployment.GetManifest",
+            "What a cluster is asked for so that it serves what it serves, as YAML for GitOps.",
+            arg("name", "endpoint"),
+            show=_manifest,
         ),
         verb("remove", "deployment.RemoveEndpoint", "Take an endpoint away.", arg("name", "endpoint")),
     ],

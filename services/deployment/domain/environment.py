@@ -1,22 +1,23 @@
 """Environments: where models run, and which versions may run there."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import Message
 
-from kernel.errors import NotAllowedNow, NotFound, UnknownFact, invalid_field
+from kernel.errors import NotAllowedNow, NotFound, UnknownFact
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.deployment.v1.types_pb2 import Environment
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1.types_pb2 import PHASE_PRODUCTION
+from services.deployment.domain.driver_settings import check_settings
 
 DEFAULT_DRIVER = "process"
-# What each driver lets an environment choose: the smallest and the largest whole number.
-SETTINGS = {"process": {"threads": (1, 64)}}
+# Names of drivers, and to which values this installation narrows which of their settings.
+Drivers = Mapping[str, Mapping[str, Sequence[str]]]
 
 
 def define(
-    environment: Environment, *, driver: str, terms: facts.EnvironmentChanged, drivers: Collection[str]
+    environment: Environment, *, driver: str, terms: facts.EnvironmentChanged, drivers: Drivers
 ) -> facts.EnvironmentDefined | facts.EnvironmentChanged | None:
     """Creates the environment or gives it new terms. `drivers`: those this installation has.
 
@@ -29,7 +30,8 @@ def define(
         raise NotAllowedNow(
             "DRIVER_NOT_AVAILABLE", f"there is no driver {driver!r} here; choose one of {', '.join(sorted(drivers))}"
         )
-    check_settings(driver, terms.driver_settings)
+    before = environment.driver_settings if environment.name else None
+    check_settings(driver, terms.driver_settings, choices=drivers[driver], before=before)
     wanted = facts.EnvironmentChanged()
     wanted.CopyFrom(terms)
     wanted.admitted_phases[:] = sorted(terms.admitted_phases or environment.admitted_phases or [PHASE_PRODUCTION])
@@ -54,21 +56,6 @@ def define(
         protected=environment.protected,
     )
     return None if wanted == present else wanted
-
-
-def check_settings(driver: str, settings: Mapping[str, str]) -> None:
-    """Refuses a setting that the driver does not have, or a value it cannot take."""
-    known = SETTINGS.get(driver, {})
-    for name, value in settings.items():
-        if name not in known:
-            choices = ", ".join(sorted(known)) or "none"
-            raise invalid_field(
-                "driver_settings", f"{driver} has no setting {name!r}; it has {choices}", "UNKNOWN_SETTING"
-            )
-        smallest, largest = known[name]
-        if not value.isascii() or not value.isdigit() or not smallest <= int(value[:9]) <= largest:
-            wanted = f"a whole number from {smallest} to {largest}"
-            raise invalid_field("driver_settings", f"{name} is {wanted}, not {value!r}", "BAD_SETTING")
 
 
 def remove(environment: Environment, *, endpoints: Sequence[str]) -> facts.EnvironmentRemoved | None:

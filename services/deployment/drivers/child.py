@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from services.deployment.failpoints import reached
 from services.deployment.settings import environment_of_children
 
 
@@ -45,7 +46,9 @@ def start(
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         (folder / "pid").unlink(missing_ok=True)
         if prepare:
+            reached("process.before-order")
             prepare()
+        reached("process.before-start")
         with suppress(FileNotFoundError):
             (folder / "log").replace(folder / "log.before")
         with (folder / "log").open("wb") as log:
@@ -58,6 +61,7 @@ def start(
                 pass_fds=(lock,),
                 start_new_session=True,
             )
+        reached("process.before-pid")
         (folder / "pid").write_text(str(child.pid))
         return child
     except BlockingIOError:
@@ -72,9 +76,25 @@ def signal_child(folder: Path, number: int) -> bool:
         return False
     try:
         os.kill(int((folder / "pid").read_text()), number)
-    except (OSError, ValueError):  # It has just ended; or its starter died before it could write the pid.
+    except (OSError, ValueError):  # It has just ended; or its starter died, and it has not written its pid itself yet.
         return False
     return True
+
+
+def tail(folder: Path, most_bytes: int) -> str:
+    """The end of what the child printed, with the run before it when there is room: whole lines, so many bytes."""
+    parts: list[bytes] = []
+    left = most_bytes
+    for name in ("log", "log.before"):
+        with suppress(FileNotFoundError), (folder / name).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - left, 0))
+            parts.append(file.read(left))
+            left -= len(parts[-1])
+    content = b"".join(reversed(parts))
+    if len(content) == most_bytes:  # Begin with a whole line, and with a whole character.
+        content = content.partition(b"\n")[2] or content
+    return content.decode(errors="replace")
 
 
 def write_private(path: Path, text: str) -> None:

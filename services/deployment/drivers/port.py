@@ -13,9 +13,16 @@ class Key(NamedTuple):
     version: str
 
 
+class PlatformAway(Exception):
+    """The platform cannot be asked or told now: what runs there is not known, and goes on as it is."""
+
+
 @dataclass(frozen=True)
 class Workload:
-    """Replicas of one version on one endpoint that shall run. inputs and outputs: (name, datatype of the protocol)."""
+    """Replicas of one version on one endpoint that shall run. inputs and outputs: (name, datatype of the protocol).
+
+    settings: the driver's, of the environment. revision: the version's, to be found on what runs it.
+    """
 
     key: Key
     replicas: int
@@ -25,6 +32,7 @@ class Workload:
     inputs: tuple[tuple[str, str], ...] = ()
     outputs: tuple[tuple[str, str], ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    revision: int = 0
 
 
 class State(enum.Enum):
@@ -42,7 +50,7 @@ class Replica:
     """One replica as observed. address: `host:port` once it listens. run: another text each time it is started.
 
     problem says what is wrong. REFUSED is final: the artifact or the model cannot be served, whoever tries;
-    `artifact` tells which of the two.
+    `artifact` tells which of the two. restarts: how often it has ended by itself since it was last steady.
     """
 
     id: str
@@ -52,26 +60,39 @@ class Replica:
     problem: str = ""
     artifact: bool = False
     run: str = ""
+    restarts: int = 0
 
 
 class Change(NamedTuple):
-    """One thing a driver would do: verb is `start`, `replace` or `stop`."""
+    """One thing a driver would do, or did.
+
+    verb: `start` what is not there, `replace` what shall be otherwise, `repair` what somebody else has changed, `stop`.
+    what: the replica or object by the platform's name. difference: in words, where there is more to say.
+    """
 
     verb: str
-    replica: str
+    what: str
+    difference: str = ""
 
 
 class Driver(Protocol):
-    """One way to run replicas. Calls return at once; what came of them is seen by the next `observe`."""
+    """One way to run replicas.
+
+    Calls return at once; what came of them is seen by the next `observe`. Names follow from the key, so what a process
+    before this one has begun is found and gone on with. PlatformAway when the platform does not answer.
+    """
 
     async def plan(self, wanted: Iterable[Workload]) -> Sequence[Change]:
         """What `apply` and `remove` would change, changing nothing."""
 
-    async def apply(self, workload: Workload) -> None:
-        """Starts what is missing, starts again what is down (slower each time), replaces what runs differently."""
+    async def apply(self, workload: Workload) -> Sequence[Change]:
+        """Starts what is missing, starts again what is down (slower each time), replaces what runs differently.
+
+        Returns what it changed of what stays, as far as nobody sees it by the replicas.
+        """
 
     async def observe(self) -> Sequence[Replica]:
-        """Every replica there is, whoever started it."""
+        """Every replica there is, whoever started it; remains of a key that has none show as one that is down."""
 
     async def drain(self, key: Key) -> None:
         """Asks the replicas to end once they have answered what they are answering."""
@@ -79,5 +100,11 @@ class Driver(Protocol):
     async def remove(self, key: Key) -> None:
         """Drains, ends what has not ended in time, and forgets what has ended."""
 
+    async def logs(self, key: Key) -> Mapping[str, str]:
+        """The end of what each replica printed, at most LOG_BYTES each, by id."""
+
     async def close(self) -> None:
-        """Ends every replica and waits for it; for a service that ends and shall leave nothing behind."""
+        """Lets go of the platform, as whoever stops acting does; what runs there goes on."""
+
+
+LOG_BYTES = 64 * 1024

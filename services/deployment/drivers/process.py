@@ -4,6 +4,7 @@
     <folder>/<replica>/lock         locked by the replica as long as it lives
     <folder>/<replica>/answer.json  its address, or why it refused
     <folder>/<replica>/pid          which process it is
+    <folder>/<replica>/starts.json  how often it has been started since it was last steady, and when last
     <folder>/<replica>/log          what it printed
 
 A service that starts anew finds its replicas here and goes on with them. When none comes back their lease ends them.
@@ -16,15 +17,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from services.deployment.artifacts import NotInStore, locate
 from services.deployment.drivers import child
-from services.deployment.drivers.port import Change, Key, Replica, State, Workload
+from services.deployment.drivers.port import LOG_BYTES, Change, Key, Replica, State, Workload
+from services.deployment.failpoints import reached
 from services.deployment.fetch import Unreachable, fetch
 from services.deployment.inference.order import Column, Order, to_json
 
@@ -33,6 +35,9 @@ _STOP_SECONDS = 15.0
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 10.0
 _STEADY_SECONDS = 30.0
+_LOOP_ENDS = 3
+# As many as lead to the longest pause.
+_REFUSED_STARTS = 10
 
 
 @dataclass(frozen=True)
@@ -45,21 +50,40 @@ class Telemetry:
     ca_file: str = ""
 
 
+@dataclass(frozen=True)
+class Starts:
+    """What lies in starts.json. count: starts since it was last steady; at: moment of the last one, wall clock."""
+
+    count: int = 0
+    at: float = 0.0
+
+    @property
+    def pause_seconds(self) -> float:
+        """From the last start to the next: none before the second, then twice as long each time."""
+        if not self.count:
+            return 0.0
+        return min(_FIRST_PAUSE_SECONDS * 2.0 ** min(self.count - 1, 16), _LONGEST_PAUSE_SECONDS)
+
+    def wait_seconds(self, now: float) -> float:
+        """How long until it may be started again; a clock that was put back does not make it longer than a pause."""
+        return max(min(self.at + self.pause_seconds - now, self.pause_seconds), 0.0)
+
+
 @dataclass
 class _Life:
     """What this process remembers of a replica; a new process starts with a fresh memory."""
 
-    starts: int = 0
-    started_at: float = 0.0
     told_to_stop_at: float = 0.0
     process: subprocess.Popen[bytes] | None = None
     problem: str = ""
     artifact: bool = False
-    pauses: float = field(default=_FIRST_PAUSE_SECONDS)
 
 
 class ProcessDriver:
-    """The driver `process`. Settings of an environment: `threads`, threads of each replica (1)."""
+    """The driver `process`. Settings of an environment: `threads`, threads of each replica (1); `memory_mib`, address
+
+    space it may use, and `cpus`, cores it may run on (no limits). New ones hold for replicas that start from then on.
+    """
 
     def __init__(self, folder: Path, store: Path, telemetry: Telemetry, *, lease: Path, lease_seconds: float) -> None:
         self._folder = folder.absolute()
@@ -83,13 +107,14 @@ class ProcessDriver:
         changes.extend(Change("stop", replica) for replica in running)
         return changes
 
-    async def apply(self, workload: Workload) -> None:
+    async def apply(self, workload: Workload) -> Sequence[Change]:
         wanted = _ids(workload)
         for path in self._folders():
             if path.name not in wanted and _key(path) == workload.key:
                 self._stop(path)
         for replica in wanted:
             await self._ensure(workload, replica)
+        return ()
 
     async def _ensure(self, workload: Workload, replica: str) -> None:
         path, life = self._folder / replica, self._life(replica)
@@ -101,31 +126,32 @@ class ProcessDriver:
             if not child.lives(path):  # What runs already was verified when it started and goes on.
                 child.write_private(path / "order.json", to_json(self._order(workload, replica, artifact=Path())))
             return
-        order = self._order(workload, replica, artifact=artifact)
+        order, starts = self._order(workload, replica, artifact=artifact), _starts(path)
         if child.lives(path):
             if _told(path) != order.sha256 or life.told_to_stop_at:
                 self._stop(path)
-            elif time.monotonic() - life.started_at > _STEADY_SECONDS:
-                life.pauses = _FIRST_PAUSE_SECONDS
+            elif starts.count > 1 and time.time() - starts.at > _STEADY_SECONDS:
+                _write_starts(path, Starts(1, starts.at))
             return
-        life.told_to_stop_at = 0.0
+        if life.told_to_stop_at:  # It ended because it was told to, which is no reason to wait.
+            life.told_to_stop_at, starts = 0.0, Starts()
         life.problem, life.artifact = "", False
-        if time.monotonic() < life.started_at + (life.pauses if life.starts else 0.0):
-            return
-        await asyncio.to_thread(self._start, path, life, order)
+        # What was refused will hardly be otherwise the next time, but somebody may have put the artifact right.
+        refused = _answer(path).get("refused") and _told(path) == order.sha256
+        pacing = Starts(_REFUSED_STARTS, starts.at) if refused else starts
+        if not pacing.wait_seconds(time.time()):
+            await asyncio.to_thread(self._start, path, life, order, starts)
 
-    def _start(self, path: Path, life: _Life, order: Order) -> None:
+    def _start(self, path: Path, life: _Life, order: Order, starts: Starts) -> None:
         def prepare() -> None:
             (path / "answer.json").unlink(missing_ok=True)
+            _write_starts(path, Starts(starts.count + 1, time.time()))
             child.write_private(path / "order.json", to_json(order))
 
         if life.process:
             life.process.poll()
         command = [sys.executable, "-m", "services.deployment.inference", str(path / "order.json")]
         life.process = child.start(path, command, prepare=prepare)
-        life.starts += 1
-        life.started_at = time.monotonic()
-        life.pauses = min(life.pauses * 2, _LONGEST_PAUSE_SECONDS) if life.starts > 1 else life.pauses
 
     async def observe(self) -> Sequence[Replica]:
         return await asyncio.gather(*(self._look(path) for path in self._folders()))
@@ -134,13 +160,14 @@ class ProcessDriver:
         life, answer = self._life(path.name), _answer(path)
         if life.process:
             life.process.poll()
-        address = str(answer.get("address", ""))
-        seen = partial(Replica, path.name, _key(path), address=address, run=_run(path))
+        address, starts = str(answer.get("address", "")), _starts(path)
+        restarts = max(starts.count - 1, 0)
+        seen = partial(Replica, path.name, _key(path), address=address, run=_run(path), restarts=restarts)
         if not child.lives(path):
             if life.problem or answer.get("refused"):
                 problem = life.problem or str(answer["refused"])
                 return seen(State.REFUSED, problem=problem, artifact=life.artifact or bool(answer.get("artifact")))
-            return seen(State.DOWN, problem=f"{path.name} is not running")
+            return seen(State.DOWN, problem=_why_down(path, life, starts))
         if life.told_to_stop_at:
             return seen(State.STOPPING)
         if not address:
@@ -166,9 +193,19 @@ class ProcessDriver:
             life = self._lives.pop(path.name, None)
             if life and life.process:
                 life.process.poll()
-            shutil.rmtree(path, ignore_errors=True)
+            _forget(path)
+        for path in self._folder.glob(f"{_stem(key)}_*"):  # Begun by somebody who died before it had an order.
+            if not (path / "order.json").exists() and not child.lives(path):
+                shutil.rmtree(path, ignore_errors=True)
+
+    async def logs(self, key: Key) -> Mapping[str, str]:
+        return {path.name: child.tail(path, LOG_BYTES) for path in self._folders() if _key(path) == key}
 
     async def close(self) -> None:
+        """There is nothing that it holds on to."""
+
+    async def end(self) -> None:
+        """Ends every replica and waits for it, for a service that ends and shall leave nothing behind."""
         deadline = time.monotonic() + _STOP_SECONDS
         while alive := [path for path in self._folders() if child.lives(path)]:
             for path in alive:
@@ -179,6 +216,7 @@ class ProcessDriver:
         """SIGTERM once, SIGKILL when that was of no use for long."""
         life = self._life(path.name)
         if not life.told_to_stop_at:
+            reached("process.before-stop")
             if child.signal_child(path, signal.SIGTERM):
                 life.told_to_stop_at = time.monotonic()
         elif hard or time.monotonic() - life.told_to_stop_at > _STOP_SECONDS:
@@ -196,6 +234,8 @@ class ProcessDriver:
             inputs=tuple(Column(*one) for one in workload.inputs),
             outputs=tuple(Column(*one) for one in workload.outputs),
             threads=int(workload.settings.get("threads", "1")),
+            memory_mib=int(workload.settings.get("memory_mib", "0")),
+            cpus=int(workload.settings.get("cpus", "0")),
             nats_url=self._telemetry.url,
             nats_user=self._telemetry.user,
             nats_password_file=self._telemetry.password_file,
@@ -211,11 +251,24 @@ class ProcessDriver:
         return sorted(path for path in self._folder.iterdir() if (path / "order.json").exists())
 
 
+def _stem(key: Key) -> str:
+    _, project, _, endpoint = key.endpoint.split("/")
+    _, _, _, model, _, number = key.version.split("/")
+    return f"{project}_{endpoint}_{model}_{number}"
+
+
 def _ids(workload: Workload) -> list[str]:
     """`risk_fraud-eu_fraud_3_1`: the first replica of version 3 of fraud on fraud-eu."""
-    _, project, _, endpoint = workload.key.endpoint.split("/")
-    _, _, _, model, _, number = workload.key.version.split("/")
-    return [f"{project}_{endpoint}_{model}_{number}_{index + 1}" for index in range(workload.replicas)]
+    return [f"{_stem(workload.key)}_{index + 1}" for index in range(workload.replicas)]
+
+
+def _forget(path: Path) -> None:
+    """The order goes last, for by it the folder is found again when this is not finished."""
+    for file in path.iterdir():
+        if file.name != "order.json":
+            file.unlink()
+    reached("process.before-forget")
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _key(path: Path) -> Key:
@@ -225,6 +278,24 @@ def _key(path: Path) -> Key:
 
 def _told(path: Path) -> str:
     return str(_json(path / "order.json").get("sha256", ""))
+
+
+def _starts(path: Path) -> Starts:
+    known = _json(path / "starts.json")
+    return Starts(int(known.get("count", 0)), float(known.get("at", 0.0)))
+
+
+def _write_starts(path: Path, starts: Starts) -> None:
+    child.write_private(path / "starts.json", json.dumps({"count": starts.count, "at": starts.at}))
+
+
+def _why_down(path: Path, life: _Life, starts: Starts) -> str:
+    status = life.process.returncode if life.process else None
+    how = f", last with status {status}" if status is not None else ""
+    if starts.count < _LOOP_ENDS:
+        return f"{path.name} is not running{how}"
+    wait = starts.wait_seconds(time.time())
+    return f"{path.name} has ended {starts.count} times{how}; it is started again in {wait:.0f} s"
 
 
 def _run(path: Path) -> str:

@@ -24,10 +24,14 @@ LATENCY_BOUNDS_MS = (
 
 @dataclass(frozen=True)
 class Route:
-    """Where one endpoint's requests go: weights by cluster, adding up to 100, or none for an answer of 503."""
+    """Where one endpoint's requests go: weights by cluster, adding up to 100, or none for an answer of 503.
+
+    settings: the driver's, of the endpoint's environment.
+    """
 
     endpoint: str
     weights: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def prefix(self) -> str:

@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from services.deployment.fetch import Unreachable, fetch
@@ -31,10 +31,15 @@ class Counts:
 
 @dataclass(frozen=True)
 class Applied:
-    """What came of a table. routed: endpoints whose wanted route is in use. clusters: those that still exist."""
+    """What came of a table.
+
+    routed: endpoints whose wanted route is in use. clusters: those that still exist. repaired: what somebody else had
+    changed and was put right, in words, by endpoint.
+    """
 
     routed: frozenset[str] = frozenset()
     clusters: frozenset[str] = frozenset()
+    repaired: Mapping[str, str] = field(default_factory=dict)
 
 
 class Gateway:

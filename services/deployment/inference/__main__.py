@@ -1,14 +1,19 @@
 """Runs one replica: `python -m services.deployment.inference ORDER`. Ends by SIGTERM, or when its lease stands still.
 
+ORDER is a file, or the JSON itself where whoever starts the replica has no folder in common with it.
+
 Exit status 3: the artifact was refused; 4: the model was refused. Both are final, starting again would not help. The
-reason stands in the answer file, for whoever started the replica.
+reason stands in the answer file, for whoever started the replica, and is the last thing it prints.
 """
 
 import asyncio
 import json
+import os
+import resource
 import signal
 import socket
 import sys
+import zlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,12 +25,18 @@ from kernel.guard import refuse_pickles
 from kernel.jetstream import connect
 from kernel.tls import ClientTls
 from services.deployment.drivers.lease import until_lost
-from services.deployment.inference.model import ArtifactRefused, ModelRefused, load
-from services.deployment.inference.order import Order, read
+from services.deployment.inference.model import ModelRefused, load
+from services.deployment.inference.order import (
+    ARTIFACT_REFUSED,
+    MODEL_REFUSED,
+    ArtifactRefused,
+    Order,
+    from_json,
+    read,
+)
 from services.deployment.inference.server import Replica
 from services.deployment.inference.telemetry import Telemetry
 
-ARTIFACT_REFUSED, MODEL_REFUSED = 3, 4
 _BACKLOG = 512
 _DRAIN_SECONDS = 10
 # Longer than the gateway keeps an idle connection, so that it is never the server who closes one under a request.
@@ -35,6 +46,8 @@ _PUBLISH_SECONDS = 5.0
 
 def answer(order: Order, **values: object) -> None:
     """Tells the driver, atomically: it never reads half an answer."""
+    if not order.answer_file:
+        return
     path = Path(order.answer_file)
     beside = path.with_suffix(".new")
     beside.write_text(json.dumps(values))
@@ -51,7 +64,7 @@ async def serve(order: Order) -> int:
         print(refused, file=sys.stderr)  # noqa: T201 - The replica's log is its standard error.
         return ARTIFACT_REFUSED if artifact else MODEL_REFUSED
     telemetry = Telemetry(publisher(order), endpoint=order.endpoint, version=order.version, replica=order.replica)
-    listener = socket.create_server((order.host, 0), backlog=_BACKLOG)
+    listener = socket.create_server((order.host, order.port), backlog=_BACKLOG)
     app = Replica(order, model, telemetry if order.nats_url else None)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -113,9 +126,26 @@ def publisher(order: Order) -> Callable[[str, bytes], Awaitable[None]]:
     return publish
 
 
+def limit(order: Order) -> None:
+    """Beyond its memory an allocation fails, which is this replica's trouble and not the machine's."""
+    if order.memory_mib:
+        size = order.memory_mib << 20
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    if order.cpus and sys.platform == "linux":
+        cores = sorted(os.sched_getaffinity(0))
+        # Another replica begins at another core: which one follows from its name, for nobody keeps a list.
+        first = zlib.crc32(order.replica.encode()) % len(cores)
+        os.sched_setaffinity(0, [*cores, *cores][first : first + min(order.cpus, len(cores))])
+
+
 def main() -> int:
     refuse_pickles()
-    order = read(Path(sys.argv[1]))
+    given = sys.argv[1]
+    order = from_json(given) if given.startswith("{") else read(Path(given))
+    if order.answer_file:
+        # Its starter does so too, unless it dies before it can.
+        Path(order.answer_file).with_name("pid").write_text(str(os.getpid()))
+    limit(order)
     # uvicorn raises the signal that stopped it once more when it is done; what is left to do then must not die of it.
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, lambda *_: None)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from services.deployment.inference.order import Column, Order
+from services.deployment.inference.order import ArtifactRefused, Column, Order
 
 _CHUNK_BYTES = 1 << 20
 # ONNX Runtime's names of element types, as numpy knows them. Text is an array of objects for the runtime.
@@ -27,10 +27,6 @@ _NUMPY = {
     "tensor(bool)": np.bool_,
     "tensor(string)": np.object_,
 }
-
-
-class ArtifactRefused(Exception):
-    """The artifact is missing, is not the approved one, or is of a format that is not served."""
 
 
 class ModelRefused(Exception):

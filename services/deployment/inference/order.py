@@ -4,6 +4,13 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+# Exit statuses of what serves a version, by which whoever started it knows that starting it again is of no use.
+ARTIFACT_REFUSED, MODEL_REFUSED = 3, 4
+
+
+class ArtifactRefused(Exception):
+    """The artifact is missing, is not the approved one, or is of a format that is not served."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -20,6 +27,8 @@ class Order:
     sha256: digest the artifact must have, lower-case hex. inputs and outputs: the signature; empty means as the model
     itself names them. answer_file: where the replica writes its address once it listens. lease_file is touched by
     whoever keeps the replica; a replica whose lease stands still for lease_seconds ends itself, so none is orphaned.
+    port 0 is any free one. memory_mib: address space it may use; cpus: cores it may run on; 0 is no limit. counts: tell
+    whoever asks for it what was counted.
     """
 
     replica: str
@@ -32,7 +41,11 @@ class Order:
     inputs: tuple[Column, ...] = field(default=())
     outputs: tuple[Column, ...] = field(default=())
     host: str = "127.0.0.1"
+    port: int = 0
     threads: int = 1
+    memory_mib: int = 0
+    cpus: int = 0
+    counts: bool = False
     nats_url: str = ""
     nats_user: str = ""
     nats_password_file: str = ""
@@ -61,7 +74,11 @@ def to_json(order: Order) -> str:
 
 def read(path: Path) -> Order:
     """The order in a file; TypeError or ValueError when it is none."""
-    values = json.loads(path.read_text())
+    return from_json(path.read_text())
+
+
+def from_json(text: str) -> Order:
+    values = json.loads(text)
     for name in ("inputs", "outputs"):
         values[name] = tuple(Column(**column) for column in values.get(name, ()))
     return Order(**values)

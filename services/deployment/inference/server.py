@@ -1,6 +1,10 @@
-"""The replica's HTTP door: seven routes of the protocol as one ASGI application, without a framework."""
+"""The replica's HTTP door: seven routes of the protocol as one ASGI application, without a framework.
+
+An eighth, /modelog/counts, says what was counted of the requests, where no gateway of ours does it.
+"""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +13,7 @@ from typing import Any
 import orjson
 
 from services.deployment.inference import protocol
+from services.deployment.inference.counts import Tally
 from services.deployment.inference.model import BadInput, Model, flat
 from services.deployment.inference.order import Order
 from services.deployment.inference.telemetry import Telemetry
@@ -31,12 +36,16 @@ class Replica:
         self._telemetry = telemetry
         self._thread = ThreadPoolExecutor(1, "model")
         self._waiting = 0
+        self._tally = Tally()
         self._metadata = protocol.metadata(order.model_name, order.model_version, model)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        began = time.perf_counter()
         status, body = await self._answer(scope, receive)
+        if scope["method"] == "POST":
+            self._tally.answered(status, (time.perf_counter() - began) * 1000)
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         headers.append((b"x-modelog-version", self._order.version.encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -47,6 +56,8 @@ class Replica:
         match path:
             case ("v2",):
                 return 200, _SERVER
+            case ("modelog", "counts") if self._order.counts:
+                return 200, orjson.dumps(self._tally.plain())
             case ("v2", "health", "live"):
                 return 200, b'{"live":true}'
             case ("v2", "health", "ready"):

@@ -146,6 +146,20 @@ class GetEndpointRequest(_message.Message):
     read: _read_pb2.ReadOptions
     def __init__(self, name: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ...) -> None: ...
 
+class GetManifestRequest(_message.Message):
+    __slots__ = ("name", "read")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    READ_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    read: _read_pb2.ReadOptions
+    def __init__(self, name: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ...) -> None: ...
+
+class GetManifestResponse(_message.Message):
+    __slots__ = ("yaml",)
+    YAML_FIELD_NUMBER: _ClassVar[int]
+    yaml: str
+    def __init__(self, yaml: _Optional[str] = ...) -> None: ...
+
 class ListEndpointsRequest(_message.Message):
     __slots__ = ("parent", "page_size", "page_token", "read")
     PARENT_FIELD_NUMBER: _ClassVar[int]

@@ -69,6 +69,11 @@ class DeploymentServiceStub(object):
                 request_serializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.GetEndpointRequest.SerializeToString,
                 response_deserializer=modelog_dot_deployment_dot_v1_dot_types__pb2.Endpoint.FromString,
                 _registered_method=True)
+        self.GetManifest = channel.unary_unary(
+                '/modelog.deployment.v1.DeploymentService/GetManifest',
+                request_serializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.GetManifestRequest.SerializeToString,
+                response_deserializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.GetManifestResponse.FromString,
+                _registered_method=True)
         self.ListEndpoints = channel.unary_unary(
                 '/modelog.deployment.v1.DeploymentService/ListEndpoints',
                 request_serializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.ListEndpointsRequest.SerializeToString,
@@ -160,6 +165,15 @@ class DeploymentServiceServicer(object):
 
     def GetEndpoint(self, request, context):
         """One endpoint, with what it serves. ENDPOINT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetManifest(self, request, context):
+        """What the driver `kubernetes` asks a cluster for so that the endpoint serves what it serves, as YAML: for repositories
+        from which somebody else applies it. The same state gives the same text. ENDPOINT_NOT_FOUND, NOT_ON_KUBERNETES,
+        ENDPOINT_REMOVED, ARTIFACT_NOT_SERVED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -265,6 +279,11 @@ def add_DeploymentServiceServicer_to_server(servicer, server):
                     servicer.GetEndpoint,
                     request_deserializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.GetEndpointRequest.FromString,
                     response_serializer=modelog_dot_deployment_dot_v1_dot_types__pb2.Endpoint.SerializeToString,
+            ),
+            'GetManifest': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetManifest,
+                    request_deserializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.GetManifestRequest.FromString,
+                    response_serializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.GetManifestResponse.SerializeToString,
             ),
             'ListEndpoints': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEndpoints,
@@ -477,6 +496,33 @@ class DeploymentService(object):
             '/modelog.deployment.v1.DeploymentService/GetEndpoint',
             modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.GetEndpointRequest.SerializeToString,
             modelog_dot_deployment_dot_v1_dot_types__pb2.Endpoint.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetManifest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.deployment.v1.DeploymentService/GetManifest',
+            modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.GetManifestRequest.SerializeToString,
+            modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.GetManifestResponse.FromString,
             options,
             channel_credentials,
             insecure,

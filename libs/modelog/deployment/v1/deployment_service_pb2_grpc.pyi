@@ -52,6 +52,11 @@ class DeploymentServiceStub:
     """Gives an endpoint its stable address in an environment. ENVIRONMENT_NOT_FOUND, ENVIRONMENT_REMOVED, ENDPOINT_EXISTS."""
     GetEndpoint: _grpc.UnaryUnaryMultiCallable[_deployment_service_pb2.GetEndpointRequest, _types_pb2.Endpoint]
     """One endpoint, with what it serves. ENDPOINT_NOT_FOUND."""
+    GetManifest: _grpc.UnaryUnaryMultiCallable[_deployment_service_pb2.GetManifestRequest, _deployment_service_pb2.GetManifestResponse]
+    """What the driver `kubernetes` asks a cluster for so that the endpoint serves what it serves, as YAML: for repositories
+    from which somebody else applies it. The same state gives the same text. ENDPOINT_NOT_FOUND, NOT_ON_KUBERNETES,
+    ENDPOINT_REMOVED, ARTIFACT_NOT_SERVED.
+    """
     ListEndpoints: _grpc.UnaryUnaryMultiCallable[_deployment_service_pb2.ListEndpointsRequest, _deployment_service_pb2.ListEndpointsResponse]
     """The endpoints of a project."""
     RemoveEndpoint: _grpc.UnaryUnaryMultiCallable[_deployment_service_pb2.RemoveEndpointRequest, _deployment_service_pb2.RemoveEndpointResponse]
@@ -101,6 +106,11 @@ class DeploymentServiceAsyncStub(DeploymentServiceStub):
     """Gives an endpoint its stable address in an environment. ENVIRONMENT_NOT_FOUND, ENVIRONMENT_REMOVED, ENDPOINT_EXISTS."""
     GetEndpoint: _aio.UnaryUnaryMultiCallable[_deployment_service_pb2.GetEndpointRequest, _types_pb2.Endpoint]  # type: ignore[assignment]
     """One endpoint, with what it serves. ENDPOINT_NOT_FOUND."""
+    GetManifest: _aio.UnaryUnaryMultiCallable[_deployment_service_pb2.GetManifestRequest, _deployment_service_pb2.GetManifestResponse]  # type: ignore[assignment]
+    """What the driver `kubernetes` asks a cluster for so that the endpoint serves what it serves, as YAML: for repositories
+    from which somebody else applies it. The same state gives the same text. ENDPOINT_NOT_FOUND, NOT_ON_KUBERNETES,
+    ENDPOINT_REMOVED, ARTIFACT_NOT_SERVED.
+    """
     ListEndpoints: _aio.UnaryUnaryMultiCallable[_deployment_service_pb2.ListEndpointsRequest, _deployment_service_pb2.ListEndpointsResponse]  # type: ignore[assignment]
     """The endpoints of a project."""
     RemoveEndpoint: _aio.UnaryUnaryMultiCallable[_deployment_service_pb2.RemoveEndpointRequest, _deployment_service_pb2.RemoveEndpointResponse]  # type: ignore[assignment]
@@ -183,6 +193,17 @@ class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_types_pb2.Endpoint, _abc.Awaitable[_types_pb2.Endpoint]]:
         """One endpoint, with what it serves. ENDPOINT_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def GetManifest(
+        self,
+        request: _deployment_service_pb2.GetManifestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_deployment_service_pb2.GetManifestResponse, _abc.Awaitable[_deployment_service_pb2.GetManifestResponse]]:
+        """What the driver `kubernetes` asks a cluster for so that the endpoint serves what it serves, as YAML: for repositories
+        from which somebody else applies it. The same state gives the same text. ENDPOINT_NOT_FOUND, NOT_ON_KUBERNETES,
+        ENDPOINT_REMOVED, ARTIFACT_NOT_SERVED.
+        """
 
     @_abc_1.abstractmethod
     def ListEndpoints(

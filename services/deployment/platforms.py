@@ -1,0 +1,41 @@
+"""What an environment's driver stands for: what runs replicas there, and what brings requests to them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.deployment.drivers.port import Driver
+from services.deployment.gateway.config import Table
+from services.deployment.gateway.envoy import Applied, Counts
+
+
+class Traffic(Protocol):
+    """Brings requests to replicas. PlatformAway when whoever does it does not answer."""
+
+    async def apply(self, table: Table) -> Applied:
+        """Comes as near to the table as is possible now, losing no request; called again and again."""
+
+    async def counts(self, cluster: str) -> Counts:
+        """What was counted of a cluster's requests so far. Raises fetch.Unreachable."""
+
+
+class Keeper(Protocol):
+    """Keeps what brings the requests running."""
+
+    async def ensure(self) -> None:
+        """Starts it unless it runs."""
+
+
+class Address(Protocol):
+    def __call__(self, endpoint: str, settings: Mapping[str, str]) -> str:
+        """Where an endpoint answers in an environment with these settings of the driver."""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Platforms may share their traffic. keeper: None where somebody else keeps it."""
+
+    driver: Driver
+    traffic: Traffic
+    address_of: Address
+    keeper: Keeper | None = None
