@@ -30,6 +30,7 @@ from services.archive.files import read_json, sync_folder, write_atomically, wri
 KEY_FILE = "log.key"
 KEYS_FILE = "keys.json"
 NEXT_FILE = "log.key.next"
+ASKED_FILE = "rotate.json"
 ROTATION = "log-key-rotation/v1"
 
 
@@ -84,6 +85,22 @@ def rotate(folder: Path, head: Head, key: Ed25519PrivateKey) -> Ed25519PrivateKe
     keys.append({"vkey": new.vkey, "from_size": head.size + 1, "to_size": 0, "rotation": note})
     write_atomically(folder / KEYS_FILE, (json.dumps(keys, indent=1) + "\n").encode())
     return _take_over(folder)
+
+
+def ask_for_rotation(folder: Path) -> None:
+    """The notary does it after its next round: it alone holds the key."""
+    write_atomically(folder / ASKED_FILE, b"{}\n")
+
+
+def rotate_if_asked(folder: Path, head: Head, key: Ed25519PrivateKey) -> Ed25519PrivateKey:
+    """The key to go on with behind a head that is signed."""
+    asked = folder / ASKED_FILE
+    if not asked.exists():
+        return key
+    if published(folder)[-1]["from_size"] <= head.size:  # Else a crash came behind the rotation that was asked for.
+        key = rotate(folder, head, key)
+    asked.unlink()
+    return key
 
 
 def _take_over(folder: Path) -> Ed25519PrivateKey:
