@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from kernel.fold import Kind
-from kernel.log import Entry
+from kernel.log import Entry, Hole
 from kernel.position import Position
 from modelog.log.v1.fact_pb2 import Fact
 from services.archive.checkpoint import Head, sign
 from services.archive.checkpoints import Checkpoints, Ledger
 from services.archive.domain import KINDS
 from services.archive.keys import open_key
-from services.archive.merkle import leaf_hash
+from services.archive.merkle import leaf_hash, span_hash
 from services.archive.notary import Notary
 from services.archive.reading import Row, row_of
 from services.archive.scrub.findings import Report, Store
 from services.archive.scrub.scrub import Stores, scrub
 from services.archive.scrub.states import States
-from services.archive.tiles import TileId
+from services.archive.tiles import TileId, node_from
 from services.archive.vault.segment import frame, records
 from services.archive.vault.vault import Vault
 from services.archive.witness.statements import Statements
@@ -41,9 +41,10 @@ Named = tuple[Store, set[int]]
 class HolyLog(MemoryLog):
     """A log that may have lost entries: as JetStream, it numbers what is left as before and skips the rest."""
 
-    async def follow(self, after: int, *, linger_seconds: float = 0.0, below: str = "") -> Any:
-        from kernel.log import Hole
+    async def head(self) -> int:
+        return self.entries[-1].revision if self.entries else 0
 
+    async def follow(self, after: int, *, linger_seconds: float = 0.0, below: str = "") -> Any:
         while True:
             batch: list[Entry] = []
             for one in self.entries:
@@ -120,9 +121,6 @@ class Ground:
                 return tree.root(size)
 
             async def hashes(self, spans: Any) -> list[bytes]:
-                from services.archive.merkle import span_hash
-                from services.archive.tiles import node_from
-
                 return [span_hash(span, node_from(tree.tiles)) for span in spans]
 
         def clock() -> datetime:
@@ -454,8 +452,9 @@ def view_edit(ground: Ground, chance: random.Random) -> Named:
     at = chance.randrange(len(ground.tables.entries))
     row = ground.tables.entries[at]
     column = chance.choice(("payload", "subject", "actor", "event_type", "correlation_id", "resource"))
-    value = changed(row.payload, chance) if column == "payload" else getattr(row, column) + "x"
-    ground.tables.entries[at] = row._replace(**{column: value})
+    value: Any = changed(row.payload, chance) if column == "payload" else getattr(row, column) + "x"
+    edited: dict[str, Any] = {column: value}
+    ground.tables.entries[at] = row._replace(**edited)
     return Store.VIEW, {at + 1}
 
 

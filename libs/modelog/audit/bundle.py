@@ -53,6 +53,14 @@ class Bundle:
     def text(self, name: str) -> str:
         return self.read(name).decode(errors="replace")
 
+    def rotations(self) -> list[str]:
+        """The notes by which the log's keys introduce each other; none where that file is damaged, which was said."""
+        try:
+            keys = json.loads(self.read("policy.json"))["keys"] if "policy.json" in self._members else []
+            return [str(one["rotation"]) for one in keys if "rotation" in one]
+        except (ValueError, KeyError, TypeError):
+            return []
+
     def edges(self) -> dict[str, list[bytes]]:
         """Hashes of what lies left and right of the exported facts; ValueError and its kin when they are damaged."""
         edges = self.json("log/edges.json")
