@@ -177,7 +177,7 @@ def _verify(ctx: click.Context, bundle: Path, key: str, seen: tuple[Path, ...], 
     from modelog.audit import verify
 
     notes = [path.read_text(encoding="utf-8") for path in seen]
-    report = verify(bundle, text_of(key).strip(), notes, text_of(witness).strip() if witness else "")
+    report = verify(bundle, _first(key), notes, text_of(witness).strip() if witness else "")
     return _report(state_of(ctx), report)
 
 
@@ -190,8 +190,13 @@ def _verify_fact(ctx: click.Context, fact: Path, proof: Path, key: str) -> int:
     """Check one fact against its proof offline; exit status 7 when it does not hold."""
     from modelog.audit import verify_fact
 
-    report = verify_fact(fact.read_bytes(), proof.read_text(encoding="utf-8"), text_of(key).strip())
+    report = verify_fact(fact.read_bytes(), proof.read_text(encoding="utf-8"), _first(key))
     return _report(state_of(ctx), report)
+
+
+def _first(key: str) -> str:
+    """The oldest key where `audit key` told several: the others follow from it."""
+    return (text_of(key).split() or [""])[0]
 
 
 def _report(state: State, report: Any) -> int:

@@ -41,7 +41,7 @@ class Change(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """One fact, as GetHistory answers it, and what it changed; None where this kind of resource has no read of its own."""
+    """One fact, as GetHistory answers it, and what it changed; None where nobody can read such a resource."""
 
     entry: Any
     fields: list[Change] | None
