@@ -7,7 +7,8 @@ import pytest
 
 from services.archive.scrub.align import Trouble, differences
 from services.archive.scrub.findings import Finding, Report, Store, gathered
-from tests.archive.tampering import HANDS, Ground, Hand
+from tests.archive.ground import Ground
+from tests.archive.tampering import HANDS, Hand
 
 FACTS, STEP = 700, 23
 

@@ -13,8 +13,8 @@ from services.archive.vault.vault import Vault
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
 from tests.archive.calls import Archive, archive
+from tests.archive.ground import messages
 from tests.archive.stories import life_of_version
-from tests.archive.tampering import messages
 
 SHA256 = "ab" * 32
 

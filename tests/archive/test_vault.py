@@ -14,7 +14,7 @@ from services.archive.vault.keeping import Keeping
 from services.archive.vault.segment import Damage, frame, records
 from services.archive.vault.vault import CopyTrouble, Vault
 from testkit.memory_log import MemoryLog
-from tests.archive.tampering import HolyLog, messages
+from tests.archive.ground import HolyLog, messages
 from tests.archive.trees import defined_root
 
 LEVEL = 3  # 8 facts in a segment.

@@ -21,8 +21,8 @@ from services.archive.tiles import node_from
 from services.archive.witness.cosignature import cosign, cosigner_in, cosigner_of
 from services.archive.witness.witness import Refused, Witness
 from tests.archive.calls import Archive
+from tests.archive.ground import Ground, messages
 from tests.archive.stories import life_of_version
-from tests.archive.tampering import Ground, messages
 from tests.archive.trees import ORIGIN, Log
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
