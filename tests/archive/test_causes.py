@@ -1,5 +1,7 @@
 """Why something happened, over a running archive: from a rollback to the alert that it all began with."""
 
+from typing import Any
+
 import grpc
 
 from modelog.archive.v1 import evidence_requests_pb2 as rpc
@@ -36,7 +38,7 @@ def story_of_a_rollback() -> Chronicle:
     return story
 
 
-async def explained(running: Archive, **fields: object) -> list[tuple[str, int, int]]:
+async def explained(running: Archive, **fields: Any) -> list[tuple[str, int, int]]:
     """Kind of fact, tie and parent of each node."""
     reply = await running.stub.ExplainFact(rpc.ExplainFactRequest(**fields), timeout=10)
     return [(node.entry.event_type.rpartition(".")[2], node.kind, node.parent) for node in reply.nodes]

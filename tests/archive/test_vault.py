@@ -52,7 +52,7 @@ class Killed(BaseException):
     """A process that dies here."""
 
 
-@pytest.mark.parametrize("step", range(14))
+@pytest.mark.parametrize("step", range(28))
 def test_a_crash_at_any_step_loses_nothing_that_was_kept(
     tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,7 +73,7 @@ def test_a_crash_at_any_step_loses_nothing_that_was_kept(
 
     written = os.write
     with monkeypatch.context() as patch:
-        for name in ("write", "fsync", "open"):
+        for name in ("write", "fsync", "open", "close"):
             patch.setattr(os, name, dying(getattr(os, name)))
         with suppress(Killed):
             vault.append(entries[6:19])

@@ -45,7 +45,7 @@ def test_history_tells_the_difference_that_each_fact_made(line: CommandLine, pro
     told = line("history", model, "--diff").out
     assert "tags.team" in told
     first, second = [json.loads(one) for one in line("--json", "history", model, "--diff").out.splitlines()]
-    assert ["title", "", "Fraud"] in [[one["path"], one["before"], one["after"]] for one in first["changes"]]
+    assert ["details.title", "", "Fraud"] in [[one["path"], one["before"], one["after"]] for one in first["changes"]]
     assert second["changes"] == [{"path": "tags.team", "before": "", "after": "risk"}]
 
 

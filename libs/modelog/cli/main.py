@@ -83,6 +83,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "status": ("status", "How the services are doing."),
         "up": ("suite", "Run the whole suite here until Ctrl-C."),
         "demo": ("suite", "Play one model's whole life and audit it."),
+        "restore": ("restoring", "Put the log back from the archive's copy."),
         "completion": ("completion", "Print the completion script of a shell."),
     },
 }
