@@ -111,13 +111,14 @@ ROLES: Mapping[str, frozenset[str]] = {
     AUDITOR: _READ
     | _HISTORY
     | frozenset(
-        "archive.access.list registry.access.review registry.webhooks.get registry.webhooks.list"
+        "archive.access.list archive.evidence.scrub registry.access.review registry.webhooks.get registry.webhooks.list"
         " registry.webhooks.list_deliveries".split()
     ),
     # Says who may do what and by which rules, and makes no models.
     ADMIN: _and(
         "registry.projects.create registry.projects.update registry.projects.set_lifecycle"
         " registry.projects.set_policy registry.roles.grant"
+        " archive.notary.rotate archive.evidence.scrub"
         " registry.roles.revoke registry.roles.define registry.roles.remove registry.emergencies.declare"
         " registry.emergencies.review registry.service_accounts.register registry.service_accounts.remove"
         " registry.access.review registry.trusted_keys.add registry.trusted_keys.revoke"

@@ -26,8 +26,11 @@ def doors(rooms: Rooms) -> Sequence[tuple[ServiceDescriptor, Any]]:
 
 
 def controllers(rooms: Rooms) -> Sequence[Controller]:
-    keeper = Keeper(rooms)
-    return [Parts(rooms).notary.run, keeper.keep, keeper.forget]
+    keeper, parts = Keeper(rooms), Parts(rooms)
+    return [
+        *(parts.notary.run, parts.keeping.run, parts.witness.run, parts.scrubbing.run),
+        *(keeper.keep, keeper.forget),
+    ]
 
 
 BLUEPRINT = Blueprint(

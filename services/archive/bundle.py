@@ -76,9 +76,9 @@ def edges_json(left: Sequence[bytes], right: Sequence[bytes]) -> bytes:
     return as_json({"left": [one.hex() for one in left], "right": [one.hex() for one in right]})
 
 
-def policy_json(origin: str, keys: Sequence[Mapping[str, Any]]) -> bytes:
-    """keys: vkey, from_size, to_size of each."""
-    return as_json({"origin": origin, "keys": list(keys)})
+def policy_json(origin: str, keys: Sequence[Mapping[str, Any]], witness: str = "") -> bytes:
+    """keys: vkey, from_size, to_size of each, and for each but the first the note that introduces it."""
+    return as_json({"origin": origin, "keys": list(keys)} | ({"witness": witness} if witness else {}))
 
 
 def manifest_json(origin: str, size: int, first: int, last: int, files: Mapping[str, Any]) -> bytes:

@@ -24,6 +24,10 @@ class BadNote(ValueError):
     """Not a note, or not one signed by the key."""
 
 
+class NotSigned(BadNote):
+    """Not by this key, whatever else it may be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """What a checkpoint says: origin, number of leaves, 32 bytes of root."""
@@ -63,7 +67,7 @@ class Verifier:
                 except InvalidSignature:
                     raise BadNote("the signature does not belong to this text") from None
                 return body
-        raise BadNote(f"no signature of {self.name}")
+        raise NotSigned(f"no signature of {self.name}")
 
     def open(self, note: str) -> Head:
         """The head in a checkpoint that this key signed; BadNote otherwise."""

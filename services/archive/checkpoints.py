@@ -6,6 +6,7 @@ state.json         whether the notary signs, and if not, why
 """
 
 import asyncio
+import hashlib
 import json
 from array import array
 from bisect import bisect_left
@@ -23,11 +24,12 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """One checkpoint. time: ISO 8601, by the notary's clock."""
+    """One checkpoint. time: ISO 8601, by the notary's clock. sha256: of its line in the file."""
 
     head: Head
     note: str
     time: str
+    sha256: str
 
 
 class Checkpoints:
@@ -62,8 +64,9 @@ class Checkpoints:
         """The checkpoint at a place, 0 being the oldest."""
         with self._path.open("rb") as file:
             file.seek(self._offsets[place])
-            line = json.loads(file.readline())
-        return Signed(Head(self.origin, line["size"], bytes.fromhex(line["root"])), line["note"], line["time"])
+            raw = file.readline()
+        line, digest = json.loads(raw), hashlib.sha256(raw.rstrip(b"\n")).hexdigest()
+        return Signed(Head(self.origin, line["size"], bytes.fromhex(line["root"])), line["note"], line["time"], digest)
 
     def newest(self) -> Signed | None:
         self.refresh()

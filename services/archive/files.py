@@ -63,3 +63,15 @@ def sync_folder(folder: Path) -> None:
 def read_json(path: Path) -> Any:
     """The value in a file; None when there is no file."""
     return json.loads(path.read_bytes()) if path.exists() else None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """One value as the whole content of a file."""
+    write_atomically(path, (json.dumps(value, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def read_lines(path: Path) -> list[Any]:
+    """The value in each whole line of a file; none when there is no file."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]

@@ -58,7 +58,9 @@ class Notary:
         log: Log,
         clock: Callable[[], datetime],
         pause_seconds: float,
+        rotated: Callable[[Head, Ed25519PrivateKey], Ed25519PrivateKey] = lambda _head, key: key,
     ) -> None:
+        """rotated: the key to sign with behind a head that is signed: another one where somebody asked for it."""
         self._origin = origin
         self._open_key = key
         self._ledger = ledger
@@ -68,23 +70,29 @@ class Notary:
         self._log = log
         self._clock = clock
         self._pause_seconds = pause_seconds
+        self._rotated = rotated
 
     async def run(self) -> None:
         self._ledger.open()
         key = self._open_key()
         try:
             while True:
-                await self._round_or_alarm(key)
+                key = await self._round_or_alarm(key)
         finally:
             self._growth.close()
 
-    async def _round_or_alarm(self, key: Ed25519PrivateKey) -> None:
+    async def _round_or_alarm(self, key: Ed25519PrivateKey) -> Ed25519PrivateKey:
+        """Returns the key for the next round."""
         try:
             await self.round(key)
+            head = self._ledger.head()
+            if head and self._ledger.recorded(head):
+                return await asyncio.to_thread(self._rotated, head, key)
         except Alarm as alarm:
             if self._ledger.say(ALARM, alarm.reason, alarm.message):
                 _log.critical("notary_alarm", reason=alarm.reason, message=alarm.message)
             await asyncio.sleep(_LOOK_SECONDS)
+        return key
 
     async def round(self, key: Ed25519PrivateKey) -> None:
         """Looks once, and signs if there is something new. Raises Alarm."""

@@ -42,6 +42,13 @@ _MENTIONING = (
     "select distinct resource from entry where subject >= $1 and subject < $2 and revision <= $3"
     " and position($4::bytea in payload) > 0 and event_type <> '' order by resource"
 )
+_OF_CORRELATIONS = "correlation_id = any($1::text[]) and correlation_id <> '' order by revision limit $2"
+_LAST_BEFORE = (
+    "select asked.resource, asked.revision, found.revision, found.subject, found.payload, found.event_type"
+    " from unnest($1::text[], $2::bigint[]) as asked (resource, revision) cross join lateral ("
+    "select * from entry where entry.resource = asked.resource and entry.revision < asked.revision"
+    " order by entry.revision desc limit 1) as found"
+)
 
 
 class Copy:
@@ -96,6 +103,17 @@ class Copy:
         return await self._stored(
             "resource = any($1::text[]) and revision <= $2 order by revision", list(resources), upto
         )
+
+    async def of_correlations(self, correlations: Sequence[str], limit: int) -> list[Stored]:
+        """Everything that followed from these outside requests."""
+        return await self._stored(_OF_CORRELATIONS, list(correlations), limit) if correlations else []
+
+    async def last_before(self, pairs: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Stored]:
+        """For each (resource, revision) the resource's last message before that revision, if there is one."""
+        if not pairs:
+            return {}
+        rows = await self._fetch(_LAST_BEFORE, [one[0] for one in pairs], [one[1] for one in pairs])
+        return {(row[0], row[1]): Stored(*row[2:]) for row in rows}
 
     async def mentioning(self, service: str, project: str, text: str, upto: int) -> list[str]:
         """Resources of a service's project of which some fact holds the text; the text may be part of a longer one."""

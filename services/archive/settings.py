@@ -14,6 +14,11 @@ class Settings(kernel.settings.Settings):
     log_origin: str = "modelog.local/lifecycle"
     # How long the notary gathers facts before it signs; it signs at once after 256.
     sign_pause_seconds: float = 0.5
+    # Name of the witness in every cosignature: never changed, and never that of another witness.
+    witness_name: str = "modelog.local/archive-witness"
+    # Comparing all stores in the background: the share of its time it may take from others, and the rest in between.
+    scrub_share: float = 0.1
+    scrub_pause_seconds: float = 300.0
     # Streams of facts open at once, and how long one may block before it is sent away.
     max_readers: int = 200
     reader_stall_seconds: float = 30.0
@@ -25,3 +30,15 @@ class Settings(kernel.settings.Settings):
     @property
     def records_dir(self) -> Path:
         return Path(self.data_dir) / "records"
+
+    @property
+    def copy_dir(self) -> Path:
+        return Path(self.data_dir) / "copy"
+
+    @property
+    def witness_dir(self) -> Path:
+        return Path(self.data_dir) / "witness"
+
+    @property
+    def scrub_dir(self) -> Path:
+        return Path(self.data_dir) / "scrub"

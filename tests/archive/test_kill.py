@@ -29,7 +29,7 @@ def make_artifact(folder: Path) -> str:
     return digest
 
 
-def process(nats: NatsServer, postgres: PostgresServer, folder: Path, schema: str) -> ServiceProcess:
+def process(nats: NatsServer, postgres: PostgresServer, folder: Path, schema: str, **more: str) -> ServiceProcess:
     settings = {
         "nats_url": nats.address,
         "nats_user": "archive",
@@ -40,6 +40,7 @@ def process(nats: NatsServer, postgres: PostgresServer, folder: Path, schema: st
         "data_dir": str(folder / "data"),
         "artifacts_dir": str(folder / "artifacts"),
         "sign_pause_seconds": "0.05",
+        **more,
     }
     return ServiceProcess(
         "archive", "services.archive", settings=settings, folder=Path.cwd(), log=folder / "log", drain_seconds=0.2

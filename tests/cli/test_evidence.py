@@ -39,6 +39,33 @@ def test_history_of_a_resource_and_of_all_below_it(line: CommandLine, project: s
     assert line.json("history", f"projects/{project}", "--below", "--type", "ModelCreated") == [below[1]]
 
 
+def test_history_tells_the_difference_that_each_fact_made(line: CommandLine, project: str) -> None:
+    model = f"projects/{project}/models/fraud"
+    line("models", "tag", f"{project}/fraud", "team", "risk")
+    told = line("history", model, "--diff").out
+    assert "tags.team" in told
+    first, second = [json.loads(one) for one in line("--json", "history", model, "--diff").out.splitlines()]
+    assert ["details.title", "", "Fraud"] in [[one["path"], one["before"], one["after"]] for one in first["changes"]]
+    assert second["changes"] == [{"path": "tags.team", "before": "", "after": "risk"}]
+
+
+def test_why_names_what_led_to_a_fact(line: CommandLine, project: str) -> None:
+    line("models", "tag", f"{project}/fraud", "team", "risk")
+    told = line("why", f"projects/{project}/models/fraud").out.splitlines()
+    assert f"projects/{project}/models/fraud: TagSet" in told[0]
+    assert f"after projects/{project}/models/fraud: ModelCreated" in told[1]
+
+
+def test_all_stores_are_compared(line: CommandLine, project: str) -> None:
+    revision = line.json("projects", "get", project)["revision"]
+    line("audit", "checkpoint", "--covering", revision, "--wait")
+    told = line.json("audit", "scrub")
+    assert (told["done"], told["findings"]) == (True, [])
+    assert int(told["summary"]["size"]) >= int(revision)
+    assert "the same" in line("audit", "scrub").out
+    assert line.json("audit", "scrub", "--last")["done"]
+
+
 def test_replay_reads_the_facts_in_order(line: CommandLine, project: str) -> None:
     everything = [json.loads(one) for one in line("--json", "replay").out.splitlines()]
     assert [int(one["revision"]) for one in everything] == list(range(1, len(everything) + 1))

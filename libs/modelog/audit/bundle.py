@@ -11,6 +11,7 @@ from modelog.audit.report import Report
 from modelog.audit.tree import leaf_hash
 
 _PREFIX_BYTES = 4
+_NAME, _GENERATION = 2 << 3 | 2, 3 << 3  # Tags of the two fields that are read.
 
 
 class Bundle:
@@ -52,6 +53,14 @@ class Bundle:
 
     def text(self, name: str) -> str:
         return self.read(name).decode(errors="replace")
+
+    def rotations(self) -> list[str]:
+        """The notes by which the log's keys introduce each other; none where that file is damaged, which was said."""
+        try:
+            keys = json.loads(self.read("policy.json"))["keys"] if "policy.json" in self._members else []
+            return [str(one["rotation"]) for one in keys if "rotation" in one]
+        except (ValueError, KeyError, TypeError):
+            return []
 
     def edges(self) -> dict[str, list[bytes]]:
         """Hashes of what lies left and right of the exported facts; ValueError and its kin when they are damaged."""
@@ -133,23 +142,29 @@ Header = tuple[str, int]  # Name of the resource, generation.
 
 
 def header(payload: bytes) -> Header | None:
-    """Resource and generation of a serialized modelog.log.v1.Fact (fields 2 and 3), None when it cannot be read."""
-    name, generation, at = "", 0, 0
+    """Resource and generation of a serialized modelog.log.v1.Fact (fields 2 and 3), None when it cannot be read.
+
+    Nearly all numbers are one byte long, and this runs for each fact: they are read without a call.
+    """
+    name, generation, at, end = "", 0, 0, len(payload)
     try:
-        while at < len(payload) and not (name and generation):
-            tag, at = _varint(payload, at)
-            if tag & 7 == 0:
-                value, at = _varint(payload, at)
-                generation = value if tag >> 3 == 3 else generation
-            elif tag & 7 == 2:
-                length, at = _varint(payload, at)
-                name = payload[at : at + length].decode() if tag >> 3 == 2 else name
-                at += length
+        while at < end and not (name and generation):
+            tag = payload[at]
+            tag, at = (tag, at + 1) if tag < 128 else _varint(payload, at)
+            value = payload[at]
+            value, at = (value, at + 1) if value < 128 else _varint(payload, at)
+            if tag & 7 == 2:
+                if tag == _NAME:
+                    name = payload[at : at + value].decode()
+                at += value
+            elif tag & 7 == 0:
+                if tag == _GENERATION:
+                    generation = value
             else:
                 return None
     except (IndexError, UnicodeDecodeError):
         return None
-    return (name, generation) if name and generation and at <= len(payload) else None
+    return (name, generation) if name and generation and at <= end else None
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -10,6 +10,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 class BadNote(ValueError):
     """A checkpoint or key that is damaged, or signed by somebody else."""
+
+
+class NotSigned(BadNote):
+    """Not by this key, whatever else it may be."""
+
+
+class Verifies(Protocol):
+    """A key, or several of which one has signed."""
+
+    def text(self, note: str) -> str:
+        """What the note says, once its signature holds; BadNote otherwise."""
 
 
 class Checkpoint(NamedTuple):
@@ -51,10 +62,10 @@ class Key:
                 except InvalidSignature:
                     raise BadNote(f"the signature of {name} does not belong to this text") from None
                 return text + "\n"
-        raise BadNote(f"not signed by {self.name}")
+        raise NotSigned(f"not signed by {self.name}")
 
 
-def open_checkpoint(note: str, key: Key) -> Checkpoint:
+def open_checkpoint(note: str, key: Verifies) -> Checkpoint:
     """The checkpoint inside a note signed by the key; BadNote otherwise."""
     lines = key.text(note).split("\n")
     if len(lines) < 4 or not lines[1].isdecimal() or len(decode64(lines[2])) != 32:

@@ -1,6 +1,6 @@
 """One fact's proof (C2SP tlog-proof): that exactly this payload stands at exactly this place of a signed log."""
 
-from modelog.audit.note import BadNote, Key, decode64, open_checkpoint
+from modelog.audit.note import BadNote, Key, Verifies, decode64, open_checkpoint
 from modelog.audit.report import Report
 from modelog.audit.tree import leaf_hash, root_by_path
 
@@ -19,7 +19,7 @@ def verify_fact(payload: bytes, proof: str, vkey: str) -> Report:
     return report
 
 
-def verify_leaf(leaf: bytes, proof: str, key: Key, report: Report, file: str = "") -> int:
+def verify_leaf(leaf: bytes, proof: str, key: Verifies, report: Report, file: str = "") -> int:
     """Checks one leaf hash against a proof, adds to the report and returns the revision it names (0: unreadable)."""
     try:
         index, path, note = _parse(proof)

@@ -10,7 +10,8 @@ class Finding:
     FILE_UNREADABLE, FILE_MISSING, FILE_CHANGED, FILE_UNEXPECTED: the bundle itself. BAD_SIGNATURE, WRONG_CHECKPOINT:
     the signed root. WRONG_ROOT: the facts do not lead to it. ENTRY_CHANGED, ENTRY_MISSING, ENTRY_MOVED, ENTRY_INSERTED,
     LOG_CUT: what happened to which fact. LEAVES_CHANGED: the list of hashes, not the facts. BROKEN_GENERATIONS: facts
-    of one resource that do not follow each other. BAD_PROOF: an inclusion proof that does not hold.
+    of one resource that do not follow each other. BAD_PROOF: an inclusion proof that does not hold. NOT_WITNESSED: the
+    witness that was named has not vouched for the signed root.
     """
 
     code: str
@@ -21,7 +22,10 @@ class Finding:
 
 @dataclass
 class Report:
-    """The outcome. `ok` only when nothing at all is wrong; notes say what could not be compared."""
+    """The outcome. `ok` only when nothing at all is wrong; notes say what could not be compared.
+
+    witnessed: when the witness vouched for the root, seconds since 1970; 0 when none was asked for.
+    """
 
     origin: str = ""
     size: int = 0
@@ -32,6 +36,7 @@ class Report:
     unreadable: int = 0
     checkpoints: int = 0
     proofs: int = 0
+    witnessed: int = 0
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

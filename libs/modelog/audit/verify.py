@@ -6,20 +6,23 @@ from pathlib import Path
 
 from modelog.audit.align import compare
 from modelog.audit.bundle import Bundle, header, payloads
-from modelog.audit.note import BadNote, Checkpoint, Key, open_checkpoint
+from modelog.audit.keys import Keys, WitnessKey
+from modelog.audit.note import BadNote, Checkpoint, Verifies, open_checkpoint
 from modelog.audit.proof import verify_leaf
 from modelog.audit.report import Report
 from modelog.audit.tree import Tree, leaf_hash, push_left, push_right
 
 
-def verify(bundle: str | Path, vkey: str, seen: Iterable[str] = ()) -> Report:
+def verify(bundle: str | Path, vkey: str, seen: Iterable[str] = (), witness: str = "") -> Report:
     """Checks a bundle against the log's public key and against checkpoints (notes) that the auditor has `seen` before.
 
+    vkey: any key the log has had; the others follow from it. witness: the vkey of one that must have vouched for it.
     Never raises for what is in the file: everything wrong becomes a finding of the report.
     """
     report = Report()
     try:
-        key = Key(vkey)
+        Keys(vkey)
+        vouching = WitnessKey(witness) if witness else None
         opened = Bundle(Path(bundle), report)
     except BadNote as bad:
         report.found("BAD_SIGNATURE", str(bad))
@@ -30,13 +33,15 @@ def verify(bundle: str | Path, vkey: str, seen: Iterable[str] = ()) -> Report:
     try:
         opened.compare_with_manifest()
         if opened.says_what_is_inside():
-            _verify(opened, key, report, list(seen))
+            _verify(opened, Keys(vkey, opened.rotations()), report, list(seen))
+        if vouching:
+            _vouched(opened.text("checkpoint"), vouching, report)
     finally:
         opened.close()
     return report
 
 
-def _verify(bundle: Bundle, key: Key, report: Report, seen: Sequence[str]) -> None:
+def _verify(bundle: Bundle, key: Verifies, report: Report, seen: Sequence[str]) -> None:
     signed = _checkpoint(bundle.text("checkpoint"), key, report, "checkpoint")
     heads = [_checkpoint(bundle.text(name), key, report, name) for name in bundle.names("checkpoints/")]
     heads += [_checkpoint(note, key, report, f"seen checkpoint {at}") for at, note in enumerate(seen, 1)]
@@ -57,7 +62,14 @@ def _verify(bundle: Bundle, key: Key, report: Report, seen: Sequence[str]) -> No
     _proofs(bundle, entries, key, report)
 
 
-def _checkpoint(note: str, key: Key, report: Report, name: str) -> Checkpoint | None:
+def _vouched(note: str, witness: WitnessKey, report: Report) -> None:
+    try:
+        report.witnessed = witness.time(note)
+    except ValueError as bad:
+        report.found("NOT_WITNESSED", str(bad), file="checkpoint")
+
+
+def _checkpoint(note: str, key: Verifies, report: Report, name: str) -> Checkpoint | None:
     try:
         checkpoint = open_checkpoint(note, key)
     except BadNote as bad:
@@ -134,7 +146,7 @@ def _roots(bundle: Bundle, hashes: Sequence[bytes], sizes: set[int], report: Rep
     return tree.size, roots
 
 
-def _proofs(bundle: Bundle, entries: Sequence[bytes], key: Key, report: Report) -> None:
+def _proofs(bundle: Bundle, entries: Sequence[bytes], key: Verifies, report: Report) -> None:
     for name in bundle.names("proofs/"):
         number = name.removeprefix("proofs/").removesuffix(".tlog-proof")
         place = int(number) - report.from_revision if number.isdecimal() else -1

@@ -34,12 +34,54 @@ def _keys(state: State, notary: Any) -> None:
     return None
 
 
+def _compared(state: State, replies: Any) -> int:
+    """What differs, one line each, and how much was compared."""
+    reply = None
+    for reply in replies:
+        if not reply.done and not state.as_json:
+            click.echo(".", nl=False, err=True)
+    if reply is None or not reply.done:
+        raise click.ClickException("the comparison was broken off; try again")
+    if state.as_json:
+        render.print_json(render.plain(reply))
+        return UNVERIFIED if reply.findings else 0
+    if not reply.summary.HasField("end_time"):
+        click.echo("nothing was compared in the background yet")
+        return 0
+    stores = reply.DESCRIPTOR.fields_by_name["findings"].message_type.fields_by_name["store"].enum_type.values_by_number
+    rows = []
+    for one in reply.findings:
+        revisions = str(one.revision or "")
+        if one.last_revision > one.revision:
+            revisions += f"-{one.last_revision}"
+        store = stores[one.store].name.removeprefix("EVIDENCE_STORE_").lower()
+        rows.append([store, Cell(one.reason, "red"), revisions, one.message])
+    if rows:
+        render.table(["store", "finding", "revision", "what differs"], rows)
+    word = Cell("DIFFERENT", "red") if rows else Cell("the same", "green")
+    compared = f"{reply.summary.size} facts and {reply.summary.checkpoint_count} checkpoints in all stores"
+    render.table(["outcome", "what was compared"], [[word, compared]])
+    return UNVERIFIED if rows else 0
+
+
 audit = Noun(
     "audit",
     help="Export, verify, checkpoints and proofs. Keep `audit key` and checkpoints away from the log they speak of.",
     commands=[
         verb("key", "archive.GetNotary", "The public keys of the log, oldest first.", show=_keys),
-        verb("notary", "archive.GetNotary", "Whether the log is being signed, and up to where."),
+        verb("notary", "archive.GetNotary", "Whether the log is signed, witnessed, copied and compared; up to where."),
+        verb(
+            "rotate-key",
+            "archive.RotateLogKey",
+            "Give the log a new key, which the old one introduces before it is destroyed.",
+        ),
+        verb(
+            "scrub",
+            "archive.Scrub",
+            "Compare log, copy, tree, checkpoints and views now; exit status 7 when anything differs.",
+            opt("last", "How the last comparison in the background ended."),
+            show=_compared,
+        ),
         verb(
             "checkpoint",
             "archive.GetCheckpoint",
@@ -128,12 +170,14 @@ def _proof_text(proof: Any) -> str:
 @click.argument("bundle", type=_FILE)
 @click.option("--key", required=True, metavar="VKEY|@FILE", help="The log's public key, from a place you trust.")
 @click.option("--seen", type=_FILE, multiple=True, help="A checkpoint that you kept from before.")
+@click.option("--witness", default="", metavar="VKEY|@FILE", help="Public key of a witness that must have vouched.")
 @click.pass_context
-def _verify(ctx: click.Context, bundle: Path, key: str, seen: tuple[Path, ...]) -> int:
+def _verify(ctx: click.Context, bundle: Path, key: str, seen: tuple[Path, ...], witness: str) -> int:
     """Check a bundle offline; exit status 7 when anything about it does not hold."""
     from modelog.audit import verify
 
-    report = verify(bundle, text_of(key).strip(), [path.read_text(encoding="utf-8") for path in seen])
+    notes = [path.read_text(encoding="utf-8") for path in seen]
+    report = verify(bundle, _first(key), notes, text_of(witness).strip() if witness else "")
     return _report(state_of(ctx), report)
 
 
@@ -146,8 +190,13 @@ def _verify_fact(ctx: click.Context, fact: Path, proof: Path, key: str) -> int:
     """Check one fact against its proof offline; exit status 7 when it does not hold."""
     from modelog.audit import verify_fact
 
-    report = verify_fact(fact.read_bytes(), proof.read_text(encoding="utf-8"), text_of(key).strip())
+    report = verify_fact(fact.read_bytes(), proof.read_text(encoding="utf-8"), _first(key))
     return _report(state_of(ctx), report)
+
+
+def _first(key: str) -> str:
+    """The oldest key where `audit key` told several: the others follow from it."""
+    return (text_of(key).split() or [""])[0]
 
 
 def _report(state: State, report: Any) -> int:

@@ -75,9 +75,14 @@ def _table(entries: Sequence[Any]) -> None:
         render.table(TITLES, [row(entry) for entry in entries])
 
 
-def _whole(_state: Any, request: Any, values: dict[str, Any]) -> None:
+def _whole(state: Any, request: Any, values: dict[str, Any]) -> None:
     request.name = values["resource"] or ""
     request.below = request.below or not request.name
+    if values["diff"]:
+        from modelog.cli.causes import differences
+
+        differences(state, request)
+        raise click.exceptions.Exit(0)
 
 
 history = verb(
@@ -89,7 +94,10 @@ history = verb(
     opt("from_revision", "First revision.", flag="--from"),
     opt("to_revision", "Last revision.", flag="--to"),
     opt("descending", "Newest first.", flag="--newest-first"),
-    extra=(click.Argument(["resource"], required=False),),
+    extra=(
+        click.Argument(["resource"], required=False),
+        click.Option(["--diff"], is_flag=True, help="With the fields that each fact changed, before and after."),
+    ),
     prepare=_whole,
     tabulate=_table,
 )

@@ -67,6 +67,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "History and evidence": {
         "history": ("log", "What happened to a resource."),
+        "why": ("causes", "The facts that led to what happened, as a tree."),
         "replay": ("log", "The facts of the log from a revision on, and live."),
         "audit": ("audit", "Export, verify, checkpoints and proofs."),
         "records": ("archive", "Sealed records of retired versions."),
@@ -82,6 +83,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "status": ("status", "How the services are doing."),
         "up": ("suite", "Run the whole suite here until Ctrl-C."),
         "demo": ("suite", "Play one model's whole life and audit it."),
+        "restore": ("restoring", "Put the log back from the archive's copy."),
         "completion": ("completion", "Print the completion script of a shell."),
     },
 }

@@ -2,6 +2,7 @@
 
 from services.archive.servicer.access import AccessRecords
 from services.archive.servicer.bundles import Bundles
+from services.archive.servicer.causes import Causes
 from services.archive.servicer.evidence import Evidence
 from services.archive.servicer.history import History
 from services.archive.servicer.holds import Holds
@@ -9,5 +10,5 @@ from services.archive.servicer.records import Records
 from services.archive.servicer.stream import Stream
 
 
-class ArchiveServicer(Records, Holds, History, Stream, Evidence, Bundles, AccessRecords):
+class ArchiveServicer(Records, Holds, History, Stream, Evidence, Causes, Bundles, AccessRecords):
     """modelog.archive.v1.ArchiveService."""

@@ -54,8 +54,10 @@ class Bundles(Room):
         size, tar = signed.head.size, bundle.Tar()
         left = await self._copy.hashes(spans_of(perfect((0, first - 1))))
         right = await self._copy.hashes(spans_of(aligned(last, size)))
-        yield tar.file("checkpoint", signed.note.encode())
-        yield tar.file("policy.json", bundle.policy_json(signed.head.origin, published(self._checkpoints.folder)))
+        vouched, witness = self._statements.of_size(size), self._statements.public().get("vkey", "")
+        yield tar.file("checkpoint", (signed.note + (vouched.line if vouched else "")).encode())
+        keys = published(self._checkpoints.folder)
+        yield tar.file("policy.json", bundle.policy_json(signed.head.origin, keys, witness))
         yield tar.file("log/edges.json", bundle.edges_json(left, right))
         for earlier in self._checkpoints.sample(first, last + 1, _MOST_EARLIER):
             if earlier.head.size != size:

@@ -5,12 +5,13 @@ from datetime import datetime
 from kernel.errors import NotAllowedNow, NotFound, invalid_field
 from kernel.rpc import Context
 from modelog.archive.v1 import archive_service_pb2 as rpc
+from modelog.archive.v1 import evidence_pb2 as evidence
 from modelog.archive.v1 import types_pb2 as types
 from services.archive import notary
 from services.archive.checkpoints import Signed, place_of
 from services.archive.keys import published
 from services.archive.merkle import consistency_spans, inclusion_spans, leaf_hash
-from services.archive.servicer.room import Room
+from services.archive.servicer.comparing import Comparing
 
 _PAGE_SIZE = 50
 _STATES = {
@@ -20,7 +21,7 @@ _STATES = {
 }
 
 
-class Evidence(Room):
+class Evidence(Comparing):
     async def GetCheckpoint(self, request: rpc.GetCheckpointRequest, context: Context) -> types.Checkpoint:
         revision = request.size or request.covering_revision or 1
         if request.wait:
@@ -36,14 +37,16 @@ class Evidence(Room):
             raise NotFound(
                 "CHECKPOINT_NOT_FOUND", "no such checkpoint was signed; ListCheckpoints names those that were"
             )
-        return checkpoint_of(signed)
+        return self._checkpoint(signed)
 
     async def ListCheckpoints(
         self, request: rpc.ListCheckpointsRequest, context: Context
     ) -> rpc.ListCheckpointsResponse:
         page = self._checkpoints.page(place_of(request.page_token), request.page_size or _PAGE_SIZE)
         token = str(page[-1][0]) if page and page[-1][0] > 1 else ""
-        return rpc.ListCheckpointsResponse(checkpoints=[checkpoint_of(one) for _, one in page], next_page_token=token)
+        return rpc.ListCheckpointsResponse(
+            checkpoints=[self._checkpoint(one) for _, one in page], next_page_token=token
+        )
 
     async def GetNotary(self, request: rpc.GetNotaryRequest, context: Context) -> types.Notary:
         state = self._checkpoints.state()
@@ -56,7 +59,36 @@ class Evidence(Room):
             alarm_message=state.get("message", ""),
             signed_size=newest.head.size if newest else 0,
             copied_size=self._rooms.position.revision,
+            witness=self._witness(),
+            copy=self._kept_copy(),
+            scrub=self.scrub_summary(),
         )
+
+    def _witness(self) -> evidence.Witness:
+        state, newest = self._statements.state(), self._statements.newest()
+        return evidence.Witness(
+            vkey=self._statements.public().get("vkey", ""),
+            state=state.get("state", ""),
+            alarm_reason=state.get("reason", ""),
+            alarm_message=state.get("message", ""),
+            witnessed_size=newest.head.size if newest else 0,
+        )
+
+    def _kept_copy(self) -> evidence.KeptCopy:
+        state = self._parts.vault.state()
+        return evidence.KeptCopy(
+            state=state.get("state", ""),
+            alarm_reason=state.get("reason", ""),
+            alarm_message=state.get("message", ""),
+            size=self._parts.vault.end(),
+        )
+
+    def _checkpoint(self, signed: Signed) -> types.Checkpoint:
+        checkpoint = checkpoint_of(signed)
+        if vouched := self._statements.of_size(signed.head.size):
+            checkpoint.witnessed_note = signed.note + vouched.line
+            checkpoint.witness_time.FromSeconds(vouched.seconds)
+        return checkpoint
 
     async def GetInclusionProof(self, request: rpc.GetInclusionProofRequest, context: Context) -> types.InclusionProof:
         await self._wait(request.read)
@@ -76,7 +108,7 @@ class Evidence(Room):
             leaf_hash=leaf_hash(stored.payload),
             head=types.TreeHead(size=size, root_hash=root),
             hashes=hashes,
-            checkpoint=checkpoint_of(signed) if signed else None,
+            checkpoint=self._checkpoint(signed) if signed else None,
             payload=stored.payload,
         )
 

@@ -30,7 +30,7 @@ class History(Room):
         size = request.page_size or _PAGE_SIZE
         found = await self._copy.history(query, cursor, size + 1)
         page = within(found[:size], MOST_BYTES)
-        reply = rpc.GetHistoryResponse(entries=[_entry(one) for one in page])
+        reply = rpc.GetHistoryResponse(entries=[entry_of(one) for one in page])
         if len(found) > len(page):
             reply.next_page_token = sealed(page[-1].revision, binding)
         return reply
@@ -76,7 +76,7 @@ def _until(request: rpc.GetHistoryRequest) -> datetime | None:
         raise invalid_field("read.as_of_time", "the year has to lie between 1 and 9999", "TIME_RANGE") from None
 
 
-def _entry(one: Stored) -> types.HistoryEntry:
+def entry_of(one: Stored) -> types.HistoryEntry:
     entry = types.HistoryEntry(revision=one.revision, subject=one.subject, event_type=one.event_type)
     if fact_in(one.payload, one.subject) is None:
         entry.unreadable = one.payload

@@ -15,6 +15,7 @@ class Room:
         self._resources = rooms.resources
         self._copy = self._parts.copy
         self._checkpoints = self._parts.checkpoints
+        self._statements = self._parts.statements
 
     def _growth(self) -> Growth:
         return Growth(self._rooms.position)

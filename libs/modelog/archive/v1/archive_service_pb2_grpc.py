@@ -5,6 +5,7 @@ import grpc
 import warnings
 
 from modelog.archive.v1 import archive_service_pb2 as modelog_dot_archive_dot_v1_dot_archive__service__pb2
+from modelog.archive.v1 import evidence_requests_pb2 as modelog_dot_archive_dot_v1_dot_evidence__requests__pb2
 from modelog.archive.v1 import types_pb2 as modelog_dot_archive_dot_v1_dot_types__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -116,6 +117,21 @@ class ArchiveServiceStub(object):
                 '/modelog.archive.v1.ArchiveService/ExportBundle',
                 request_serializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.ExportBundleRequest.SerializeToString,
                 response_deserializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.ExportBundleResponse.FromString,
+                _registered_method=True)
+        self.Scrub = channel.unary_stream(
+                '/modelog.archive.v1.ArchiveService/Scrub',
+                request_serializer=modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.ScrubRequest.SerializeToString,
+                response_deserializer=modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.ScrubResponse.FromString,
+                _registered_method=True)
+        self.RotateLogKey = channel.unary_unary(
+                '/modelog.archive.v1.ArchiveService/RotateLogKey',
+                request_serializer=modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.RotateLogKeyRequest.SerializeToString,
+                response_deserializer=modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.RotateLogKeyResponse.FromString,
+                _registered_method=True)
+        self.ExplainFact = channel.unary_unary(
+                '/modelog.archive.v1.ArchiveService/ExplainFact',
+                request_serializer=modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.ExplainFactRequest.SerializeToString,
+                response_deserializer=modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.ExplainFactResponse.FromString,
                 _registered_method=True)
         self.ListAccessRecords = channel.unary_unary(
                 '/modelog.archive.v1.ArchiveService/ListAccessRecords',
@@ -246,6 +262,29 @@ class ArchiveServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Scrub(self, request, context):
+        """Compares log, copy, tree, checkpoints, cosignatures and views, and names what differs. It may take minutes; the
+        archive also does it by itself, over and over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateLogKey(self, request, context):
+        """Gives the log a new key, introduced by the old one, which is destroyed. FAILED_PRECONDITION NOT_SIGNED_YET before
+        the first checkpoint; UNAVAILABLE NOTARY_BUSY when the notary does not come to it in time: it will all the same.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainFact(self, request, context):
+        """Why something happened: the facts that led to one, as a tree. NOT_FOUND FACT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAccessRecords(self, request, context):
         """Who was refused, and who read history. Every call that was answered before this one began is among what is searched,
         this one included. UNAVAILABLE RECORDS_BEHIND while they are still being taken over from the stream.
@@ -336,6 +375,21 @@ def add_ArchiveServiceServicer_to_server(servicer, server):
                     servicer.ExportBundle,
                     request_deserializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.ExportBundleRequest.FromString,
                     response_serializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.ExportBundleResponse.SerializeToString,
+            ),
+            'Scrub': grpc.unary_stream_rpc_method_handler(
+                    servicer.Scrub,
+                    request_deserializer=modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.ScrubRequest.FromString,
+                    response_serializer=modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.ScrubResponse.SerializeToString,
+            ),
+            'RotateLogKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateLogKey,
+                    request_deserializer=modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.RotateLogKeyRequest.FromString,
+                    response_serializer=modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.RotateLogKeyResponse.SerializeToString,
+            ),
+            'ExplainFact': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainFact,
+                    request_deserializer=modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.ExplainFactRequest.FromString,
+                    response_serializer=modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.ExplainFactResponse.SerializeToString,
             ),
             'ListAccessRecords': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAccessRecords,
@@ -776,6 +830,87 @@ class ArchiveService(object):
             '/modelog.archive.v1.ArchiveService/ExportBundle',
             modelog_dot_archive_dot_v1_dot_archive__service__pb2.ExportBundleRequest.SerializeToString,
             modelog_dot_archive_dot_v1_dot_archive__service__pb2.ExportBundleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Scrub(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/modelog.archive.v1.ArchiveService/Scrub',
+            modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.ScrubRequest.SerializeToString,
+            modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.ScrubResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateLogKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.archive.v1.ArchiveService/RotateLogKey',
+            modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.RotateLogKeyRequest.SerializeToString,
+            modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.RotateLogKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainFact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.archive.v1.ArchiveService/ExplainFact',
+            modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.ExplainFactRequest.SerializeToString,
+            modelog_dot_archive_dot_v1_dot_evidence__requests__pb2.ExplainFactResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from modelog.archive.v1 import archive_service_pb2 as _archive_service_pb2
+from modelog.archive.v1 import evidence_requests_pb2 as _evidence_requests_pb2
 from modelog.archive.v1 import types_pb2 as _types_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -77,6 +78,16 @@ class ArchiveServiceStub:
     """A tar that `modelog audit verify` checks offline, in chunks. FAILED_PRECONDITION NOT_SIGNED_YET while no checkpoint
     covers the range.
     """
+    Scrub: _grpc.UnaryStreamMultiCallable[_evidence_requests_pb2.ScrubRequest, _evidence_requests_pb2.ScrubResponse]
+    """Compares log, copy, tree, checkpoints, cosignatures and views, and names what differs. It may take minutes; the
+    archive also does it by itself, over and over.
+    """
+    RotateLogKey: _grpc.UnaryUnaryMultiCallable[_evidence_requests_pb2.RotateLogKeyRequest, _evidence_requests_pb2.RotateLogKeyResponse]
+    """Gives the log a new key, introduced by the old one, which is destroyed. FAILED_PRECONDITION NOT_SIGNED_YET before
+    the first checkpoint; UNAVAILABLE NOTARY_BUSY when the notary does not come to it in time: it will all the same.
+    """
+    ExplainFact: _grpc.UnaryUnaryMultiCallable[_evidence_requests_pb2.ExplainFactRequest, _evidence_requests_pb2.ExplainFactResponse]
+    """Why something happened: the facts that led to one, as a tree. NOT_FOUND FACT_NOT_FOUND."""
     ListAccessRecords: _grpc.UnaryUnaryMultiCallable[_archive_service_pb2.ListAccessRecordsRequest, _archive_service_pb2.ListAccessRecordsResponse]
     """Who was refused, and who read history. Every call that was answered before this one began is among what is searched,
     this one included. UNAVAILABLE RECORDS_BEHIND while they are still being taken over from the stream.
@@ -129,6 +140,16 @@ class ArchiveServiceAsyncStub(ArchiveServiceStub):
     """A tar that `modelog audit verify` checks offline, in chunks. FAILED_PRECONDITION NOT_SIGNED_YET while no checkpoint
     covers the range.
     """
+    Scrub: _aio.UnaryStreamMultiCallable[_evidence_requests_pb2.ScrubRequest, _evidence_requests_pb2.ScrubResponse]  # type: ignore[assignment]
+    """Compares log, copy, tree, checkpoints, cosignatures and views, and names what differs. It may take minutes; the
+    archive also does it by itself, over and over.
+    """
+    RotateLogKey: _aio.UnaryUnaryMultiCallable[_evidence_requests_pb2.RotateLogKeyRequest, _evidence_requests_pb2.RotateLogKeyResponse]  # type: ignore[assignment]
+    """Gives the log a new key, introduced by the old one, which is destroyed. FAILED_PRECONDITION NOT_SIGNED_YET before
+    the first checkpoint; UNAVAILABLE NOTARY_BUSY when the notary does not come to it in time: it will all the same.
+    """
+    ExplainFact: _aio.UnaryUnaryMultiCallable[_evidence_requests_pb2.ExplainFactRequest, _evidence_requests_pb2.ExplainFactResponse]  # type: ignore[assignment]
+    """Why something happened: the facts that led to one, as a tree. NOT_FOUND FACT_NOT_FOUND."""
     ListAccessRecords: _aio.UnaryUnaryMultiCallable[_archive_service_pb2.ListAccessRecordsRequest, _archive_service_pb2.ListAccessRecordsResponse]  # type: ignore[assignment]
     """Who was refused, and who read history. Every call that was answered before this one began is among what is searched,
     this one included. UNAVAILABLE RECORDS_BEHIND while they are still being taken over from the stream.
@@ -274,6 +295,34 @@ class ArchiveServiceServicer(metaclass=_abc_1.ABCMeta):
         """A tar that `modelog audit verify` checks offline, in chunks. FAILED_PRECONDITION NOT_SIGNED_YET while no checkpoint
         covers the range.
         """
+
+    @_abc_1.abstractmethod
+    def Scrub(
+        self,
+        request: _evidence_requests_pb2.ScrubRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_evidence_requests_pb2.ScrubResponse], _abc.AsyncIterator[_evidence_requests_pb2.ScrubResponse]]:
+        """Compares log, copy, tree, checkpoints, cosignatures and views, and names what differs. It may take minutes; the
+        archive also does it by itself, over and over.
+        """
+
+    @_abc_1.abstractmethod
+    def RotateLogKey(
+        self,
+        request: _evidence_requests_pb2.RotateLogKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_evidence_requests_pb2.RotateLogKeyResponse, _abc.Awaitable[_evidence_requests_pb2.RotateLogKeyResponse]]:
+        """Gives the log a new key, introduced by the old one, which is destroyed. FAILED_PRECONDITION NOT_SIGNED_YET before
+        the first checkpoint; UNAVAILABLE NOTARY_BUSY when the notary does not come to it in time: it will all the same.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainFact(
+        self,
+        request: _evidence_requests_pb2.ExplainFactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_evidence_requests_pb2.ExplainFactResponse, _abc.Awaitable[_evidence_requests_pb2.ExplainFactResponse]]:
+        """Why something happened: the facts that led to one, as a tree. NOT_FOUND FACT_NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def ListAccessRecords(

@@ -25,12 +25,13 @@ _sym_db = _symbol_database.Default()
 
 from modelog.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from modelog.archive.v1 import evidence_pb2 as modelog_dot_archive_dot_v1_dot_evidence__pb2
 from modelog.log.v1 import fact_pb2 as modelog_dot_log_dot_v1_dot_fact__pb2
 from modelog.type.v1 import options_pb2 as modelog_dot_type_dot_v1_dot_options__pb2
 from modelog.type.v1 import quarantine_pb2 as modelog_dot_type_dot_v1_dot_quarantine__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emodelog/archive/v1/types.proto\x12\x12modelog.archive.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19modelog/log/v1/fact.proto\x1a\x1dmodelog/type/v1/options.proto\x1a modelog/type/v1/quarantine.proto\"\xeb\x05\n\x06Record\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nquarantine\x18\x06 \x01(\x0b\x32\x1b.modelog.type.v1.Quarantine\x12\x0f\n\x07version\x18\n \x01(\t\x12.\n\x05state\x18\x0b \x01(\x0e\x32\x1f.modelog.archive.v1.RecordState\x12\x18\n\x10retired_revision\x18\x0c \x01(\x03\x12\x14\n\x0c\x63ut_revision\x18\r \x01(\x03\x12\x17\n\x0fmanifest_sha256\x18\x0e \x01(\t\x12\x17\n\x0f\x61rtifact_sha256\x18\x0f \x01(\t\x12\x12\n\nsize_bytes\x18\x10 \x01(\x03\x12\x12\n\nfile_count\x18\x11 \x01(\x05\x12\x12\n\nfact_count\x18\x12 \x01(\x05\x12\x30\n\ncheckpoint\x18\x13 \x01(\x0b\x32\x1c.modelog.archive.v1.TreeHead\x12-\n\tseal_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x66\x61ilure_reason\x18\x15 \x01(\t\x12\x17\n\x0f\x66\x61ilure_message\x18\x16 \x01(\t\x12\x15\n\rrestore_count\x18\x17 \x01(\x05\x12\x30\n\x0crestore_time\x18\x18 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x19 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x65xpiry_rule\x18\x1a \x01(\t\x12\x14\n\x0c\x61rtifact_uri\x18\x1b \x01(\tJ\x04\x08\x07\x10\n\"\x90\x03\n\x04Hold\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nquarantine\x18\x06 \x01(\x0b\x32\x1b.modelog.type.v1.Quarantine\x12\x11\n\tresources\x18\n \x03(\t\x12\r\n\x05title\x18\x0b \x01(\t\x12\x11\n\tauthority\x18\x0c \x01(\t\x12,\n\x05state\x18\r \x01(\x0e\x32\x1d.modelog.archive.v1.HoldState\x12\x11\n\tplaced_by\x18\x0e \x01(\t\x12\x13\n\x0breleased_by\x18\x0f \x01(\t\x12\x30\n\x0crelease_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampJ\x04\x08\x07\x10\n\"+\n\x08TreeHead\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x11\n\troot_hash\x18\x02 \x01(\x0c\"\x93\x01\n\nCheckpoint\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12*\n\x04head\x18\x03 \x01(\x0b\x32\x1c.modelog.archive.v1.TreeHead\x12\x0c\n\x04note\x18\x04 \x01(\t\x12-\n\tsign_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x06LogKey\x12\x0c\n\x04vkey\x18\x01 \x01(\t\x12\x11\n\tfrom_size\x18\x02 \x01(\x03\x12\x0f\n\x07to_size\x18\x03 \x01(\x03\"\xc9\x01\n\x06Notary\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12(\n\x04keys\x18\x02 \x03(\x0b\x32\x1a.modelog.archive.v1.LogKey\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x1f.modelog.archive.v1.NotaryState\x12\x14\n\x0c\x61larm_reason\x18\x04 \x01(\t\x12\x15\n\ralarm_message\x18\x05 \x01(\t\x12\x13\n\x0bsigned_size\x18\x06 \x01(\x03\x12\x13\n\x0b\x63opied_size\x18\x07 \x01(\x03\"\xb6\x01\n\x0eInclusionProof\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\x12*\n\x04head\x18\x03 \x01(\x0b\x32\x1c.modelog.archive.v1.TreeHead\x12\x0e\n\x06hashes\x18\x04 \x03(\x0c\x12\x32\n\ncheckpoint\x18\x05 \x01(\x0b\x32\x1e.modelog.archive.v1.Checkpoint\x12\x0f\n\x07payload\x18\x06 \x01(\x0c\"x\n\x10\x43onsistencyProof\x12*\n\x04\x66rom\x18\x01 \x01(\x0b\x32\x1c.modelog.archive.v1.TreeHead\x12(\n\x02to\x18\x02 \x01(\x0b\x32\x1c.modelog.archive.v1.TreeHead\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\">\n\x08LogEntry\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\"}\n\x0cHistoryEntry\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\"\n\x04\x66\x61\x63t\x18\x03 \x01(\x0b\x32\x14.modelog.log.v1.Fact\x12\x12\n\nevent_type\x18\x04 \x01(\t\x12\x12\n\nunreadable\x18\x05 \x01(\x0c\"\x8c\x03\n\nFactFilter\x12 \n\x08services\x18\x01 \x03(\tB\x0e\xbaH\x0b\x92\x01\x08\x10\x10\"\x04r\x02\x18?\x12%\n\x08projects\x18\x02 \x03(\tB\x13\xbaH\x0c\x92\x01\t\x10@\"\x05r\x03\x18\x80\x01\xd8\xf3\x18\x01\x12\'\n\tresources\x18\x03 \x03(\tB\x14\xbaH\r\x92\x01\n\x10\x80\x02\"\x05r\x03\x18\x80\x04\xd8\xf3\x18\x01\x12.\n\x11resource_prefixes\x18\x04 \x03(\tB\x13\xbaH\x0c\x92\x01\t\x10@\"\x05r\x03\x18\x80\x04\xd8\xf3\x18\x01\x12$\n\x0b\x65vent_types\x18\x05 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10@\"\x05r\x03\x18\x80\x02\x12\x1f\n\x06\x61\x63tors\x18\x06 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10@\"\x05r\x03\x18\x80\x02\x12 \n\x0e\x63orrelation_id\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12-\n\tfrom_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fhappened_before\x18\n \x01(\x08\"8\n\x07\x46inding\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t*\x91\x01\n\x0bRecordState\x12\x1c\n\x18RECORD_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14RECORD_STATE_SEALING\x10\x01\x12\x17\n\x13RECORD_STATE_SEALED\x10\x02\x12\x17\n\x13RECORD_STATE_FAILED\x10\x03\x12\x18\n\x14RECORD_STATE_EXPIRED\x10\x04*W\n\tHoldState\x12\x1a\n\x16HOLD_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11HOLD_STATE_ACTIVE\x10\x01\x12\x17\n\x13HOLD_STATE_RELEASED\x10\x02*{\n\x0bNotaryState\x12\x1c\n\x18NOTARY_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14NOTARY_STATE_SIGNING\x10\x01\x12\x1c\n\x18NOTARY_STATE_CATCHING_UP\x10\x02\x12\x16\n\x12NOTARY_STATE_ALARM\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emodelog/archive/v1/types.proto\x12\x12modelog.archive.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!modelog/archive/v1/evidence.proto\x1a\x19modelog/log/v1/fact.proto\x1a\x1dmodelog/type/v1/options.proto\x1a modelog/type/v1/quarantine.proto\"\xeb\x05\n\x06Record\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nquarantine\x18\x06 \x01(\x0b\x32\x1b.modelog.type.v1.Quarantine\x12\x0f\n\x07version\x18\n \x01(\t\x12.\n\x05state\x18\x0b \x01(\x0e\x32\x1f.modelog.archive.v1.RecordState\x12\x18\n\x10retired_revision\x18\x0c \x01(\x03\x12\x14\n\x0c\x63ut_revision\x18\r \x01(\x03\x12\x17\n\x0fmanifest_sha256\x18\x0e \x01(\t\x12\x17\n\x0f\x61rtifact_sha256\x18\x0f \x01(\t\x12\x12\n\nsize_bytes\x18\x10 \x01(\x03\x12\x12\n\nfile_count\x18\x11 \x01(\x05\x12\x12\n\nfact_count\x18\x12 \x01(\x05\x12\x30\n\ncheckpoint\x18\x13 \x01(\x0b\x32\x1c.modelog.archive.v1.TreeHead\x12-\n\tseal_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x66\x61ilure_reason\x18\x15 \x01(\t\x12\x17\n\x0f\x66\x61ilure_message\x18\x16 \x01(\t\x12\x15\n\rrestore_count\x18\x17 \x01(\x05\x12\x30\n\x0crestore_time\x18\x18 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x19 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x65xpiry_rule\x18\x1a \x01(\t\x12\x14\n\x0c\x61rtifact_uri\x18\x1b \x01(\tJ\x04\x08\x07\x10\n\"\x90\x03\n\x04Hold\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nquarantine\x18\x06 \x01(\x0b\x32\x1b.modelog.type.v1.Quarantine\x12\x11\n\tresources\x18\n \x03(\t\x12\r\n\x05title\x18\x0b \x01(\t\x12\x11\n\tauthority\x18\x0c \x01(\t\x12,\n\x05state\x18\r \x01(\x0e\x32\x1d.modelog.archive.v1.HoldState\x12\x11\n\tplaced_by\x18\x0e \x01(\t\x12\x13\n\x0breleased_by\x18\x0f \x01(\t\x12\x30\n\x0crelease_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampJ\x04\x08\x07\x10\n\"+\n\x08TreeHead\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x11\n\troot_hash\x18\x02 \x01(\x0c\"\xdd\x01\n\nCheckpoint\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12*\n\x04head\x18\x03 \x01(\x0b\x32\x1c.modelog.archive.v1.TreeHead\x12\x0c\n\x04note\x18\x04 \x01(\t\x12-\n\tsign_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0ewitnessed_note\x18\x06 \x01(\t\x12\x30\n\x0cwitness_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"L\n\x06LogKey\x12\x0c\n\x04vkey\x18\x01 \x01(\t\x12\x11\n\tfrom_size\x18\x02 \x01(\x03\x12\x0f\n\x07to_size\x18\x03 \x01(\x03\x12\x10\n\x08rotation\x18\x04 \x01(\t\"\xd4\x02\n\x06Notary\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12(\n\x04keys\x18\x02 \x03(\x0b\x32\x1a.modelog.archive.v1.LogKey\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x1f.modelog.archive.v1.NotaryState\x12\x14\n\x0c\x61larm_reason\x18\x04 \x01(\t\x12\x15\n\ralarm_message\x18\x05 \x01(\t\x12\x13\n\x0bsigned_size\x18\x06 \x01(\x03\x12\x13\n\x0b\x63opied_size\x18\x07 \x01(\x03\x12,\n\x07witness\x18\x08 \x01(\x0b\x32\x1b.modelog.archive.v1.Witness\x12*\n\x04\x63opy\x18\t \x01(\x0b\x32\x1c.modelog.archive.v1.KeptCopy\x12/\n\x05scrub\x18\n \x01(\x0b\x32 .modelog.archive.v1.ScrubSummary\"\xb6\x01\n\x0eInclusionProof\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\x12*\n\x04head\x18\x03 \x01(\x0b\x32\x1c.modelog.archive.v1.TreeHead\x12\x0e\n\x06hashes\x18\x04 \x03(\x0c\x12\x32\n\ncheckpoint\x18\x05 \x01(\x0b\x32\x1e.modelog.archive.v1.Checkpoint\x12\x0f\n\x07payload\x18\x06 \x01(\x0c\"x\n\x10\x43onsistencyProof\x12*\n\x04\x66rom\x18\x01 \x01(\x0b\x32\x1c.modelog.archive.v1.TreeHead\x12(\n\x02to\x18\x02 \x01(\x0b\x32\x1c.modelog.archive.v1.TreeHead\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\">\n\x08LogEntry\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\"}\n\x0cHistoryEntry\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\"\n\x04\x66\x61\x63t\x18\x03 \x01(\x0b\x32\x14.modelog.log.v1.Fact\x12\x12\n\nevent_type\x18\x04 \x01(\t\x12\x12\n\nunreadable\x18\x05 \x01(\x0c\"\x8c\x03\n\nFactFilter\x12 \n\x08services\x18\x01 \x03(\tB\x0e\xbaH\x0b\x92\x01\x08\x10\x10\"\x04r\x02\x18?\x12%\n\x08projects\x18\x02 \x03(\tB\x13\xbaH\x0c\x92\x01\t\x10@\"\x05r\x03\x18\x80\x01\xd8\xf3\x18\x01\x12\'\n\tresources\x18\x03 \x03(\tB\x14\xbaH\r\x92\x01\n\x10\x80\x02\"\x05r\x03\x18\x80\x04\xd8\xf3\x18\x01\x12.\n\x11resource_prefixes\x18\x04 \x03(\tB\x13\xbaH\x0c\x92\x01\t\x10@\"\x05r\x03\x18\x80\x04\xd8\xf3\x18\x01\x12$\n\x0b\x65vent_types\x18\x05 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10@\"\x05r\x03\x18\x80\x02\x12\x1f\n\x06\x61\x63tors\x18\x06 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10@\"\x05r\x03\x18\x80\x02\x12 \n\x0e\x63orrelation_id\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12-\n\tfrom_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fhappened_before\x18\n \x01(\x08\"8\n\x07\x46inding\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t*\x91\x01\n\x0bRecordState\x12\x1c\n\x18RECORD_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14RECORD_STATE_SEALING\x10\x01\x12\x17\n\x13RECORD_STATE_SEALED\x10\x02\x12\x17\n\x13RECORD_STATE_FAILED\x10\x03\x12\x18\n\x14RECORD_STATE_EXPIRED\x10\x04*W\n\tHoldState\x12\x1a\n\x16HOLD_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11HOLD_STATE_ACTIVE\x10\x01\x12\x17\n\x13HOLD_STATE_RELEASED\x10\x02*{\n\x0bNotaryState\x12\x1c\n\x18NOTARY_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14NOTARY_STATE_SIGNING\x10\x01\x12\x1c\n\x18NOTARY_STATE_CATCHING_UP\x10\x02\x12\x16\n\x12NOTARY_STATE_ALARM\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,34 +52,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FACTFILTER'].fields_by_name['actors']._serialized_options = b'\272H\014\222\001\t\020@\"\005r\003\030\200\002'
   _globals['_FACTFILTER'].fields_by_name['correlation_id']._loaded_options = None
   _globals['_FACTFILTER'].fields_by_name['correlation_id']._serialized_options = b'\272H\005r\003\030\200\002'
-  _globals['_RECORDSTATE']._serialized_start=2776
-  _globals['_RECORDSTATE']._serialized_end=2921
-  _globals['_HOLDSTATE']._serialized_start=2923
-  _globals['_HOLDSTATE']._serialized_end=3010
-  _globals['_NOTARYSTATE']._serialized_start=3012
-  _globals['_NOTARYSTATE']._serialized_end=3135
-  _globals['_RECORD']._serialized_start=209
-  _globals['_RECORD']._serialized_end=956
-  _globals['_HOLD']._serialized_start=959
-  _globals['_HOLD']._serialized_end=1359
-  _globals['_TREEHEAD']._serialized_start=1361
-  _globals['_TREEHEAD']._serialized_end=1404
-  _globals['_CHECKPOINT']._serialized_start=1407
-  _globals['_CHECKPOINT']._serialized_end=1554
-  _globals['_LOGKEY']._serialized_start=1556
-  _globals['_LOGKEY']._serialized_end=1614
-  _globals['_NOTARY']._serialized_start=1617
-  _globals['_NOTARY']._serialized_end=1818
-  _globals['_INCLUSIONPROOF']._serialized_start=1821
-  _globals['_INCLUSIONPROOF']._serialized_end=2003
-  _globals['_CONSISTENCYPROOF']._serialized_start=2005
-  _globals['_CONSISTENCYPROOF']._serialized_end=2125
-  _globals['_LOGENTRY']._serialized_start=2127
-  _globals['_LOGENTRY']._serialized_end=2189
-  _globals['_HISTORYENTRY']._serialized_start=2191
-  _globals['_HISTORYENTRY']._serialized_end=2316
-  _globals['_FACTFILTER']._serialized_start=2319
-  _globals['_FACTFILTER']._serialized_end=2715
-  _globals['_FINDING']._serialized_start=2717
-  _globals['_FINDING']._serialized_end=2773
+  _globals['_RECORDSTATE']._serialized_start=3042
+  _globals['_RECORDSTATE']._serialized_end=3187
+  _globals['_HOLDSTATE']._serialized_start=3189
+  _globals['_HOLDSTATE']._serialized_end=3276
+  _globals['_NOTARYSTATE']._serialized_start=3278
+  _globals['_NOTARYSTATE']._serialized_end=3401
+  _globals['_RECORD']._serialized_start=244
+  _globals['_RECORD']._serialized_end=991
+  _globals['_HOLD']._serialized_start=994
+  _globals['_HOLD']._serialized_end=1394
+  _globals['_TREEHEAD']._serialized_start=1396
+  _globals['_TREEHEAD']._serialized_end=1439
+  _globals['_CHECKPOINT']._serialized_start=1442
+  _globals['_CHECKPOINT']._serialized_end=1663
+  _globals['_LOGKEY']._serialized_start=1665
+  _globals['_LOGKEY']._serialized_end=1741
+  _globals['_NOTARY']._serialized_start=1744
+  _globals['_NOTARY']._serialized_end=2084
+  _globals['_INCLUSIONPROOF']._serialized_start=2087
+  _globals['_INCLUSIONPROOF']._serialized_end=2269
+  _globals['_CONSISTENCYPROOF']._serialized_start=2271
+  _globals['_CONSISTENCYPROOF']._serialized_end=2391
+  _globals['_LOGENTRY']._serialized_start=2393
+  _globals['_LOGENTRY']._serialized_end=2455
+  _globals['_HISTORYENTRY']._serialized_start=2457
+  _globals['_HISTORYENTRY']._serialized_end=2582
+  _globals['_FACTFILTER']._serialized_start=2585
+  _globals['_FACTFILTER']._serialized_end=2981
+  _globals['_FINDING']._serialized_start=2983
+  _globals['_FINDING']._serialized_end=3039
 # @@protoc_insertion_point(module_scope)

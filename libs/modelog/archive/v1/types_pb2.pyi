@@ -3,6 +3,7 @@ import datetime
 
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from modelog.archive.v1 import evidence_pb2 as _evidence_pb2
 from modelog.log.v1 import fact_pb2 as _fact_pb2
 from modelog.type.v1 import options_pb2 as _options_pb2
 from modelog.type.v1 import quarantine_pb2 as _quarantine_pb2
@@ -139,31 +140,37 @@ class TreeHead(_message.Message):
     def __init__(self, size: _Optional[int] = ..., root_hash: _Optional[bytes] = ...) -> None: ...
 
 class Checkpoint(_message.Message):
-    __slots__ = ("name", "origin", "head", "note", "sign_time")
+    __slots__ = ("name", "origin", "head", "note", "sign_time", "witnessed_note", "witness_time")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     HEAD_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
     SIGN_TIME_FIELD_NUMBER: _ClassVar[int]
+    WITNESSED_NOTE_FIELD_NUMBER: _ClassVar[int]
+    WITNESS_TIME_FIELD_NUMBER: _ClassVar[int]
     name: str
     origin: str
     head: TreeHead
     note: str
     sign_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., origin: _Optional[str] = ..., head: _Optional[_Union[TreeHead, _Mapping]] = ..., note: _Optional[str] = ..., sign_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    witnessed_note: str
+    witness_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., origin: _Optional[str] = ..., head: _Optional[_Union[TreeHead, _Mapping]] = ..., note: _Optional[str] = ..., sign_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., witnessed_note: _Optional[str] = ..., witness_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class LogKey(_message.Message):
-    __slots__ = ("vkey", "from_size", "to_size")
+    __slots__ = ("vkey", "from_size", "to_size", "rotation")
     VKEY_FIELD_NUMBER: _ClassVar[int]
     FROM_SIZE_FIELD_NUMBER: _ClassVar[int]
     TO_SIZE_FIELD_NUMBER: _ClassVar[int]
+    ROTATION_FIELD_NUMBER: _ClassVar[int]
     vkey: str
     from_size: int
     to_size: int
-    def __init__(self, vkey: _Optional[str] = ..., from_size: _Optional[int] = ..., to_size: _Optional[int] = ...) -> None: ...
+    rotation: str
+    def __init__(self, vkey: _Optional[str] = ..., from_size: _Optional[int] = ..., to_size: _Optional[int] = ..., rotation: _Optional[str] = ...) -> None: ...
 
 class Notary(_message.Message):
-    __slots__ = ("origin", "keys", "state", "alarm_reason", "alarm_message", "signed_size", "copied_size")
+    __slots__ = ("origin", "keys", "state", "alarm_reason", "alarm_message", "signed_size", "copied_size", "witness", "copy", "scrub")
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -171,6 +178,9 @@ class Notary(_message.Message):
     ALARM_MESSAGE_FIELD_NUMBER: _ClassVar[int]
     SIGNED_SIZE_FIELD_NUMBER: _ClassVar[int]
     COPIED_SIZE_FIELD_NUMBER: _ClassVar[int]
+    WITNESS_FIELD_NUMBER: _ClassVar[int]
+    COPY_FIELD_NUMBER: _ClassVar[int]
+    SCRUB_FIELD_NUMBER: _ClassVar[int]
     origin: str
     keys: _containers.RepeatedCompositeFieldContainer[LogKey]
     state: NotaryState
@@ -178,7 +188,10 @@ class Notary(_message.Message):
     alarm_message: str
     signed_size: int
     copied_size: int
-    def __init__(self, origin: _Optional[str] = ..., keys: _Optional[_Iterable[_Union[LogKey, _Mapping]]] = ..., state: _Optional[_Union[NotaryState, str]] = ..., alarm_reason: _Optional[str] = ..., alarm_message: _Optional[str] = ..., signed_size: _Optional[int] = ..., copied_size: _Optional[int] = ...) -> None: ...
+    witness: _evidence_pb2.Witness
+    copy: _evidence_pb2.KeptCopy
+    scrub: _evidence_pb2.ScrubSummary
+    def __init__(self, origin: _Optional[str] = ..., keys: _Optional[_Iterable[_Union[LogKey, _Mapping]]] = ..., state: _Optional[_Union[NotaryState, str]] = ..., alarm_reason: _Optional[str] = ..., alarm_message: _Optional[str] = ..., signed_size: _Optional[int] = ..., copied_size: _Optional[int] = ..., witness: _Optional[_Union[_evidence_pb2.Witness, _Mapping]] = ..., copy: _Optional[_Union[_evidence_pb2.KeptCopy, _Mapping]] = ..., scrub: _Optional[_Union[_evidence_pb2.ScrubSummary, _Mapping]] = ...) -> None: ...
 
 class InclusionProof(_message.Message):
     __slots__ = ("revision", "leaf_hash", "head", "hashes", "checkpoint", "payload")
