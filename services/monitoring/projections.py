@@ -82,7 +82,11 @@ def points(fact: facts.WindowEvaluated, revision: int) -> Iterator[types.MetricP
             point.ClearField("p_value")
             if column.HasField("p_value"):
                 point.p_value = column.p_value
+            point.error_bound = column.error_bound
             yield point
         if not result.columns:
             point.value, point.outcome, point.rows = result.statistic, result.outcome, result.rows
+            point.error_bound = result.error_bound
+            if result.HasField("interval"):
+                point.interval.CopyFrom(result.interval)
             yield point

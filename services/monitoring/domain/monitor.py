@@ -105,7 +105,7 @@ def evaluate(
     _must_exist(monitor)
     if monitor.state == types.MONITOR_STATE_PAUSED:
         raise NotAllowedNow("MONITOR_PAUSED", f"{monitor.name} is paused; resume it")
-    results = evaluate_all(monitor.checks, window.track, profiles, baseline)
+    results = evaluate_all(monitor.checks, window.track, profiles, baseline, window)
     standing = {status.check: status for status in monitor.statuses if status.version == window.version}
     if not results or (not window.rows and not _says_something(results, standing)):
         return None
