@@ -137,13 +137,19 @@ def _away_from_zero(value: float) -> float:
     return value if abs(value) > _TINY else _TINY
 
 
-def kolmogorov_bound(baseline: Integers, window: Integers) -> float:
-    """How far the distance over all values may exceed the largest distance at the edges: between two edges neither share
-    leaves what it has at both."""
-    one = np.append(0.0, np.cumsum(baseline) / baseline.sum())
-    other = np.append(0.0, np.cumsum(window) / window.sum())
-    most = max(float(np.max(one[1:] - other[:-1])), float(np.max(other[1:] - one[:-1])))
-    return max(0.0, most - float(np.max(np.abs(one - other))))
+def kolmogorov_bound(baseline: types.NumberProfile, window: types.NumberProfile) -> float:
+    """How far the distance over all values may exceed the largest distance at the edges, 0..1: between two edges neither
+    share leaves what it has at both; what lies outside the edges may lie anywhere there."""
+    one, other = _Cumulated(baseline), _Cumulated(window)
+    found = most = abs(baseline.below / baseline.count - window.below / window.count)
+    for place in range(len(baseline.counts)):
+        (f_left, f_right, _), (g_left, g_right, _) = one.part(place), other.part(place)
+        found = max(found, abs(f_right - g_right))
+        most = max(most, f_right - g_left, g_right - f_left)
+    for mine, theirs in ((baseline.below, window.below), (baseline.above, window.above)):
+        if mine and theirs:
+            most = max(most, mine / baseline.count, theirs / window.count)
+    return max(0.0, most - found)
 
 
 def wasserstein(baseline: types.NumberProfile, window: types.NumberProfile) -> Within:
@@ -178,9 +184,11 @@ class _Cumulated:
         self._counts, self._offsets = numbers.counts, numbers.offsets
 
     def part(self, place: int) -> tuple[float, float, float]:
-        before = int(self._before[place])
+        before, after = int(self._before[place]), int(self._before[place + 1])
         inside = self._counts[place] - self._offsets[place] / OFFSET_UNITS
-        return before / self._count, int(self._before[place + 1]) / self._count, (before + inside) / self._count
+        # Without offsets all values lie at the left edge, and the share is what it becomes from there on.
+        first = before if self._offsets[place] else after
+        return first / self._count, after / self._count, (before + inside) / self._count
 
 
 def _tail(baseline: types.NumberProfile, window: types.NumberProfile, *, below: bool) -> tuple[float, float]:

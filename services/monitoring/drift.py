@@ -47,14 +47,15 @@ def kolmogorov_smirnov(_check: types.Check, window: types.Profile, baseline: typ
     counts = _between_edges(baseline.numbers), _between_edges(window.numbers)
     distance = statistics.kolmogorov_smirnov(*counts)
     p_value = statistics.kolmogorov_p_value(distance, baseline.numbers.count, window.numbers.count)
-    return Measure(values_of(window), distance, p_value, error_bound=distances.kolmogorov_bound(*counts))
+    bound = distances.kolmogorov_bound(baseline.numbers, window.numbers) if _has_offsets(window, baseline) else 0.0
+    return Measure(values_of(window), distance, p_value, error_bound=bound)
 
 
 def wasserstein(_check: types.Check, window: types.Profile, baseline: types.Profile) -> Measure:
     """Earth mover's distance in standard deviations of the baseline, from 0: see `distances.wasserstein`."""
     if window.WhichOneof("values") == "categories":
         return _unordered(window)
-    if not baseline.numbers.offsets or not window.numbers.offsets:
+    if not _has_offsets(window, baseline):
         reason = f"the baseline holds no sums by part of {window.name}; capture it again"
         return Measure(values_of(window), explanation=reason)
     found = distances.wasserstein(baseline.numbers, window.numbers)
@@ -72,9 +73,15 @@ def by_default(check: types.Check, window: types.Profile, baseline: types.Profil
         found, method = tested(check, window, baseline)
         drifted = found.p_value is not None and found.p_value < (check.significance or SIGNIFICANCE)
         return found._replace(method=method, drifted=drifted)
-    if _is_ordered(window, baseline) and baseline.numbers.offsets:
+    if _is_ordered(window, baseline) and _has_offsets(window, baseline):
         return wasserstein(check, window, baseline)._replace(method=_WASSERSTEIN)
     return over_parts(distances.jensen_shannon)(check, window, baseline)._replace(method=_JENSEN_SHANNON)
+
+
+def _has_offsets(window: types.Profile, baseline: types.Profile) -> bool:
+    """Profiles from before sums by part were kept have none."""
+    parts = len(baseline.numbers.counts)
+    return parts == len(baseline.numbers.offsets) == len(window.numbers.offsets)
 
 
 def tested(check: types.Check, window: types.Profile, baseline: types.Profile) -> tuple[Measure, str]:
