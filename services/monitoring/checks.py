@@ -4,19 +4,17 @@ A changed computation gets a new version in `methods`; results tell which one ma
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import types_pb2 as types
-from services.monitoring import distances, drift, quality
+from services.monitoring import distances, drift, quality, series
 from services.monitoring.measures import Measure, values_of
-from services.monitoring.methods import ALSO_WHEN_EMPTY, METHODS
+from services.monitoring.methods import ALSO_WHEN_EMPTY, METHODS, track_of
+from services.monitoring.profile import Key
 
-METHOD_NAMES = {method: one.version for method, one in METHODS.items()}
-TRACKS = {method: one.track for method, one in METHODS.items()}
-BY_COLUMN = tuple(method for method, one in METHODS.items() if one.by_column)
 _MOST_COLUMN_BYTES = 24 * 1024  # Of all checks of a window together: the fact has to fit into 64 KiB.
 _MOST_EXPLANATION = 1000
 _SEVEREST_FIRST = (types.OUTCOME_FAILED, types.OUTCOME_OK, types.OUTCOME_INCONCLUSIVE, types.OUTCOME_NO_DATA)
@@ -30,11 +28,19 @@ def evaluate_all(
     window: types.ProfileSet,
     baseline: types.ProfileSet | None,
     bounds: types.Window | None = None,
+    before: Mapping[str, Sequence[float]] | None = None,
 ) -> list[types.CheckResult]:
-    """What those of the checks that look at this track say about a window. bounds: where it begins and ends."""
-    meant = [check for check in checks if TRACKS[check.method] == track]
+    """What those of the checks that look at this track say about a window. bounds: where it begins and ends. before: by
+    the id of the check the series that it follows."""
+    meant = [check for check in checks if track_of(check) == track]
     most = _MOST_COLUMN_BYTES // max(1, len(meant))
-    return [evaluate(check, window, baseline, most, bounds or types.Window()) for check in meant]
+    known = before or {}
+    return [
+        _follow(check, window, baseline, bounds, known.get(check.id, ()))
+        if check.method in series.METHODS
+        else evaluate(check, window, baseline, most, bounds)
+        for check in meant
+    ]
 
 
 def reevaluate(
@@ -42,7 +48,8 @@ def reevaluate(
 ) -> list[types.CheckResult]:
     """The results of an evaluated window again, from the profiles whose digests its fact holds."""
     checks = [result.check for result in fact.results]
-    return evaluate_all(checks, fact.window.track, window, baseline, fact.window)
+    before = {result.check.id: result.series for result in fact.results}
+    return evaluate_all(checks, fact.window.track, window, baseline, fact.window, before)
 
 
 def evaluate(
@@ -65,6 +72,38 @@ def evaluate(
     else:
         _judge_window(result, quality.freshness(bounds or types.Window(), window))
     return result
+
+
+def _follow(
+    check: types.Check,
+    window: types.ProfileSet,
+    baseline: types.ProfileSet | None,
+    bounds: types.Window | None,
+    before: Sequence[float],
+) -> types.CheckResult:
+    """What a series says that goes on with what the watched method says of this window."""
+    result = types.CheckResult(check=check, method=METHODS[check.method].version, series=before)
+    watched = types.Check()
+    watched.CopyFrom(check)
+    watched.method, watched.bins = check.watched, drift.BINS
+    told = evaluate(watched, window, baseline, 0, bounds)
+    result.rows = told.rows
+    if told.outcome not in (types.OUTCOME_OK, types.OUTCOME_FAILED):
+        result.outcome, result.explanation = told.outcome, told.explanation
+        return result
+    result.observed, result.column = told.statistic, told.column
+    measure = series.METHODS[check.method](check, [*before, told.statistic])
+    _judge_window(result, measure._replace(rows=told.rows))
+    return result
+
+
+def continued(result: types.CheckResult) -> Sequence[float]:
+    """The series as it is after a result."""
+    if not result.HasField("observed"):
+        return result.series
+    if result.outcome == types.OUTCOME_FAILED and result.check.method in series.BEGIN_ANEW:
+        return ()
+    return [*result.series, result.observed][-series.MOST_VALUES :]
 
 
 def _judge_window(result: types.CheckResult, measure: Measure) -> None:
@@ -115,9 +154,12 @@ def _is_meant(check: types.Check, profile: types.Profile) -> bool:
 
 def _unknown(check: types.Check, window: types.ProfileSet) -> list[types.ColumnResult]:
     """Columns that came and that the baseline lacks."""
-    fields = {"outcome": _outcome(check, Measure(window.rows, 1.0)), "statistic": 1.0, "rows": window.rows}
-    meant = [one for one in window.unknown_columns if not check.columns or one.name in check.columns]
-    return [types.ColumnResult(column=one.name, role=one.role, **fields) for one in meant]
+    outcome = _outcome(check, Measure(window.rows, 1.0))
+    return [
+        types.ColumnResult(column=one.name, role=one.role, outcome=outcome, statistic=1.0, rows=window.rows)
+        for one in window.unknown_columns
+        if not check.columns or one.name in check.columns
+    ]
 
 
 def _adjusted(
@@ -156,8 +198,8 @@ def _column_result(check: types.Check, profile: types.Profile, measure: Measure)
 def _explain_changes(
     check: types.Check,
     columns: Sequence[types.ColumnResult],
-    window: dict[tuple[int, str], types.Profile],
-    baseline: dict[tuple[int, str], types.Profile],
+    window: Mapping[Key, types.Profile],
+    baseline: Mapping[Key, types.Profile],
 ) -> None:
     """Columns that drifted tell which of their parts changed most."""
     if not METHODS[check.method].explains:

@@ -80,7 +80,8 @@ class ChiSquare(NamedTuple):
 
 def chi_square(baseline: Integers, window: Integers) -> ChiSquare:
     """Whether two lists of counts are of one distribution. Source: Pearson (1900), as a table of two rows; Cramer
-    (1946). Parts that are empty on both sides are left out. The p-value wants about 5 expected rows a part (Cochran, 1954)."""
+    (1946). Parts that are empty on both sides are left out. The p-value wants about 5 expected rows a part (Cochran,
+    1954)."""
     rows = [int(baseline.sum()), int(window.sum())]
     together = sum(rows)
     terms, used = [], 0
@@ -138,8 +139,8 @@ def _away_from_zero(value: float) -> float:
 
 
 def kolmogorov_bound(baseline: types.NumberProfile, window: types.NumberProfile) -> float:
-    """How far the distance over all values may exceed the largest distance at the edges, 0..1: between two edges neither
-    share leaves what it has at both; what lies outside the edges may lie anywhere there."""
+    """How far the distance over all values may exceed the largest distance at the edges, 0..1: between two edges
+    neither share leaves what it has at both; what lies outside the edges may lie anywhere there."""
     one, other = _Cumulated(baseline), _Cumulated(window)
     found = most = abs(baseline.below / baseline.count - window.below / window.count)
     for place in range(len(baseline.counts)):

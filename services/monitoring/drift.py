@@ -1,4 +1,4 @@
-"""How far a column of a window is from that of the baseline, by each method. Sources stand in `distances` and `statistics`."""
+"""How far a column of a window is from that of the baseline, by each method. Sources: `distances`, `statistics`."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -66,7 +66,7 @@ def by_default(check: types.Check, window: types.Profile, baseline: types.Profil
     """The method that suits the type and number of values.
 
     With 1000 values and more a distance is held against the threshold, since a test finds differences then that do not
-    matter: Wasserstein's for numbers, Jensen and Shannon's for categories and for numbers of at most 5 different values.
+    matter: Wasserstein's for numbers, Jensen and Shannon's for categories and numbers of at most 5 different values.
     With fewer a test decides alone: Kolmogorov and Smirnov's for numbers, chi-square for the others.
     """
     if values_of(window) < MANY_VALUES:

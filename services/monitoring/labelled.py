@@ -1,7 +1,7 @@
 """How good predictions are, from what was counted of them and their labels; with intervals.
 
-Metrics and intervals are those that `modelog evaluate` computes from rows; here they come from sums and counts. Those of
-scores that depend on ranks are within the error bound that is told, since scores of one part count as tied.
+Metrics and intervals are those that `modelog evaluate` computes from rows; here they come from sums and counts. Those
+of scores that depend on ranks are within the error bound that is told, since scores of one part count as tied.
 """
 
 import math
@@ -119,7 +119,7 @@ def _ranked(scores: types.Scores) -> Ranked | None:
     falling = list(reversed(scores.counts))
     hits = np.cumsum([one.positives for one in falling], dtype=np.float64)
     misses = np.cumsum([one.negatives for one in falling], dtype=np.float64)
-    return Ranked(hits, misses) if len(falling) and hits[-1] and misses[-1] else None
+    return Ranked(hits, misses) if falling and hits[-1] and misses[-1] else None
 
 
 def _unranked(performance: types.Performance) -> Measure:
@@ -147,8 +147,8 @@ def _of_scores(performance: types.Performance, total: Total, squares: Total) -> 
 
 
 def calibration_error(_check: types.Check, window: types.ProfileSet) -> Measure:
-    """Expected calibration error over ten bins of equal width (Naeini et al., 2015), 0..1; biased upwards with few rows,
-    hence without an interval."""
+    """Expected calibration error over ten bins of equal width (Naeini et al., 2015), 0..1; biased upwards with few
+    rows, hence without an interval."""
     performance = window.performance
     rows = sum(one.rows for one in performance.scores.calibration)
     if not rows:

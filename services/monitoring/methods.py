@@ -1,10 +1,10 @@
 """What can be checked: each method with its version, what it looks at, and which way is bad."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 from modelog.monitoring.v1 import types_pb2 as types
-from services.monitoring import distances, drift, estimated, labelled, quality, statistics
+from services.monitoring import distances, drift, estimated, labelled, quality, series, statistics
 from services.monitoring.measures import Measure
 
 OfWindow = Callable[[types.Check, types.ProfileSet], Measure]
@@ -56,7 +56,7 @@ def _column(version: str, measure: OfColumn) -> Method:
     return Method(version, of_column=measure, by_column=True)
 
 
-METHODS: Mapping[types.Method, Method] = {
+METHODS: dict[types.Method, Method] = {
     types.METHOD_PSI: _over_parts("psi/1", statistics.population_stability_index, share=False),
     types.METHOD_KOLMOGOROV_SMIRNOV: _drift(
         "kolmogorov-smirnov/2 p-value kolmogorov-stephens/1",
@@ -76,9 +76,7 @@ METHODS: Mapping[types.Method, Method] = {
     types.METHOD_CHI_SQUARE: _drift("chi-square/1", drift.chi_square, bins=True, significance=True, explains=True),
     types.METHOD_TOTAL_VARIATION: _over_parts("total-variation/1", distances.total_variation),
     types.METHOD_L_INFINITY: _over_parts("l-infinity/1", distances.l_infinity),
-    types.METHOD_DRIFT: _drift(
-        "drift/1", drift.by_default, bins=True, significance=True, share=False, explains=True
-    ),
+    types.METHOD_DRIFT: _drift("drift/1", drift.by_default, bins=True, significance=True, share=False, explains=True),
     types.METHOD_DATASET_DRIFT: Method(
         "dataset-drift/1 benjamini-hochberg/1", by_column=True, bins=True, significance=True, explains=True
     ),
@@ -105,5 +103,18 @@ METHODS: Mapping[types.Method, Method] = {
         "estimated-accuracy/1", estimated.accuracy, low_is_bad=True, kinds=NUMBERS, cut=True
     ),
 }
+METHODS |= {  # Their track is that of the method they watch; see `track_of`.
+    types.METHOD_PAGE_HINKLEY: Method("page-hinkley/1", share=False),
+    types.METHOD_ADWIN: Method("adwin/1"),
+    types.METHOD_DDM: Method("ddm/1", share=False),
+    types.METHOD_ANOMALY: Method("robust-z-score/1", share=False),
+}
+
+
+def track_of(check: types.Check) -> types.Track:
+    """Which windows a check looks at."""
+    return METHODS[check.watched if check.method in series.METHODS else check.method].track
+
+
 # Computed from a window as such, whose absence of rows says something too.
 ALSO_WHEN_EMPTY = (types.METHOD_VOLUME, types.METHOD_FRESHNESS)

@@ -139,9 +139,10 @@ def _hashes(column: Column) -> sketches.Hashes:
 def _present(column: Column, hashes: sketches.Hashes) -> sketches.Hashes:
     """The hashes of values that are neither missing nor infinite."""
     if column.strings is None:
-        finite = np.isfinite(column.numbers)
-        return hashes if finite.all() else hashes[finite]
-    return hashes[np.fromiter(map(bool, column.strings), dtype=bool, count=len(hashes))]
+        there = np.isfinite(column.numbers)
+    else:
+        there = np.fromiter(map(bool, column.strings), dtype=bool, count=len(hashes))
+    return hashes if there.all() else np.compress(there, hashes)
 
 
 def _note_unknown(profiles: types.ProfileSet, columns: Iterable[Column]) -> None:
@@ -208,7 +209,7 @@ def _offsets(values: Floats, edges: Floats, places: Integers) -> list[int]:
     widths[widths == 0] = 1.0
     shares = (inside * scale - np.repeat(lefts, counts)) / np.repeat(widths, counts)
     units = np.append(0, np.cumsum(np.rint(shares * OFFSET_UNITS).astype(np.int64)))
-    return np.diff(units[places - places[0]]).tolist()
+    return [int(one) for one in np.diff(units[places - places[0]])]
 
 
 def _count_categories(profile: types.Profile, strings: Sequence[str]) -> None:

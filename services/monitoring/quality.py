@@ -62,7 +62,7 @@ def schema(_check: types.Check, window: types.Profile) -> Measure:
 def duplicate_share(_check: types.Check, window: types.ProfileSet) -> Measure:
     """Share of rows whose inputs had been in the window before, 0..1: 1 - distinct / rows.
 
-    Distinct rows are estimated: see `sketches`; the error bound is its standard error, 2.3 percent of the distinct rows.
+    Distinct rows are estimated: see `sketches`; the error bound is its standard error, 2.3 percent of them.
     """
     if not window.rows:
         return Measure(0)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from modelog.monitoring.v1 import types_pb2 as types
-from services.monitoring.exact import Floats, added, exact_sums
+from services.monitoring.exact import Floats, Integers, added, exact_sums
 
 BINS = 10  # Of the calibration error.
 _STEPS = 32  # Parts between a power of two and the next.
@@ -93,7 +93,7 @@ def _write_counts(scores: types.Scores, counts: Counter[tuple[int, float]]) -> N
         scores.counts.add(part=part, positives=counts[part, 1.0], negatives=counts[part, 0.0])
 
 
-def parts_of(scores: Floats) -> Floats:
+def parts_of(scores: Floats) -> Integers:
     """The part of each score in 0..1, ascending with the score: by exponent and the first bits of the mantissa of the
     score below a half, and of its distance from 1 above."""
     low = scores < 0.5
@@ -101,7 +101,8 @@ def parts_of(scores: Floats) -> Floats:
     step = np.floor((mantissa - 0.5) * 2 * _STEPS).astype(np.int64)
     place = np.maximum((exponent.astype(np.int64) + _POWERS) * _STEPS + step, 0)
     place[mantissa == 0] = 0
-    return np.where(low, np.minimum(place, _HALF - 1), PARTS - 1 - np.minimum(place, _HALF))
+    parts: Integers = np.where(low, np.minimum(place, _HALF - 1), PARTS - 1 - np.minimum(place, _HALF))
+    return parts
 
 
 def merge_errors(mine: types.Errors, other: types.Errors) -> None:

@@ -12,14 +12,14 @@ from scipy.spatial import distance as peer
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring import distances
 from services.monitoring.checks import evaluate
-from services.monitoring.exact import Floats
+from services.monitoring.exact import Integers
 from tests.monitoring.build import check, compared, numbers, texts
 from tests.monitoring.test_statistics import SHAPES
 
 COUNTS = st.lists(st.integers(0, 500), min_size=2, max_size=12).filter(sum)
 
 
-def both(size: int, seed: int) -> tuple[Floats, Floats]:
+def both(size: int, seed: int) -> tuple[Integers, Integers]:
     random = np.random.default_rng(seed)
     return random.integers(1, 500, size), random.integers(1, 500, size)
 

@@ -34,7 +34,8 @@ def test_the_estimate_is_within_three_standard_errors(distinct: int) -> None:
 
 def test_the_estimate_is_unbiased_over_many_sets() -> None:
     random = np.random.default_rng(3)
-    ratios = [sketches.estimate(sketches.counted(sketches.mixed(random.integers(0, 2**64, 5_000, np.uint64)))) / 5_000 for _ in range(60)]
+    draws = [sketches.mixed(random.integers(0, 2**64, 5_000, np.uint64)) for _ in range(60)]
+    ratios = [sketches.estimate(sketches.counted(one)) / 5_000 for one in draws]
     assert np.mean(ratios) == pytest.approx(1.0, abs=4 * sketches.STANDARD_ERROR / math.sqrt(60))
 
 
@@ -58,8 +59,16 @@ def test_a_register_that_gets_no_candidate_still_holds_its_own() -> None:
 
 def test_hashes_are_the_same_on_every_machine() -> None:
     """Profiles of old facts were counted by them."""
-    assert sketches.hashes_of_numbers(np.array([0.0, -0.0, 1.5])).tolist() == [0xE220A8397B1DCDAF, 0xE220A8397B1DCDAF, 0xD6DAB18E1392608A]
-    assert sketches.hashes_of_texts(["card", "", "card"]).tolist() == [0x60781DBC780721E8, 0xB4B2797457A0A6E4, 0x60781DBC780721E8]
+    assert sketches.hashes_of_numbers(np.array([0.0, -0.0, 1.5])).tolist() == [
+        0xE220A8397B1DCDAF,
+        0xE220A8397B1DCDAF,
+        0xD6DAB18E1392608A,
+    ]
+    assert sketches.hashes_of_texts(["card", "", "card"]).tolist() == [
+        0x60781DBC780721E8,
+        0xB4B2797457A0A6E4,
+        0x60781DBC780721E8,
+    ]
 
 
 def test_rows_are_duplicates_when_every_input_is_the_same() -> None:
@@ -68,7 +77,9 @@ def test_rows_are_duplicates_when_every_input_is_the_same() -> None:
     assert sketches.estimate(whole.distinct_rows) == pytest.approx(3, abs=0.1)
 
 
-@pytest.mark.parametrize("given", [b"\0", b"\0" * 2047, b"\xff\xff\x01", b"\0\x01\0", b"\0\x02\x01\0\x01\x01", b"\xff" * 2048])
+@pytest.mark.parametrize(
+    "given", [b"\0", b"\0" * 2047, b"\xff\xff\x01", b"\0\x01\0", b"\0\x02\x01\0\x01\x01", b"\xff" * 2048]
+)
 def test_registers_from_outside_that_are_not_as_ours_are_told(given: bytes) -> None:
     assert not sketches.is_sound(types.Registers(registers=given))
 

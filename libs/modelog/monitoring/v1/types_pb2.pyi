@@ -51,6 +51,10 @@ class Method(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     METHOD_MAPE: _ClassVar[Method]
     METHOD_R2: _ClassVar[Method]
     METHOD_ESTIMATED_ACCURACY: _ClassVar[Method]
+    METHOD_PAGE_HINKLEY: _ClassVar[Method]
+    METHOD_ADWIN: _ClassVar[Method]
+    METHOD_DDM: _ClassVar[Method]
+    METHOD_ANOMALY: _ClassVar[Method]
 
 class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -154,6 +158,10 @@ METHOD_RMSE: Method
 METHOD_MAPE: Method
 METHOD_R2: Method
 METHOD_ESTIMATED_ACCURACY: Method
+METHOD_PAGE_HINKLEY: Method
+METHOD_ADWIN: Method
+METHOD_DDM: Method
+METHOD_ANOMALY: Method
 OUTCOME_UNSPECIFIED: Outcome
 OUTCOME_OK: Outcome
 OUTCOME_FAILED: Outcome
@@ -203,7 +211,7 @@ class WindowSpec(_message.Message):
     def __init__(self, size_rows: _Optional[int] = ..., size_seconds: _Optional[int] = ..., lateness_seconds: _Optional[int] = ...) -> None: ...
 
 class Check(_message.Message):
-    __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions", "positive", "cut")
+    __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions", "positive", "cut", "watched", "allowance", "season_windows")
     ID_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
@@ -218,6 +226,9 @@ class Check(_message.Message):
     ACTIONS_FIELD_NUMBER: _ClassVar[int]
     POSITIVE_FIELD_NUMBER: _ClassVar[int]
     CUT_FIELD_NUMBER: _ClassVar[int]
+    WATCHED_FIELD_NUMBER: _ClassVar[int]
+    ALLOWANCE_FIELD_NUMBER: _ClassVar[int]
+    SEASON_WINDOWS_FIELD_NUMBER: _ClassVar[int]
     id: str
     method: Method
     columns: _containers.RepeatedScalarFieldContainer[str]
@@ -232,7 +243,10 @@ class Check(_message.Message):
     actions: _containers.RepeatedScalarFieldContainer[Action]
     positive: str
     cut: float
-    def __init__(self, id: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., columns: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ..., minimum_rows: _Optional[int] = ..., significance: _Optional[float] = ..., bins: _Optional[int] = ..., failing_columns: _Optional[int] = ..., raise_after_windows: _Optional[int] = ..., resolve_after_windows: _Optional[int] = ..., severity: _Optional[_Union[Severity, str]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., positive: _Optional[str] = ..., cut: _Optional[float] = ...) -> None: ...
+    watched: Method
+    allowance: float
+    season_windows: int
+    def __init__(self, id: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., columns: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ..., minimum_rows: _Optional[int] = ..., significance: _Optional[float] = ..., bins: _Optional[int] = ..., failing_columns: _Optional[int] = ..., raise_after_windows: _Optional[int] = ..., resolve_after_windows: _Optional[int] = ..., severity: _Optional[_Union[Severity, str]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., positive: _Optional[str] = ..., cut: _Optional[float] = ..., watched: _Optional[_Union[Method, str]] = ..., allowance: _Optional[float] = ..., season_windows: _Optional[int] = ...) -> None: ...
 
 class Monitor(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "endpoint", "description", "window", "checks", "prediction_column", "state", "baseline", "windows", "alerts", "statuses")
@@ -271,7 +285,7 @@ class Monitor(_message.Message):
     def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., endpoint: _Optional[str] = ..., description: _Optional[str] = ..., window: _Optional[_Union[WindowSpec, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[Check, _Mapping]]] = ..., prediction_column: _Optional[str] = ..., state: _Optional[_Union[MonitorState, str]] = ..., baseline: _Optional[_Union[Baseline, _Mapping]] = ..., windows: _Optional[int] = ..., alerts: _Optional[int] = ..., statuses: _Optional[_Iterable[_Union[CheckStatus, _Mapping]]] = ...) -> None: ...
 
 class CheckStatus(_message.Message):
-    __slots__ = ("version", "check", "condition", "failed_windows", "passed_windows", "alert", "last_outcome", "last_statistic", "last_column", "last_window")
+    __slots__ = ("version", "check", "condition", "failed_windows", "passed_windows", "alert", "last_outcome", "last_statistic", "last_column", "last_window", "series")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CHECK_FIELD_NUMBER: _ClassVar[int]
     CONDITION_FIELD_NUMBER: _ClassVar[int]
@@ -282,6 +296,7 @@ class CheckStatus(_message.Message):
     LAST_STATISTIC_FIELD_NUMBER: _ClassVar[int]
     LAST_COLUMN_FIELD_NUMBER: _ClassVar[int]
     LAST_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
     version: str
     check: str
     condition: Condition
@@ -292,7 +307,8 @@ class CheckStatus(_message.Message):
     last_statistic: float
     last_column: str
     last_window: int
-    def __init__(self, version: _Optional[str] = ..., check: _Optional[str] = ..., condition: _Optional[_Union[Condition, str]] = ..., failed_windows: _Optional[int] = ..., passed_windows: _Optional[int] = ..., alert: _Optional[int] = ..., last_outcome: _Optional[_Union[Outcome, str]] = ..., last_statistic: _Optional[float] = ..., last_column: _Optional[str] = ..., last_window: _Optional[int] = ...) -> None: ...
+    series: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, version: _Optional[str] = ..., check: _Optional[str] = ..., condition: _Optional[_Union[Condition, str]] = ..., failed_windows: _Optional[int] = ..., passed_windows: _Optional[int] = ..., alert: _Optional[int] = ..., last_outcome: _Optional[_Union[Outcome, str]] = ..., last_statistic: _Optional[float] = ..., last_column: _Optional[str] = ..., last_window: _Optional[int] = ..., series: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Baseline(_message.Message):
     __slots__ = ("digest", "rows", "description", "columns", "capture_time")
@@ -505,7 +521,7 @@ class Confusion(_message.Message):
     def __init__(self, prediction: _Optional[str] = ..., label: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class CheckResult(_message.Message):
-    __slots__ = ("check", "outcome", "statistic", "column", "rows", "method", "columns", "omitted_columns", "explanation", "interval", "error_bound")
+    __slots__ = ("check", "outcome", "statistic", "column", "rows", "method", "columns", "omitted_columns", "explanation", "interval", "error_bound", "series", "observed")
     CHECK_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     STATISTIC_FIELD_NUMBER: _ClassVar[int]
@@ -517,6 +533,8 @@ class CheckResult(_message.Message):
     EXPLANATION_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     ERROR_BOUND_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_FIELD_NUMBER: _ClassVar[int]
     check: Check
     outcome: Outcome
     statistic: float
@@ -528,7 +546,9 @@ class CheckResult(_message.Message):
     explanation: str
     interval: StatisticInterval
     error_bound: float
-    def __init__(self, check: _Optional[_Union[Check, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., statistic: _Optional[float] = ..., column: _Optional[str] = ..., rows: _Optional[int] = ..., method: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[ColumnResult, _Mapping]]] = ..., omitted_columns: _Optional[int] = ..., explanation: _Optional[str] = ..., interval: _Optional[_Union[StatisticInterval, _Mapping]] = ..., error_bound: _Optional[float] = ...) -> None: ...
+    series: _containers.RepeatedScalarFieldContainer[float]
+    observed: float
+    def __init__(self, check: _Optional[_Union[Check, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., statistic: _Optional[float] = ..., column: _Optional[str] = ..., rows: _Optional[int] = ..., method: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[ColumnResult, _Mapping]]] = ..., omitted_columns: _Optional[int] = ..., explanation: _Optional[str] = ..., interval: _Optional[_Union[StatisticInterval, _Mapping]] = ..., error_bound: _Optional[float] = ..., series: _Optional[_Iterable[float]] = ..., observed: _Optional[float] = ...) -> None: ...
 
 class StatisticInterval(_message.Message):
     __slots__ = ("low", "high", "level", "method")
