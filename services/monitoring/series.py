@@ -13,6 +13,8 @@ from services.monitoring.measures import Measure
 
 MOST_VALUES = 64
 _LEAST_VALUES = 8
+_ADWIN_VALUES = 32
+_NO_RATE = "the watched statistic is no rate"
 _NORMAL_MAD = 0.6744897501960817  # Median absolute deviation of a normal distribution of deviation 1.
 _NORMAL_MEAN = 0.7978845608028654  # Its mean absolute deviation.
 
@@ -28,24 +30,33 @@ def page_hinkley(check: types.Check, values: Series) -> Measure:
     return Measure(len(values), detector.statistic)
 
 
-def adwin(_check: types.Check, values: Series) -> Measure:
-    """1 when ADWIN tells two parts of the series apart with its default confidence, 99.8 percent; else 0."""
-    detector = Adwin(every=1)
-    changed = [detector.update(value) for value in values]
-    return Measure(len(values), float(changed[-1]))
+def adwin(check: types.Check, values: Series) -> Measure:
+    """1 when ADWIN tells two parts of the series of a rate apart with its default confidence, 99.8 percent; else 0.
 
-
-def ddm(_check: types.Check, values: Series) -> Measure:
-    """By how many deviations an error rate is above its least: see `detectors.Ddm`. Each window counts as 1000 rows."""
+    Each window counts as 32 values, or `minimum_rows` of them where these are fewer, for at least so many rows are
+    behind it.
+    """
     if any(not 0 <= value <= 1 for value in values):
-        return Measure(len(values), explanation="the watched statistic is no rate")
+        return Measure(len(values), explanation=_NO_RATE)
+    weight = min(_ADWIN_VALUES, max(1, check.minimum_rows))
+    detector = Adwin(every=weight)
+    changed = False
+    for value in values:
+        # Once a weight's worth of values it looks, which is with the last one of a window.
+        changed = [detector.update(value) for _ in range(weight)][-1]
+    return Measure(len(values), float(changed))
+
+
+def ddm(check: types.Check, values: Series) -> Measure:
+    """By how many deviations an error rate is above its least: see `detectors.Ddm`. Each window counts as
+    `minimum_rows` rows, for at least so many are behind it."""
+    if any(not 0 <= value <= 1 for value in values):
+        return Measure(len(values), explanation=_NO_RATE)
+    rows = max(1, check.minimum_rows)
     detector = Ddm(math.inf, 0)
     for value in values:
-        detector.update(value * _DDM_ROWS, _DDM_ROWS)
+        detector.update(value * rows, rows)
     return Measure(len(values), detector.statistic)
-
-
-_DDM_ROWS = 1000
 
 
 def anomaly(check: types.Check, values: Series) -> Measure:

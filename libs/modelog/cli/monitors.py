@@ -11,7 +11,16 @@ from modelog.cli.values import Pair
 from modelog.cli.verbs import arg, opt, verb
 
 # As people type them behind --check; everything else about a check is left at its default.
-_METHODS = {"psi": 1, "kolmogorov-smirnov": 2, "accuracy": 3, "missing-share": 4, "error-rate": 5, "volume": 6}
+_METHODS = {
+    name: number
+    for number, name in enumerate(
+        "psi kolmogorov-smirnov accuracy missing-share error-rate volume wasserstein jensen-shannon hellinger"
+        " kullback-leibler chi-square total-variation l-infinity drift dataset-drift out-of-range-share unseen-share"
+        " invalid-share constant duplicate-share schema freshness precision recall f1 roc-auc pr-auc log-loss brier"
+        " calibration-error mae rmse mape r2".split(),
+        start=1,
+    )
+}
 _RETRAIN = 1
 _CSV = click.Path(exists=True, dir_okay=False, path_type=Path)
 _WATCHED = (

@@ -6,6 +6,8 @@ from typing import Any
 
 from kernel.errors import invalid_field
 from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.profile import OFFSET_UNITS
+from services.monitoring.sketches import is_sound
 
 
 def baseline_of(profiles: types.ProfileSet, *, digest: str, description: str) -> types.Baseline:
@@ -36,6 +38,8 @@ def _wrong(profile: types.Profile, rows: int) -> str:
         return f"{profile.rows} rows where the others have {rows}"
     if values <= 0:
         return "nothing but missing values"
+    if profile.HasField("distinct") and not is_sound(profile.distinct):
+        return "the registers of distinct values are not as they are written here"
     if profile.WhichOneof("values") == "categories":
         return _wrong_categories(profile.categories, values)
     return _wrong_numbers(profile.numbers, values)
@@ -48,6 +52,10 @@ def _wrong_numbers(numbers: types.NumberProfile, values: int) -> str:
         return "edges ascend"
     if numbers.below + numbers.above + sum(numbers.counts) != values or numbers.count != values:
         return f"the counts do not add up to {values} values"
+    if len(numbers.offsets) not in (0, len(numbers.counts)):
+        return "offsets need one sum for each count, or are left out"
+    if any(not 0 <= one <= count * OFFSET_UNITS for one, count in zip(numbers.offsets, numbers.counts, strict=False)):
+        return "an offset leaves its part"
     return ""
 
 
