@@ -63,6 +63,15 @@ oracle: .venv/.installed .venv-oracle/.installed ## Let large peers compute what
 	$(BIN)/python -m tests.card.sample .venv-oracle/card.md
 	.venv-oracle/bin/python tests/oracle/hub.py .venv-oracle/card.md
 
+# Each peer in an environment of its own, for they want different versions of the same libraries. The largest is the last.
+.PHONY: oracle-monitoring
+oracle-monitoring: .venv/.installed ## Let the peers of monitoring compute what its tests are held against.
+	test -x .venv-oracle-river/bin/river-is-here || { $(PYTHON) -m venv .venv-oracle-river && \
+		.venv-oracle-river/bin/pip install --quiet "river==0.26.1" && touch .venv-oracle-river/bin/river-is-here && \
+		chmod +x .venv-oracle-river/bin/river-is-here; }
+	.venv-oracle-river/bin/python tests/oracle/detectors.py
+	$(BIN)/python -m tests.oracle.delays
+
 # -- checks: independent of each other, so they run side by side and all of them report.
 
 CHECKS := check-ruff check-types check-protos check-house check-audit

@@ -125,7 +125,8 @@ def _judge_columns(
     check = result.check
     known = {(one.role, one.name): one for one in (baseline.columns if baseline else ())}
     columns = [one for one in window.columns if _is_meant(check, one)]
-    measured = [(one, _measure(check, one, known.get((one.role, one.name)))) for one in columns]
+    labelled = baseline.performance if baseline else types.Performance()
+    measured = [(one, _measure(check, one, known.get((one.role, one.name)), labelled)) for one in columns]
     if check.method == types.METHOD_DATASET_DRIFT:
         measured = _adjusted(check, measured)
     judged = [(_column_result(check, one, measure), measure) for one, measure in measured]
@@ -285,13 +286,17 @@ def _too_few(check: types.Check, rows: int) -> str:
     return f"{rows} rows, fewer than {check.minimum_rows}"
 
 
-def _measure(check: types.Check, window: types.Profile, baseline: types.Profile | None) -> Measure:
+def _measure(
+    check: types.Check, window: types.Profile, baseline: types.Profile | None, labelled: types.Performance
+) -> Measure:
     method = METHODS[check.method]
     if method.of_column is not None:
         return method.of_column(check, window)
     rows = values_of(window)
     if not rows:
         return Measure(0)
+    if method.estimated is not None:
+        return method.estimated(check, window, labelled)
     if baseline is None:
         return Measure(rows, explanation=f"the baseline has no column {window.name}")
     if not values_of(baseline):

@@ -11,13 +11,15 @@ OfWindow = Callable[[types.Check, types.ProfileSet], Measure]
 OfColumn = Callable[[types.Check, types.Profile], Measure]
 Compared = Callable[[types.Check, types.Profile, types.Profile], Measure]
 
+Estimated = Callable[[types.Check, types.Profile, types.Performance], Measure]
+
 NUMBERS = frozenset({"numbers"})
 CATEGORIES = frozenset({"categories"})
 BOTH = NUMBERS | CATEGORIES
 
 
 class Method(NamedTuple):
-    """of_window, of_column and compared: how it is computed, exactly one of them unless `checks` does it.
+    """of_window, of_column, compared, estimated: how it is computed, exactly one of them unless `checks` does it.
 
     kinds: columns meant when none are named. share: its threshold is 0 to 1. bins, significance, labels: which
     parameters of a check it heeds.
@@ -27,6 +29,7 @@ class Method(NamedTuple):
     of_window: OfWindow | None = None
     of_column: OfColumn | None = None
     compared: Compared | None = None
+    estimated: Estimated | None = None
     track: types.Track = types.TRACK_PREDICTIONS
     by_column: bool = False
     low_is_bad: bool = False
@@ -99,8 +102,8 @@ METHODS: dict[types.Method, Method] = {
     types.METHOD_RMSE: _labelled("rmse/1", labelled.rmse, share=False),
     types.METHOD_MAPE: _labelled("mape/1", labelled.mape, share=False),
     types.METHOD_R2: _labelled("r2/1", labelled.r2, low_is_bad=True),
-    types.METHOD_ESTIMATED_ACCURACY: _drift(
-        "estimated-accuracy/1", estimated.accuracy, low_is_bad=True, kinds=NUMBERS, cut=True
+    types.METHOD_ESTIMATED_ACCURACY: Method(
+        "estimated-accuracy/1", estimated=estimated.accuracy, by_column=True, low_is_bad=True, kinds=NUMBERS, cut=True
     ),
 }
 METHODS |= {  # Their track is that of the method they watch; see `track_of`.

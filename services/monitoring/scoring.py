@@ -105,6 +105,14 @@ def parts_of(scores: Floats) -> Integers:
     return parts
 
 
+def left_edge(part: int) -> float:
+    """The least score of a part, or 1 behind the last one; one half and 1 are parts of their own."""
+    if part > _HALF:
+        return 1 - left_edge(PARTS - part) if part < PARTS else 1.0
+    power, step = divmod(part, _STEPS)
+    return math.ldexp(0.5 + step / (2 * _STEPS), power - _POWERS) if part else 0.0
+
+
 def merge_errors(mine: types.Errors, other: types.Errors) -> None:
     _add_all(mine, other)
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
 from modelog.monitoring.v1 import types_pb2 as types
-from tests.monitoring.build import MONITOR, batch, check, outcomes
+from tests.monitoring.build import MONITOR, batch, check, column, outcomes
 from tests.monitoring.station import Station, eventually
 
 WINDOW = types.WindowSpec(size_rows=200)
@@ -103,3 +104,19 @@ async def test_an_alert_tells_the_columns_and_the_parts_that_changed(live: Stati
     assert [one.column for one in alert.columns] == ["age"]
     assert alert.columns[0].changes[0].part.endswith(", inf)")
     assert alert.columns[0].changes[0].after == pytest.approx(1.0, abs=0.05)
+
+
+async def test_labels_of_a_baseline_calibrate_scores_and_have_to_fit(live: Station) -> None:
+    await live.create(asked(types.METHOD_ESTIMATED_ACCURACY, 0.9, columns=["label"]), window=WINDOW)
+    scores = column("label", SCORES)
+    values = rpc.BaselineValues(inputs=[column("age", AGES)], outputs=[scores], labels=column("label", [1.0]))
+    assert (await live.refused("CaptureBaseline", name=MONITOR, values=values))[2] == ["values.labels"]
+    values.labels.CopyFrom(column("label", (SCORES > 0.2).astype(float)))
+    captured = await live.call("CaptureBaseline", name=MONITOR, values=values)
+    await live.live.rooms.resources.wait(captured.revision)
+    await live.send(batch("b", AGES[:200], scores=SCORES[:200].tolist()))
+    await live.monitor(lambda monitor: monitor.windows == 1)
+    told = (await points_of(live, 1))["estimated-accuracy"]
+    # Scores between 0.2 and the cut are wrong, as the labels say.
+    wrong = float(np.mean((SCORES[:200] > 0.2) & (SCORES[:200] < 0.5)))
+    assert told.value == pytest.approx(1 - wrong, abs=0.02)

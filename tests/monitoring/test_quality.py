@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 
+from kernel.errors import Invalid
+from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.checks import evaluate, evaluate_all, reevaluate
 from services.monitoring.domain.baseline import baseline_of
+from services.monitoring.domain.checking import complete_checks
+from services.monitoring.methods import METHODS, track_of
+from services.monitoring.performance import count_pairs, text_of
 from services.monitoring.profile import capture, count, encode, layout_of, merge
 from tests.monitoring.build import INPUT, OUTPUT, check, compared, numbers, profiled, texts
 
@@ -161,6 +166,23 @@ def test_accuracy_is_estimated_from_scores_that_are_probabilities() -> None:
     assert "outside 0..1" in evaluate(check(types.METHOD_ESTIMATED_ACCURACY, columns=["p"]), odd, baseline).explanation
 
 
+def test_scores_that_are_no_probabilities_become_some_by_the_labels_of_the_baseline() -> None:
+    random = np.random.default_rng(41)
+    chances = random.beta(1, 2, 20_000)
+    scores, labels = chances**3, (random.uniform(size=20_000) < chances).astype(float)
+    baseline = capture([numbers("p", scores, OUTPUT)])
+    pairs = [(text_of(one), text_of(label)) for one, label in zip(scores.tolist(), labels.tolist(), strict=True)]
+    uncalibrated = types.ProfileSet()
+    uncalibrated.CopyFrom(baseline)
+    baseline.performance.CopyFrom(count_pairs(pairs))
+    later = random.beta(2, 2, 5_000)
+    window = profiled(layout_of(baseline), numbers("p", later**3, OUTPUT))
+    estimate = check(types.METHOD_ESTIMATED_ACCURACY, 0.5, columns=["p"])
+    expected = np.where(later**3 >= 0.5, later, 1 - later).mean()
+    assert evaluate(estimate, window, baseline).statistic == pytest.approx(expected, abs=0.005)
+    assert abs(evaluate(estimate, window, uncalibrated).statistic - expected) > 0.05
+
+
 def test_profiles_from_before_sums_were_kept_still_compare() -> None:
     baseline, window = compared(numbers("age", REFERENCE), numbers("age", REFERENCE + 1))
     for one in (*baseline.columns,):
@@ -178,20 +200,16 @@ def test_a_baseline_whose_sums_cannot_be_is_refused(offsets: list[int]) -> None:
     profiles = capture([numbers("age", [1.0, 2.0], INPUT)])
     assert len(profiles.columns[0].numbers.counts) == 2
     profiles.columns[0].numbers.offsets[:] = offsets
-    with pytest.raises(Exception, match="offset"):
+    with pytest.raises(Invalid, match="offset"):
         baseline_of(profiles, digest="d", description="")
 
 
 def test_every_method_can_be_computed_again_to_the_bit() -> None:
-    from modelog.monitoring.v1 import events_pb2 as facts
-    from services.monitoring.domain.checking import complete_checks
-    from services.monitoring.methods import METHODS, track_of
-
     columns = {types.METHOD_ESTIMATED_ACCURACY: ["age"]}
     checks = complete_checks(
         types.Check(id=f"c{method}", method=method, threshold=0.5, columns=columns.get(method, []), minimum_rows=1)
         for method in METHODS
-        if "series" not in METHODS[method].version and method < types.METHOD_PAGE_HINKLEY
+        if method < types.METHOD_PAGE_HINKLEY
     )
     baseline, window = compared(numbers("age", REFERENCE), numbers("age", np.abs(REFERENCE[:900]) / 10))
     meant = [one for one in checks if track_of(one) == types.TRACK_PREDICTIONS]
