@@ -59,8 +59,13 @@ def _checks(_state: State, request: Any, values: dict[str, Any]) -> None:
 
 def _baseline(_state: State, request: Any, values: dict[str, Any]) -> None:
     """Columns of a CSV file: numbers where every value is one, an empty field being a missing value."""
-    outputs = set(values["output"])
+    outputs, label = set(values["output"]), values["label"]
     columns = _columns(values["file"])
+    if label:
+        if label not in columns:
+            raise click.UsageError(f"--label: {values['file']} has no column {label}")
+        _fill(request.values.labels, columns.pop(label))
+        request.values.labels.name = label
     if missing := outputs - set(columns):
         raise click.UsageError(f"--output: {values['file']} has no column {', '.join(sorted(missing))}")
     for name, texts in columns.items():
@@ -135,6 +140,7 @@ monitors = Noun(
             extra=(
                 click.Argument(["file"], type=_CSV),
                 click.Option(["--output"], multiple=True, help="This column is an output of the model."),
+                click.Option(["--label"], help="This one is what turned out to be true, which calibrates scores."),
             ),
             prepare=_baseline,
         ),
