@@ -3,7 +3,8 @@
 Numbers are counted between edges taken from the baseline (its quantiles, so that every part holds about the same share
 of it), with moments that do not round; categories are counted one by one as far as the baseline knows them. Sketches
 such as KLL or t-digest were rejected: they are random or depend on the order of arrival, so an alert could not be
-computed again. Sizes: a column of numbers costs at most 2 KB for its edges and 1 KB for its counts.
+computed again. Sizes: a column of numbers costs at most 2 KB for its edges, 1 KB for its counts and as much for their
+sums, 2 KB for its registers.
 """
 
 import hashlib

@@ -10,9 +10,9 @@ from river import drift
 from river.drift.binary import DDM
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(HERE.parents[1]))
 
-from streams import all_streams  # noqa: E402
+from tests.oracle.streams import all_streams  # noqa: E402
 
 SEEDS = 4
 PEERS: dict[str, Callable[[], Any]] = {

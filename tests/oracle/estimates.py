@@ -4,7 +4,6 @@ Scores are kept as whole thousandths, so that the file stays small, and NannyML 
 """
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,4 +58,4 @@ def counted(scores: Any) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -49,8 +49,8 @@ def _pairs(columns: Sequence[Column], labels: telemetry.TelemetryColumn) -> list
     if not outputs:
         raise invalid_field("values.labels", "there are no outputs to compare labels with", "NO_OUTPUT")
     output = next((one for one in outputs if one.name == labels.name), outputs[0])
-    told = labels.strings or labels.numbers
+    told: Sequence[float | str] = labels.strings or labels.numbers
     if len(told) != output.rows or (labels.strings and labels.numbers):
         raise invalid_field("values.labels", f"{len(told)} labels for {output.rows} rows", "LENGTH")
-    said = output.numbers.tolist() if output.strings is None else output.strings
+    said: Sequence[float | str] = output.numbers.tolist() if output.strings is None else output.strings
     return [(text_of(one), text_of(label)) for one, label in zip(said, told, strict=True)]
