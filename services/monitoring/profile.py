@@ -9,6 +9,7 @@ sums, 2 KB for its registers.
 
 import hashlib
 import math
+import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -195,8 +196,9 @@ def _count_numbers(profile: types.Profile, numbers: Floats, edges: Floats | None
     places[-1] = np.searchsorted(values, edges[-1], side="right")
     into.counts[:] = np.diff(places).tolist()
     into.below, into.above = int(places[0]), len(values) - int(places[-1])
-    into.sum_below.CopyFrom(exact_sums(values[: places[0]])[0])
-    into.sum_above.CopyFrom(exact_sums(values[places[-1] :])[0])
+    if into.below or into.above:
+        into.sum_below.CopyFrom(exact_sums(values[: places[0]])[0])
+        into.sum_above.CopyFrom(exact_sums(values[places[-1] :])[0])
     into.offsets[:] = _offsets(values, edges, places)
 
 
@@ -210,7 +212,8 @@ def _offsets(values: Floats, edges: Floats, places: Integers) -> list[int]:
     widths[widths == 0] = 1.0
     shares = (inside * scale - np.repeat(lefts, counts)) / np.repeat(widths, counts)
     units = np.append(0, np.cumsum(np.rint(shares * OFFSET_UNITS).astype(np.int64)))
-    return [int(one) for one in np.diff(units[places - places[0]])]
+    sums: list[int] = np.diff(units[places - places[0]]).tolist()
+    return sums
 
 
 def _count_categories(profile: types.Profile, strings: Sequence[str]) -> None:
@@ -278,7 +281,7 @@ def _merge_column(mine: types.Profile, other: types.Profile) -> None:
 def _merge_numbers(name: str, mine: types.NumberProfile, other: types.NumberProfile) -> None:
     if mine.edges != other.edges:
         raise ValueError(f"{name}: counted between different edges")
-    mine.counts[:] = [a + b for a, b in zip(mine.counts, other.counts, strict=True)]
+    mine.counts[:] = list(map(operator.add, mine.counts, other.counts))
     mine.below += other.below
     mine.above += other.above
     if not other.count:
@@ -289,9 +292,10 @@ def _merge_numbers(name: str, mine: types.NumberProfile, other: types.NumberProf
     mine.sum.CopyFrom(added(mine.sum, other.sum))
     mine.sum_of_squares.CopyFrom(added(mine.sum_of_squares, other.sum_of_squares))
     if len(mine.offsets) == len(other.offsets):
-        mine.offsets[:] = [a + b for a, b in zip(mine.offsets, other.offsets, strict=True)]
-        mine.sum_below.CopyFrom(added(mine.sum_below, other.sum_below))
-        mine.sum_above.CopyFrom(added(mine.sum_above, other.sum_above))
+        mine.offsets[:] = list(map(operator.add, mine.offsets, other.offsets))
+        if other.below or other.above:
+            mine.sum_below.CopyFrom(added(mine.sum_below, other.sum_below))
+            mine.sum_above.CopyFrom(added(mine.sum_above, other.sum_above))
     else:
         _forget_offsets(mine)
 
