@@ -159,7 +159,7 @@ def wasserstein(baseline: types.NumberProfile, window: types.NumberProfile) -> W
     Source: Vallender (1974): the integral of the distance of the cumulated shares F and G. Sums by part give the
     integral of F - G over each part (to 2^-21 of its width), and its size is that of |F - G| wherever one stays
     above the other. The value therefore never exceeds the exact one, and `error_bound` is what parts with a
-    crossing can add.
+    crossing can add. OverflowError when an area or a square is no double.
     """
     value, bound = _tail(baseline, window, below=True)
     one, other = _Cumulated(baseline), _Cumulated(window)
@@ -171,7 +171,8 @@ def wasserstein(baseline: types.NumberProfile, window: types.NumberProfile) -> W
         if f_left < g_right and g_left < f_right:
             bound += max(0.0, max(f_right - g_left, g_right - f_left) - area) * width
     above, above_bound = _tail(baseline, window, below=False)
-    deviation = math.sqrt(variance_of(baseline)) if baseline.count > 1 else 0.0
+    # Sums of a baseline that was made elsewhere need not be those of any values.
+    deviation = math.sqrt(max(0.0, variance_of(baseline))) if baseline.count > 1 else 0.0
     scale = deviation or 1.0
     return Within((value + above) / scale, (bound + above_bound) / scale)
 

@@ -58,7 +58,10 @@ def wasserstein(_check: types.Check, window: types.Profile, baseline: types.Prof
     if not _has_offsets(window, baseline):
         reason = f"the baseline holds no sums by part of {window.name}; capture it again"
         return Measure(values_of(window), explanation=reason)
-    found = distances.wasserstein(baseline.numbers, window.numbers)
+    try:
+        found = distances.wasserstein(baseline.numbers, window.numbers)
+    except OverflowError:
+        return Measure(values_of(window), explanation=f"{window.name} holds numbers too large for a distance")
     return Measure(values_of(window), found.value, error_bound=found.error_bound)
 
 

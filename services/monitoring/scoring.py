@@ -18,8 +18,8 @@ _STEPS = 32  # Parts between a power of two and the next.
 _POWERS = 31
 _HALF = _STEPS * _POWERS  # Parts below a half.
 PARTS = 2 * _HALF + 1
-_MOST = 1e150  # Squares of what is beyond would be no doubles.
-_LEAST = 1e-150
+_MOST = 1e70  # Fourth powers of errors of what is beyond would add up to no doubles.
+_LEAST = 1e-70
 _STEP = float(np.finfo(np.float64).eps)
 _LABELS = {"0": 0, "1": 1, "false": 0, "true": 1, "False": 0, "True": 1}
 

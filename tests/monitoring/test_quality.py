@@ -204,6 +204,29 @@ def test_a_baseline_whose_sums_cannot_be_is_refused(offsets: list[int]) -> None:
         baseline_of(profiles, digest="d", description="")
 
 
+@pytest.mark.parametrize("counts", [[(3, 0, 0)], [(-1, 1, 1)], [(5, 1, 1), (4, 1, 1)], [(1 << 30, 1, 1)], [(3, -1, 5)]])
+def test_a_baseline_whose_scores_cannot_be_is_refused(counts: list[tuple[int, int, int]]) -> None:
+    profiles = capture([numbers("p", [0.1, 0.2], OUTPUT)])
+    for part, positives, negatives in counts:
+        profiles.performance.scores.counts.add(part=part, positives=positives, negatives=negatives)
+    with pytest.raises(Invalid, match="scores"):
+        baseline_of(profiles, digest="d", description="")
+
+
+@pytest.mark.parametrize("method", [one for one in METHODS if one < types.METHOD_PAGE_HINKLEY])
+def test_no_numbers_break_a_method(method: types.Method) -> None:
+    """A window that cannot be judged would hold up all others."""
+    odd = [0.0, -0.0, 5e-324, -1.7e308, 1.7e308, 1.7e308, np.nan, np.inf, 1e70, -1e-70]
+    (one,) = complete_checks([types.Check(id="c", method=method, columns=["x"] * METHODS[method].by_column)])
+    one.minimum_rows = 1
+    baseline, window = compared(numbers("x", odd), numbers("x", [*odd[::-1], 3.0]))
+    pairs = [(text_of(a), text_of(b)) for a in odd for b in odd]
+    window.performance.CopyFrom(count_pairs(pairs))
+    for given in (window, types.ProfileSet()):
+        for against in (baseline, window, None):
+            assert evaluate(one, given, against).outcome != types.OUTCOME_UNSPECIFIED
+
+
 def test_every_method_can_be_computed_again_to_the_bit() -> None:
     columns = {types.METHOD_ESTIMATED_ACCURACY: ["age"]}
     checks = complete_checks(

@@ -7,6 +7,7 @@ from typing import Any
 from kernel.errors import invalid_field
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.profile import OFFSET_UNITS
+from services.monitoring.scoring import PARTS
 from services.monitoring.sketches import is_sound
 
 
@@ -23,6 +24,8 @@ def baseline_of(profiles: types.ProfileSet, *, digest: str, description: str) ->
         if wrong:
             raise invalid_field(f"profiles.columns[{index}]", f"{profile.name}: {wrong}", "PROFILE")
         seen.append(key)
+    if not _counts_scores(profiles.performance.scores):
+        raise invalid_field("profiles.performance", "parts of scores ascend, and each holds some", "PROFILE")
     columns = [
         types.BaselineColumn(name=one.name, role=one.role, categorical=one.WhichOneof("values") == "categories")
         for one in profiles.columns
@@ -65,6 +68,13 @@ def _wrong_categories(categories: types.CategoryProfile, values: int) -> str:
     if sum(one.count for one in categories.categories) + categories.other + categories.unseen != values:
         return f"the counts do not add up to {values} values"
     return ""
+
+
+def _counts_scores(scores: types.Scores) -> bool:
+    parts = [one.part for one in scores.counts]
+    inside = all(0 <= part < PARTS for part in parts)
+    counted = all(min(one.positives, one.negatives) >= 0 < one.positives + one.negatives for one in scores.counts)
+    return inside and counted and _ascends(parts)
 
 
 def _ascends(values: Iterable[Any]) -> bool:
