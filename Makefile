@@ -71,6 +71,22 @@ oracle: .venv/.installed .venv-oracle/.installed ## Let large peers compute what
 	$(BIN)/python -m tests.card.sample .venv-oracle/card.md
 	.venv-oracle/bin/python tests/oracle/hub.py .venv-oracle/card.md
 
+# Each peer in an environment of its own, for they want different versions of the same libraries; NannyML's takes 2 GB and Python
+# below 3.13, Evidently's 1 GB and pandas below 3.
+.PHONY: oracle-monitoring
+oracle-monitoring: .venv/.installed ## Let the peers of monitoring compute what its tests are held against.
+	test -e .venv-oracle-river/.installed || { $(PYTHON) -m venv .venv-oracle-river && \
+		.venv-oracle-river/bin/pip install --quiet "river==0.26.1" && touch .venv-oracle-river/.installed; }
+	test -e .venv-oracle-nannyml/.installed || { $(PYTHON) -m venv .venv-oracle-nannyml && \
+		.venv-oracle-nannyml/bin/pip install --quiet "nannyml==0.13.1" statsmodels && touch .venv-oracle-nannyml/.installed; }
+	.venv-oracle-river/bin/python tests/oracle/detectors.py
+	.venv-oracle-nannyml/bin/python tests/oracle/estimates.py
+	test -e .venv-oracle-evidently/.installed || { $(PYTHON) -m venv .venv-oracle-evidently && \
+		.venv-oracle-evidently/bin/pip install --quiet "evidently==0.7.23" "pandas<3" && \
+		touch .venv-oracle-evidently/.installed; }
+	.venv-oracle-evidently/bin/python tests/oracle/drift.py
+	$(BIN)/python -m tests.oracle.delays
+
 # -- checks: independent of each other, so they run side by side and all of them report.
 
 CHECKS := check-ruff check-types check-protos check-house check-audit

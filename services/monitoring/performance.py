@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.scoring import count_errors, count_scores, merge_errors, merge_scores, numbers_of
 
 MOST_CELLS = 1024
 MOST_CHARACTERS = 256
@@ -26,11 +27,17 @@ def text_of(value: float | str) -> str:
 
 def count_pairs(pairs: Iterable[Pair]) -> types.Performance:
     """Counts of (prediction, label), both as `text_of` writes them; pairs with a missing side are left out."""
-    cells = Counter(pair for pair in pairs if pair[0] and pair[1])
+    complete = [pair for pair in pairs if pair[0] and pair[1]]
+    cells = Counter(complete)
     performance = types.Performance(
         pairs=cells.total(), correct=sum(count for (prediction, label), count in cells.items() if prediction == label)
     )
     _write_cells(performance, cells)
+    found = numbers_of(complete)
+    if len(found.labels):
+        performance.errors.CopyFrom(count_errors(found.predictions, found.labels))
+    if len(found.scores):
+        performance.scores.CopyFrom(count_scores(found.scores, found.positive))
     return performance
 
 
@@ -43,6 +50,10 @@ def merge_performance(mine: types.Performance, other: types.Performance) -> None
     mine.other += other.other
     del mine.confusion[:]
     _write_cells(mine, cells)
+    if other.HasField("errors"):
+        merge_errors(mine.errors, other.errors)
+    if other.HasField("scores"):
+        merge_scores(mine.scores, other.scores)
 
 
 def _write_cells(performance: types.Performance, cells: Counter[Pair]) -> None:

@@ -3,11 +3,13 @@
 Numbers are counted between edges taken from the baseline (its quantiles, so that every part holds about the same share
 of it), with moments that do not round; categories are counted one by one as far as the baseline knows them. Sketches
 such as KLL or t-digest were rejected: they are random or depend on the order of arrival, so an alert could not be
-computed again. Sizes: a column of numbers costs at most 2 KB for its edges and 1 KB for its counts.
+computed again. Sizes: a column of numbers costs at most 2 KB for its edges, 1 KB for its counts and as much for their
+sums, 2 KB for its registers.
 """
 
 import hashlib
 import math
+import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +18,14 @@ from typing import NamedTuple
 import numpy as np
 
 from modelog.monitoring.v1 import types_pb2 as types
-from services.monitoring.exact import Floats, added, exact_sums
+from services.monitoring import sketches
+from services.monitoring.exact import Floats, Integers, added, exact_sums
 from services.monitoring.performance import merge_performance
 
 MOST_CATEGORIES = 256
 MOST_CHARACTERS = 256
+MOST_UNKNOWN = 32
+OFFSET_UNITS = 1 << 20  # A part's width.
 _QUANTILES = 255  # Edges from the baseline; one more closes the greatest value off.
 
 Key = tuple[types.ColumnRole, str]
@@ -112,10 +117,40 @@ def count(columns: Iterable[Column], layout: Layout, rows: int) -> types.Profile
     Without a layout (there is no baseline yet) every column is profiled by its missing and invalid values alone.
     """
     given = {one.key: one for one in columns}
+    hashes = {key: _hashes(one) for key, one in given.items()}
     profiles = types.ProfileSet(rows=rows)
     for key in sorted(layout or given):
-        profiles.columns.append(_profile(key, given.get(key), layout.get(key), rows))
+        profile = _profile(key, given.get(key), layout.get(key), rows)
+        if key in given:
+            profile.distinct.CopyFrom(sketches.counted(_present(given[key], hashes[key])))
+        profiles.columns.append(profile)
+    if rows:
+        inputs = [hashes[key] for key in sorted(given) if key[0] == types.COLUMN_ROLE_INPUT]
+        if inputs:
+            profiles.distinct_rows.CopyFrom(sketches.counted(sketches.hashes_of_rows(inputs, rows)))
+    _note_unknown(profiles, [one for key, one in sorted(given.items()) if layout and key not in layout])
     return profiles
+
+
+def _hashes(column: Column) -> sketches.Hashes:
+    if column.strings is None:
+        return sketches.hashes_of_numbers(column.numbers)
+    return sketches.hashes_of_texts(column.strings)
+
+
+def _present(column: Column, hashes: sketches.Hashes) -> sketches.Hashes:
+    """The hashes of values that are neither missing nor infinite."""
+    if column.strings is None:
+        there = np.isfinite(column.numbers)
+    else:
+        there = np.fromiter(map(bool, column.strings), dtype=bool, count=len(hashes))
+    return hashes if there.all() else np.compress(there, hashes)
+
+
+def _note_unknown(profiles: types.ProfileSet, columns: Iterable[Column]) -> None:
+    for one in columns:
+        profiles.unknown_columns.add(role=one.role, name=one.name, categorical=one.strings is not None)
+    del profiles.unknown_columns[MOST_UNKNOWN:]
 
 
 def _profile(key: Key, column: Column | None, layout: ColumnLayout | None, rows: int) -> types.Profile:
@@ -128,6 +163,7 @@ def _profile(key: Key, column: Column | None, layout: ColumnLayout | None, rows:
     else:
         profile.numbers.edges.extend(layout.edges)
         profile.numbers.counts.extend([0] * (len(layout.edges) - 1))
+        profile.numbers.offsets.extend([0] * (len(layout.edges) - 1))
         profile.numbers.SetInParent()
     if column is None:
         profile.missing = rows
@@ -160,6 +196,24 @@ def _count_numbers(profile: types.Profile, numbers: Floats, edges: Floats | None
     places[-1] = np.searchsorted(values, edges[-1], side="right")
     into.counts[:] = np.diff(places).tolist()
     into.below, into.above = int(places[0]), len(values) - int(places[-1])
+    if into.below or into.above:
+        into.sum_below.CopyFrom(exact_sums(values[: places[0]])[0])
+        into.sum_above.CopyFrom(exact_sums(values[places[-1] :])[0])
+    into.offsets[:] = _offsets(values, edges, places)
+
+
+def _offsets(values: Floats, edges: Floats, places: Integers) -> list[int]:
+    """Sums of how far sorted values lie right of the left edge of their part, each rounded to a whole unit."""
+    inside, counts = values[places[0] : places[-1]], np.diff(places)
+    # The width of very wide parts is no double, but that of parts half as wide is.
+    scale = 1.0 if math.isfinite(float(edges[-1]) - float(edges[0])) else 0.5
+    lefts = edges[:-1] * scale
+    widths = edges[1:] * scale - lefts
+    widths[widths == 0] = 1.0
+    shares = (inside * scale - np.repeat(lefts, counts)) / np.repeat(widths, counts)
+    units = np.append(0, np.cumsum(np.rint(shares * OFFSET_UNITS).astype(np.int64)))
+    sums: list[int] = np.diff(units[places - places[0]]).tolist()
+    return sums
 
 
 def _count_categories(profile: types.Profile, strings: Sequence[str]) -> None:
@@ -181,6 +235,7 @@ def merge(one: types.ProfileSet, other: types.ProfileSet) -> types.ProfileSet:
     merged.dropped_rows += other.dropped_rows
     merged.failed_requests += other.failed_requests
     merged.late_rows += other.late_rows
+    merged.newest_microseconds = max(merged.newest_microseconds, other.newest_microseconds)
     known = {(profile.role, profile.name): profile for profile in merged.columns}
     added_columns = False
     for profile in other.columns:
@@ -194,7 +249,19 @@ def merge(one: types.ProfileSet, other: types.ProfileSet) -> types.ProfileSet:
         merged.columns.sort(key=lambda profile: (profile.role, profile.name))
     if other.HasField("performance"):
         merge_performance(merged.performance, other.performance)
+    if other.HasField("distinct_rows"):
+        merged.distinct_rows.CopyFrom(sketches.united(merged.distinct_rows, other.distinct_rows))
+    if other.unknown_columns:
+        _unite_unknown(merged, other)
     return merged
+
+
+def _unite_unknown(mine: types.ProfileSet, other: types.ProfileSet) -> None:
+    """The first of all are among the first of every part, so any order of merging keeps the same ones."""
+    both = {(one.role, one.name, one.categorical): one for one in (*mine.unknown_columns, *other.unknown_columns)}
+    kept = [both[key] for key in sorted(both)][:MOST_UNKNOWN]
+    del mine.unknown_columns[:]
+    mine.unknown_columns.extend(kept)
 
 
 def _merge_column(mine: types.Profile, other: types.Profile) -> None:
@@ -203,6 +270,8 @@ def _merge_column(mine: types.Profile, other: types.Profile) -> None:
     mine.rows += other.rows
     mine.missing += other.missing
     mine.invalid += other.invalid
+    if other.HasField("distinct"):
+        mine.distinct.CopyFrom(sketches.united(mine.distinct, other.distinct))
     if mine.WhichOneof("values") == "categories":
         _merge_categories(mine.name, mine.categories, other.categories)
     elif mine.WhichOneof("values") == "numbers":
@@ -212,7 +281,7 @@ def _merge_column(mine: types.Profile, other: types.Profile) -> None:
 def _merge_numbers(name: str, mine: types.NumberProfile, other: types.NumberProfile) -> None:
     if mine.edges != other.edges:
         raise ValueError(f"{name}: counted between different edges")
-    mine.counts[:] = [a + b for a, b in zip(mine.counts, other.counts, strict=True)]
+    mine.counts[:] = list(map(operator.add, mine.counts, other.counts))
     mine.below += other.below
     mine.above += other.above
     if not other.count:
@@ -222,6 +291,19 @@ def _merge_numbers(name: str, mine: types.NumberProfile, other: types.NumberProf
     mine.count += other.count
     mine.sum.CopyFrom(added(mine.sum, other.sum))
     mine.sum_of_squares.CopyFrom(added(mine.sum_of_squares, other.sum_of_squares))
+    if len(mine.offsets) == len(other.offsets):
+        mine.offsets[:] = list(map(operator.add, mine.offsets, other.offsets))
+        if other.below or other.above:
+            mine.sum_below.CopyFrom(added(mine.sum_below, other.sum_below))
+            mine.sum_above.CopyFrom(added(mine.sum_above, other.sum_above))
+    else:
+        _forget_offsets(mine)
+
+
+def _forget_offsets(numbers: types.NumberProfile) -> None:
+    """Of rows that were partly counted before offsets were, none are told."""
+    for field in ("offsets", "sum_below", "sum_above"):
+        numbers.ClearField(field)
 
 
 def _merge_categories(name: str, mine: types.CategoryProfile, other: types.CategoryProfile) -> None:

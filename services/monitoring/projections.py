@@ -62,7 +62,8 @@ async def _window(connection: Any, one: Folded, fact: facts.WindowEvaluated) -> 
 
 
 def points(fact: facts.WindowEvaluated, revision: int) -> Iterator[types.MetricPoint]:
-    """The values of the metric series in one window: one for each column, or one for a check without columns."""
+    """The values of the metric series in one window: one for each column, one for a check without columns, and both
+    for the drift of the data set."""
     window = fact.window
     for result in fact.results:
         check = result.check
@@ -76,13 +77,18 @@ def points(fact: facts.WindowEvaluated, revision: int) -> Iterator[types.MetricP
             threshold=check.threshold,
             revision=revision,
         )
+        if not result.columns or check.method == types.METHOD_DATASET_DRIFT:
+            point.value, point.outcome, point.rows = result.statistic, result.outcome, result.rows
+            point.error_bound = result.error_bound
+            if result.HasField("interval"):
+                point.interval.CopyFrom(result.interval)
+            yield point
+            point.ClearField("interval")
         for column in result.columns:
             point.column, point.value = column.column, column.statistic
             point.outcome, point.rows = column.outcome, column.rows
             point.ClearField("p_value")
             if column.HasField("p_value"):
                 point.p_value = column.p_value
-            yield point
-        if not result.columns:
-            point.value, point.outcome, point.rows = result.statistic, result.outcome, result.rows
+            point.error_bound = column.error_bound
             yield point

@@ -13,6 +13,7 @@ from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.profile import Layout, merge
 
 MICROSECONDS = 1_000_000
+PROFILES = 2  # What profiles hold; windows begun when they held less are closed as they are.
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Plan:
     @property
     def terms(self) -> str:
         """Windows opened under other terms are not filled any further."""
-        return f"{self.baseline_digest}/{self.window.size_rows}/{self.window.size_seconds}"
+        return f"{self.baseline_digest}/{self.window.size_rows}/{self.window.size_seconds}/{PROFILES}"
 
 
 class Rows(NamedTuple):
@@ -146,6 +147,7 @@ class Lane:
     def _count(self, window: OpenWindow, rows: Rows, start: int, stop: int) -> None:
         if stop > start:
             window.profiles = merge(window.profiles, rows.profiles(start, stop))
+            window.profiles.newest_microseconds = max(window.profiles.newest_microseconds, rows.end)
 
     def _open(self) -> list[OpenWindow]:
         return [window for window in self.windows if not window.closed]

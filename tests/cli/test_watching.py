@@ -24,10 +24,11 @@ def test_a_monitor_is_made_changed_and_paused(line: CommandLine, project: str, m
     assert [(one["id"], one["threshold"]) for one in made["checks"]] == [("psi", 0.2), ("volume", 5.0)]
     assert made["checks"][0]["actions"] == ["ACTION_RETRAIN"]
     line("monitors", "update", monitor, "--window-rows", "250", "--description", "wider")
-    line("monitors", "update", monitor, "--check", "missing-share=0.1")
+    line("monitors", "update", monitor, "--check", "missing-share=0.1", "--check", "roc-auc=0.8")
     changed = line.json("monitors", "get", monitor)
     assert (changed["window"]["sizeRows"], changed["description"]) == ("250", "wider")
-    assert [one["id"] for one in changed["checks"]] == ["missing-share"]
+    assert [one["id"] for one in changed["checks"]] == ["missing-share", "roc-auc"]
+    assert changed["checks"][1]["method"] == "METHOD_ROC_AUC"
     line("monitors", "pause", monitor)
     assert "paused" in line("monitors", "list", project).out
     line("monitors", "resume", monitor)
@@ -47,6 +48,11 @@ def test_a_baseline_comes_from_a_csv_file(line: CommandLine, monitor: str) -> No
     baseline = line.json("monitors", "get", monitor)["baseline"]
     assert baseline["description"] == "baseline.csv"
     assert baseline["rows"] == "51"
+    line(
+        "monitors", "baseline", monitor, line.file("known.csv", "p,y\n0.5,1\n0.2,0\n"), "--output", "p", "--label", "y"
+    )
+    assert line.json("monitors", "get", monitor)["baseline"]["rows"] == "2"
+    assert "no column z" in line("monitors", "baseline", monitor, file, "--label", "z", expect=USAGE).err
     assert "no column q" in line("monitors", "baseline", monitor, file, "--output", "q", expect=USAGE).err
     uneven = line.file("uneven.csv", "a,b\n1,2\n3\n")
     assert "line 3" in line("monitors", "baseline", monitor, uneven, expect=USAGE).err

@@ -126,6 +126,10 @@ def test_a_policy_is_said_as_a_whole() -> None:
     )
 )
 def test_checks_are_completed_as_monitoring_does(check: monitoring.Check) -> None:
+    if check.method >= monitoring.METHOD_PAGE_HINKLEY:
+        check.watched = monitoring.METHOD_ACCURACY
+    elif check.method == monitoring.METHOD_ESTIMATED_ACCURACY:
+        check.columns.append("score")
     goal = complete("Monitor", monitoring.Monitor(checks=[check]), monitoring.Monitor())
     assert list(goal.checks) == complete_checks([check])
 

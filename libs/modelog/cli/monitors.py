@@ -11,7 +11,16 @@ from modelog.cli.values import Pair
 from modelog.cli.verbs import arg, opt, verb
 
 # As people type them behind --check; everything else about a check is left at its default.
-_METHODS = {"psi": 1, "kolmogorov-smirnov": 2, "accuracy": 3, "missing-share": 4, "error-rate": 5, "volume": 6}
+_METHODS = {
+    name: number
+    for number, name in enumerate(
+        "psi kolmogorov-smirnov accuracy missing-share error-rate volume wasserstein jensen-shannon hellinger"
+        " kullback-leibler chi-square total-variation l-infinity drift dataset-drift out-of-range-share unseen-share"
+        " invalid-share constant duplicate-share schema freshness precision recall f1 roc-auc pr-auc log-loss brier"
+        " calibration-error mae rmse mape r2".split(),
+        start=1,
+    )
+}
 _RETRAIN = 1
 _CSV = click.Path(exists=True, dir_okay=False, path_type=Path)
 _WATCHED = (
@@ -50,8 +59,13 @@ def _checks(_state: State, request: Any, values: dict[str, Any]) -> None:
 
 def _baseline(_state: State, request: Any, values: dict[str, Any]) -> None:
     """Columns of a CSV file: numbers where every value is one, an empty field being a missing value."""
-    outputs = set(values["output"])
+    outputs, label = set(values["output"]), values["label"]
     columns = _columns(values["file"])
+    if label:
+        if label not in columns:
+            raise click.UsageError(f"--label: {values['file']} has no column {label}")
+        _fill(request.values.labels, columns.pop(label))
+        request.values.labels.name = label
     if missing := outputs - set(columns):
         raise click.UsageError(f"--output: {values['file']} has no column {', '.join(sorted(missing))}")
     for name, texts in columns.items():
@@ -126,6 +140,7 @@ monitors = Noun(
             extra=(
                 click.Argument(["file"], type=_CSV),
                 click.Option(["--output"], multiple=True, help="This column is an output of the model."),
+                click.Option(["--label"], help="This one is what turned out to be true, which calibrates scores."),
             ),
             prepare=_baseline,
         ),

@@ -7,6 +7,17 @@ from typing import Any
 
 _MINIMUM_ROWS = 100
 _BINS = 10
+# Of the methods of checks: judged without rows as well, cut into parts, looking at column by column.
+_ALSO_WHEN_EMPTY = ("VOLUME", "FRESHNESS")
+_OVER_PARTS = (
+    *("PSI", "JENSEN_SHANNON", "HELLINGER", "KULLBACK_LEIBLER", "CHI_SQUARE", "TOTAL_VARIATION", "L_INFINITY"),
+    *("DRIFT", "DATASET_DRIFT"),
+)
+_BY_COLUMN = (
+    *(one for one in _OVER_PARTS if one != "DATASET_DRIFT"),
+    *("KOLMOGOROV_SMIRNOV", "WASSERSTEIN", "MISSING_SHARE", "INVALID_SHARE", "OUT_OF_RANGE_SHARE", "UNSEEN_SHARE"),
+    *("CONSTANT", "SCHEMA", "ESTIMATED_ACCURACY"),
+)
 
 
 def complete(word: str, wanted: Any, present: Any) -> Any:
@@ -35,11 +46,11 @@ def _environment(wanted: Any, present: Any) -> None:
 def _check(check: Any) -> None:
     from modelog.monitoring.v1 import types_pb2 as types
 
-    by_column = (types.METHOD_PSI, types.METHOD_KOLMOGOROV_SMIRNOV, types.METHOD_MISSING_SHARE)
-    check.minimum_rows = check.minimum_rows or (1 if check.method == types.METHOD_VOLUME else _MINIMUM_ROWS)
-    if check.method == types.METHOD_PSI:
+    name = types.Method.Name(check.method).removeprefix("METHOD_")
+    check.minimum_rows = check.minimum_rows or (1 if name in _ALSO_WHEN_EMPTY else _MINIMUM_ROWS)
+    if name in _OVER_PARTS:
         check.bins = check.bins or _BINS
-    if check.method in by_column:
+    if name in _BY_COLUMN:
         check.failing_columns = check.failing_columns or 1
     check.raise_after_windows = check.raise_after_windows or 1
     check.resolve_after_windows = check.resolve_after_windows or 1

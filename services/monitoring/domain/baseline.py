@@ -6,6 +6,9 @@ from typing import Any
 
 from kernel.errors import invalid_field
 from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.profile import OFFSET_UNITS
+from services.monitoring.scoring import PARTS
+from services.monitoring.sketches import is_sound
 
 
 def baseline_of(profiles: types.ProfileSet, *, digest: str, description: str) -> types.Baseline:
@@ -21,6 +24,8 @@ def baseline_of(profiles: types.ProfileSet, *, digest: str, description: str) ->
         if wrong:
             raise invalid_field(f"profiles.columns[{index}]", f"{profile.name}: {wrong}", "PROFILE")
         seen.append(key)
+    if not _counts_scores(profiles.performance.scores):
+        raise invalid_field("profiles.performance", "parts of scores ascend, and each holds some", "PROFILE")
     columns = [
         types.BaselineColumn(name=one.name, role=one.role, categorical=one.WhichOneof("values") == "categories")
         for one in profiles.columns
@@ -36,6 +41,8 @@ def _wrong(profile: types.Profile, rows: int) -> str:
         return f"{profile.rows} rows where the others have {rows}"
     if values <= 0:
         return "nothing but missing values"
+    if profile.HasField("distinct") and not is_sound(profile.distinct):
+        return "the registers of distinct values are not as they are written here"
     if profile.WhichOneof("values") == "categories":
         return _wrong_categories(profile.categories, values)
     return _wrong_numbers(profile.numbers, values)
@@ -48,6 +55,10 @@ def _wrong_numbers(numbers: types.NumberProfile, values: int) -> str:
         return "edges ascend"
     if numbers.below + numbers.above + sum(numbers.counts) != values or numbers.count != values:
         return f"the counts do not add up to {values} values"
+    if len(numbers.offsets) not in (0, len(numbers.counts)):
+        return "offsets need one sum for each count, or are left out"
+    if any(not 0 <= one <= count * OFFSET_UNITS for one, count in zip(numbers.offsets, numbers.counts, strict=False)):
+        return "an offset leaves its part"
     return ""
 
 
@@ -57,6 +68,13 @@ def _wrong_categories(categories: types.CategoryProfile, values: int) -> str:
     if sum(one.count for one in categories.categories) + categories.other + categories.unseen != values:
         return f"the counts do not add up to {values} values"
     return ""
+
+
+def _counts_scores(scores: types.Scores) -> bool:
+    parts = [one.part for one in scores.counts]
+    inside = all(0 <= part < PARTS for part in parts)
+    counted = all(min(one.positives, one.negatives) >= 0 < one.positives + one.negatives for one in scores.counts)
+    return inside and counted and _ascends(parts)
 
 
 def _ascends(values: Iterable[Any]) -> bool:

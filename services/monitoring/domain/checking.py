@@ -5,18 +5,13 @@ from collections.abc import Iterable
 from kernel.errors import invalid_field
 from kernel.names import check_id
 from modelog.monitoring.v1 import types_pb2 as types
-from services.monitoring.checks import BY_COLUMN, METHOD_NAMES
+from services.monitoring import series
+from services.monitoring.methods import ALSO_WHEN_EMPTY, METHODS
 
-_COMPARING = (types.METHOD_PSI, types.METHOD_KOLMOGOROV_SMIRNOV)
-_SHARES = (
-    types.METHOD_KOLMOGOROV_SMIRNOV,
-    types.METHOD_ACCURACY,
-    types.METHOD_MISSING_SHARE,
-    types.METHOD_ERROR_RATE,
-)
 _MINIMUM_ROWS = 100
 _MOST_BYTES = 16 * 1024  # Every window's fact repeats the checks it was judged by.
 _BINS = 10
+_MOST_SERIES = 8  # Every fact and the monitor hold them.
 
 
 def complete_window(window: types.WindowSpec) -> types.WindowSpec:
@@ -35,6 +30,9 @@ def complete_checks(checks: Iterable[types.Check]) -> list[types.Check]:
     complete = [_complete(check, f"checks[{index}]") for index, check in enumerate(checks)]
     if not complete:
         raise invalid_field("checks", "give at least one check", "NO_CHECKS")
+    following = sum(check.method in series.METHODS for check in complete)
+    if following > _MOST_SERIES:
+        raise invalid_field("checks", f"{following} follow a series; at most {_MOST_SERIES} may", "TOO_MANY_SERIES")
     ids = [check.id for check in complete]
     for index, one in enumerate(ids):
         if one in ids[:index]:
@@ -49,10 +47,11 @@ def _complete(check: types.Check, field: str) -> types.Check:
     complete = types.Check()
     complete.CopyFrom(check)
     if not complete.minimum_rows:
-        complete.minimum_rows = 1 if complete.method == types.METHOD_VOLUME else _MINIMUM_ROWS
-    if complete.method == types.METHOD_PSI and not complete.bins:
+        complete.minimum_rows = 1 if complete.method in ALSO_WHEN_EMPTY else _MINIMUM_ROWS
+    method = METHODS[complete.method]
+    if method.bins and not complete.bins:
         complete.bins = _BINS
-    if complete.method in BY_COLUMN:
+    if method.by_column and complete.method != types.METHOD_DATASET_DRIFT:
         complete.failing_columns = complete.failing_columns or 1
     complete.raise_after_windows = complete.raise_after_windows or 1
     complete.resolve_after_windows = complete.resolve_after_windows or 1
@@ -62,19 +61,46 @@ def _complete(check: types.Check, field: str) -> types.Check:
 
 def _refuse_nonsense(check: types.Check, field: str) -> None:
     check_id(check.id, f"{field}.id")
-    if check.method not in METHOD_NAMES:
+    method = METHODS.get(check.method)
+    if method is None:
         raise invalid_field(f"{field}.method", "say what is to be computed", "NO_METHOD")
-    if check.method in _SHARES and check.threshold > 1:
+    if method.share and check.threshold > 1:
         raise invalid_field(f"{field}.threshold", f"{check.threshold} is no share: use 0 to 1", "NO_SHARE")
-    if check.columns and check.method not in BY_COLUMN:
+    by_column = method.by_column or (check.watched in METHODS and METHODS[check.watched].by_column)
+    if check.columns and not by_column:
         raise invalid_field(f"{field}.columns", "this method looks at the window as a whole", "NO_COLUMNS")
-    if check.failing_columns and check.method not in BY_COLUMN:
+    if check.failing_columns and (not method.by_column or check.method == types.METHOD_DATASET_DRIFT):
         raise invalid_field(f"{field}.failing_columns", "this method looks at the window as a whole", "NO_COLUMNS")
-    if check.bins and (check.method != types.METHOD_PSI or check.bins < 2):
-        raise invalid_field(f"{field}.bins", "only PSI cuts numbers into parts, two or more", "NO_BINS")
-    if check.significance and check.method != types.METHOD_KOLMOGOROV_SMIRNOV:
-        raise invalid_field(f"{field}.significance", "only KOLMOGOROV_SMIRNOV has a p-value", "NO_P_VALUE")
+    if check.bins and (not method.bins or check.bins < 2):
+        raise invalid_field(f"{field}.bins", "only methods over shares cut numbers, into two parts or more", "NO_BINS")
+    if check.significance and not method.significance:
+        raise invalid_field(f"{field}.significance", "this method has no p-value", "NO_P_VALUE")
+    if check.positive and not method.positive:
+        raise invalid_field(f"{field}.positive", "this method looks for no label", "NO_LABEL")
+    if check.cut and not (method.cut or (check.watched in METHODS and METHODS[check.watched].cut)):
+        raise invalid_field(f"{field}.cut", "this method does not cut scores", "NO_CUT")
+    _refuse_wrong_series(check, field)
+    if check.method == types.METHOD_ESTIMATED_ACCURACY and not check.columns:
+        raise invalid_field(f"{field}.columns", "name the output that holds the probability", "NO_SCORE_COLUMN")
+
+
+def _refuse_wrong_series(check: types.Check, field: str) -> None:
+    follows = check.method in series.METHODS
+    if follows and (check.watched not in METHODS or check.watched in series.METHODS):
+        raise invalid_field(f"{field}.watched", "say which statistic is to be followed", "NOTHING_WATCHED")
+    if follows and check.watched in (types.METHOD_DATASET_DRIFT, types.METHOD_DRIFT):
+        raise invalid_field(f"{field}.watched", "name a single method, whose statistics compare", "NOTHING_WATCHED")
+    if check.watched and not follows:
+        raise invalid_field(f"{field}.watched", "this method follows no series", "NO_SERIES")
+    if check.allowance and check.method != types.METHOD_PAGE_HINKLEY:
+        raise invalid_field(f"{field}.allowance", "only PAGE_HINKLEY has an allowance", "NO_ALLOWANCE")
+    if check.season_windows and check.method != types.METHOD_ANOMALY:
+        raise invalid_field(f"{field}.season_windows", "only ANOMALY knows seasons", "NO_SEASON")
 
 
 def needs_baseline(checks: Iterable[types.Check]) -> bool:
-    return any(check.method in _COMPARING for check in checks)
+    return any(_compares(check.method) for check in checks)
+
+
+def _compares(method: types.Method) -> bool:
+    return METHODS[method].compared is not None or method == types.METHOD_DATASET_DRIFT

@@ -9,7 +9,7 @@ from kernel.fold import kind
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import types_pb2 as types
-from services.monitoring.checks import evaluate_all
+from services.monitoring.checks import continued, evaluate_all
 from services.monitoring.domain.checking import complete_checks, complete_window
 
 _MOST_VERSIONS = 8  # Whose standing a monitor remembers; each fact writes the monitor again, so it has to stay small.
@@ -105,8 +105,9 @@ def evaluate(
     _must_exist(monitor)
     if monitor.state == types.MONITOR_STATE_PAUSED:
         raise NotAllowedNow("MONITOR_PAUSED", f"{monitor.name} is paused; resume it")
-    results = evaluate_all(monitor.checks, window.track, profiles, baseline)
     standing = {status.check: status for status in monitor.statuses if status.version == window.version}
+    before = {check: status.series for check, status in standing.items()}
+    results = evaluate_all(monitor.checks, window.track, profiles, baseline, window, before)
     if not results or (not window.rows and not _says_something(results, standing)):
         return None
     event = facts.WindowEvaluated(endpoint=monitor.endpoint, window=window, results=results)
@@ -156,6 +157,7 @@ def _after(status: types.CheckStatus | None, result: types.CheckResult) -> types
     elif result.outcome == types.OUTCOME_OK:
         after.failed_windows, after.passed_windows = 0, after.passed_windows + 1
         after.condition = types.CONDITION_FIRING if after.alert else types.CONDITION_OK
+    after.series[:] = continued(result)
     after.last_outcome = result.outcome
     after.last_statistic, after.last_column = result.statistic, result.column
     return after

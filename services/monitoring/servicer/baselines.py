@@ -1,14 +1,18 @@
 """The door of baselines: their profiles are kept first, then the fact names them by their digest."""
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 
+from kernel.errors import invalid_field
 from kernel.rpc import Context
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
+from modelog.monitoring.v1 import telemetry_pb2 as telemetry
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.domain import MONITOR, monitor
 from services.monitoring.domain.baseline import baseline_of
-from services.monitoring.profile import capture, digest_of, encode
+from services.monitoring.performance import Pair, count_pairs, text_of
+from services.monitoring.profile import Column, capture, digest_of, encode
 from services.monitoring.servicer.room import Room
 from services.monitoring.telemetry import queries
 from services.monitoring.telemetry.batches import baseline_columns
@@ -32,4 +36,21 @@ class Baselines(Room):
 
 
 def _profiles_of(values: rpc.BaselineValues) -> types.ProfileSet:
-    return capture(baseline_columns(values.inputs, values.outputs))
+    columns = baseline_columns(values.inputs, values.outputs)
+    profiles = capture(columns)
+    if values.HasField("labels"):
+        profiles.performance.CopyFrom(count_pairs(_pairs(columns, values.labels)))
+    return profiles
+
+
+def _pairs(columns: Sequence[Column], labels: telemetry.TelemetryColumn) -> list[Pair]:
+    """Predictions of the output that the labels are named for, with these; Invalid when they do not fit."""
+    outputs = [one for one in columns if one.role == types.COLUMN_ROLE_OUTPUT]
+    if not outputs:
+        raise invalid_field("values.labels", "there are no outputs to compare labels with", "NO_OUTPUT")
+    output = next((one for one in outputs if one.name == labels.name), outputs[0])
+    told: Sequence[float | str] = labels.strings or labels.numbers
+    if len(told) != output.rows or (labels.strings and labels.numbers):
+        raise invalid_field("values.labels", f"{len(told)} labels for {output.rows} rows", "LENGTH")
+    said: Sequence[float | str] = output.numbers.tolist() if output.strings is None else output.strings
+    return [(text_of(one), text_of(label)) for one, label in zip(said, told, strict=True)]

@@ -7,8 +7,8 @@ from kernel.resources import Resources
 from kernel.rooms import Rooms
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring import queries
-from services.monitoring.checks import TRACKS
 from services.monitoring.domain import KNOWN_VERSION
+from services.monitoring.methods import track_of
 from services.monitoring.profile import Layout, layout_of
 from services.monitoring.telemetry import queries as stored
 from services.monitoring.windows import Plan
@@ -43,7 +43,7 @@ class Plans:
             baseline_digest=digest if layout is not None else "",
             layout=layout or {},
             prediction_column=monitor.prediction_column,
-            tracks=frozenset(TRACKS[check.method] for check in monitor.checks),
+            tracks=frozenset(track_of(check) for check in monitor.checks),
         )
 
     async def _layout(self, digest: str) -> Layout | None:

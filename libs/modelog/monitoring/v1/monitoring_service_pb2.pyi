@@ -183,12 +183,14 @@ class CaptureBaselineResponse(_message.Message):
     def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class BaselineValues(_message.Message):
-    __slots__ = ("inputs", "outputs")
+    __slots__ = ("inputs", "outputs", "labels")
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
     inputs: _containers.RepeatedCompositeFieldContainer[_telemetry_pb2.TelemetryColumn]
     outputs: _containers.RepeatedCompositeFieldContainer[_telemetry_pb2.TelemetryColumn]
-    def __init__(self, inputs: _Optional[_Iterable[_Union[_telemetry_pb2.TelemetryColumn, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[_telemetry_pb2.TelemetryColumn, _Mapping]]] = ...) -> None: ...
+    labels: _telemetry_pb2.TelemetryColumn
+    def __init__(self, inputs: _Optional[_Iterable[_Union[_telemetry_pb2.TelemetryColumn, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[_telemetry_pb2.TelemetryColumn, _Mapping]]] = ..., labels: _Optional[_Union[_telemetry_pb2.TelemetryColumn, _Mapping]] = ...) -> None: ...
 
 class RecordOutcomesRequest(_message.Message):
     __slots__ = ("request_id", "endpoint", "prediction_ids", "labels")

@@ -22,6 +22,39 @@ class Method(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     METHOD_MISSING_SHARE: _ClassVar[Method]
     METHOD_ERROR_RATE: _ClassVar[Method]
     METHOD_VOLUME: _ClassVar[Method]
+    METHOD_WASSERSTEIN: _ClassVar[Method]
+    METHOD_JENSEN_SHANNON: _ClassVar[Method]
+    METHOD_HELLINGER: _ClassVar[Method]
+    METHOD_KULLBACK_LEIBLER: _ClassVar[Method]
+    METHOD_CHI_SQUARE: _ClassVar[Method]
+    METHOD_TOTAL_VARIATION: _ClassVar[Method]
+    METHOD_L_INFINITY: _ClassVar[Method]
+    METHOD_DRIFT: _ClassVar[Method]
+    METHOD_DATASET_DRIFT: _ClassVar[Method]
+    METHOD_OUT_OF_RANGE_SHARE: _ClassVar[Method]
+    METHOD_UNSEEN_SHARE: _ClassVar[Method]
+    METHOD_INVALID_SHARE: _ClassVar[Method]
+    METHOD_CONSTANT: _ClassVar[Method]
+    METHOD_DUPLICATE_SHARE: _ClassVar[Method]
+    METHOD_SCHEMA: _ClassVar[Method]
+    METHOD_FRESHNESS: _ClassVar[Method]
+    METHOD_PRECISION: _ClassVar[Method]
+    METHOD_RECALL: _ClassVar[Method]
+    METHOD_F1: _ClassVar[Method]
+    METHOD_ROC_AUC: _ClassVar[Method]
+    METHOD_PR_AUC: _ClassVar[Method]
+    METHOD_LOG_LOSS: _ClassVar[Method]
+    METHOD_BRIER: _ClassVar[Method]
+    METHOD_CALIBRATION_ERROR: _ClassVar[Method]
+    METHOD_MAE: _ClassVar[Method]
+    METHOD_RMSE: _ClassVar[Method]
+    METHOD_MAPE: _ClassVar[Method]
+    METHOD_R2: _ClassVar[Method]
+    METHOD_ESTIMATED_ACCURACY: _ClassVar[Method]
+    METHOD_PAGE_HINKLEY: _ClassVar[Method]
+    METHOD_ADWIN: _ClassVar[Method]
+    METHOD_DDM: _ClassVar[Method]
+    METHOD_ANOMALY: _ClassVar[Method]
 
 class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -96,6 +129,39 @@ METHOD_ACCURACY: Method
 METHOD_MISSING_SHARE: Method
 METHOD_ERROR_RATE: Method
 METHOD_VOLUME: Method
+METHOD_WASSERSTEIN: Method
+METHOD_JENSEN_SHANNON: Method
+METHOD_HELLINGER: Method
+METHOD_KULLBACK_LEIBLER: Method
+METHOD_CHI_SQUARE: Method
+METHOD_TOTAL_VARIATION: Method
+METHOD_L_INFINITY: Method
+METHOD_DRIFT: Method
+METHOD_DATASET_DRIFT: Method
+METHOD_OUT_OF_RANGE_SHARE: Method
+METHOD_UNSEEN_SHARE: Method
+METHOD_INVALID_SHARE: Method
+METHOD_CONSTANT: Method
+METHOD_DUPLICATE_SHARE: Method
+METHOD_SCHEMA: Method
+METHOD_FRESHNESS: Method
+METHOD_PRECISION: Method
+METHOD_RECALL: Method
+METHOD_F1: Method
+METHOD_ROC_AUC: Method
+METHOD_PR_AUC: Method
+METHOD_LOG_LOSS: Method
+METHOD_BRIER: Method
+METHOD_CALIBRATION_ERROR: Method
+METHOD_MAE: Method
+METHOD_RMSE: Method
+METHOD_MAPE: Method
+METHOD_R2: Method
+METHOD_ESTIMATED_ACCURACY: Method
+METHOD_PAGE_HINKLEY: Method
+METHOD_ADWIN: Method
+METHOD_DDM: Method
+METHOD_ANOMALY: Method
 OUTCOME_UNSPECIFIED: Outcome
 OUTCOME_OK: Outcome
 OUTCOME_FAILED: Outcome
@@ -145,7 +211,7 @@ class WindowSpec(_message.Message):
     def __init__(self, size_rows: _Optional[int] = ..., size_seconds: _Optional[int] = ..., lateness_seconds: _Optional[int] = ...) -> None: ...
 
 class Check(_message.Message):
-    __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions")
+    __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions", "positive", "cut", "watched", "allowance", "season_windows")
     ID_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
@@ -158,6 +224,11 @@ class Check(_message.Message):
     RESOLVE_AFTER_WINDOWS_FIELD_NUMBER: _ClassVar[int]
     SEVERITY_FIELD_NUMBER: _ClassVar[int]
     ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    POSITIVE_FIELD_NUMBER: _ClassVar[int]
+    CUT_FIELD_NUMBER: _ClassVar[int]
+    WATCHED_FIELD_NUMBER: _ClassVar[int]
+    ALLOWANCE_FIELD_NUMBER: _ClassVar[int]
+    SEASON_WINDOWS_FIELD_NUMBER: _ClassVar[int]
     id: str
     method: Method
     columns: _containers.RepeatedScalarFieldContainer[str]
@@ -170,7 +241,12 @@ class Check(_message.Message):
     resolve_after_windows: int
     severity: Severity
     actions: _containers.RepeatedScalarFieldContainer[Action]
-    def __init__(self, id: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., columns: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ..., minimum_rows: _Optional[int] = ..., significance: _Optional[float] = ..., bins: _Optional[int] = ..., failing_columns: _Optional[int] = ..., raise_after_windows: _Optional[int] = ..., resolve_after_windows: _Optional[int] = ..., severity: _Optional[_Union[Severity, str]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ...) -> None: ...
+    positive: str
+    cut: float
+    watched: Method
+    allowance: float
+    season_windows: int
+    def __init__(self, id: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., columns: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ..., minimum_rows: _Optional[int] = ..., significance: _Optional[float] = ..., bins: _Optional[int] = ..., failing_columns: _Optional[int] = ..., raise_after_windows: _Optional[int] = ..., resolve_after_windows: _Optional[int] = ..., severity: _Optional[_Union[Severity, str]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., positive: _Optional[str] = ..., cut: _Optional[float] = ..., watched: _Optional[_Union[Method, str]] = ..., allowance: _Optional[float] = ..., season_windows: _Optional[int] = ...) -> None: ...
 
 class Monitor(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "endpoint", "description", "window", "checks", "prediction_column", "state", "baseline", "windows", "alerts", "statuses")
@@ -209,7 +285,7 @@ class Monitor(_message.Message):
     def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., endpoint: _Optional[str] = ..., description: _Optional[str] = ..., window: _Optional[_Union[WindowSpec, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[Check, _Mapping]]] = ..., prediction_column: _Optional[str] = ..., state: _Optional[_Union[MonitorState, str]] = ..., baseline: _Optional[_Union[Baseline, _Mapping]] = ..., windows: _Optional[int] = ..., alerts: _Optional[int] = ..., statuses: _Optional[_Iterable[_Union[CheckStatus, _Mapping]]] = ...) -> None: ...
 
 class CheckStatus(_message.Message):
-    __slots__ = ("version", "check", "condition", "failed_windows", "passed_windows", "alert", "last_outcome", "last_statistic", "last_column", "last_window")
+    __slots__ = ("version", "check", "condition", "failed_windows", "passed_windows", "alert", "last_outcome", "last_statistic", "last_column", "last_window", "series")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CHECK_FIELD_NUMBER: _ClassVar[int]
     CONDITION_FIELD_NUMBER: _ClassVar[int]
@@ -220,6 +296,7 @@ class CheckStatus(_message.Message):
     LAST_STATISTIC_FIELD_NUMBER: _ClassVar[int]
     LAST_COLUMN_FIELD_NUMBER: _ClassVar[int]
     LAST_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
     version: str
     check: str
     condition: Condition
@@ -230,7 +307,8 @@ class CheckStatus(_message.Message):
     last_statistic: float
     last_column: str
     last_window: int
-    def __init__(self, version: _Optional[str] = ..., check: _Optional[str] = ..., condition: _Optional[_Union[Condition, str]] = ..., failed_windows: _Optional[int] = ..., passed_windows: _Optional[int] = ..., alert: _Optional[int] = ..., last_outcome: _Optional[_Union[Outcome, str]] = ..., last_statistic: _Optional[float] = ..., last_column: _Optional[str] = ..., last_window: _Optional[int] = ...) -> None: ...
+    series: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, version: _Optional[str] = ..., check: _Optional[str] = ..., condition: _Optional[_Union[Condition, str]] = ..., failed_windows: _Optional[int] = ..., passed_windows: _Optional[int] = ..., alert: _Optional[int] = ..., last_outcome: _Optional[_Union[Outcome, str]] = ..., last_statistic: _Optional[float] = ..., last_column: _Optional[str] = ..., last_window: _Optional[int] = ..., series: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Baseline(_message.Message):
     __slots__ = ("digest", "rows", "description", "columns", "capture_time")
@@ -257,7 +335,7 @@ class BaselineColumn(_message.Message):
     def __init__(self, name: _Optional[str] = ..., role: _Optional[_Union[ColumnRole, str]] = ..., categorical: bool = ...) -> None: ...
 
 class Profile(_message.Message):
-    __slots__ = ("name", "role", "rows", "missing", "invalid", "numbers", "categories")
+    __slots__ = ("name", "role", "rows", "missing", "invalid", "numbers", "categories", "distinct")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
@@ -265,6 +343,7 @@ class Profile(_message.Message):
     INVALID_FIELD_NUMBER: _ClassVar[int]
     NUMBERS_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    DISTINCT_FIELD_NUMBER: _ClassVar[int]
     name: str
     role: ColumnRole
     rows: int
@@ -272,10 +351,17 @@ class Profile(_message.Message):
     invalid: int
     numbers: NumberProfile
     categories: CategoryProfile
-    def __init__(self, name: _Optional[str] = ..., role: _Optional[_Union[ColumnRole, str]] = ..., rows: _Optional[int] = ..., missing: _Optional[int] = ..., invalid: _Optional[int] = ..., numbers: _Optional[_Union[NumberProfile, _Mapping]] = ..., categories: _Optional[_Union[CategoryProfile, _Mapping]] = ...) -> None: ...
+    distinct: Registers
+    def __init__(self, name: _Optional[str] = ..., role: _Optional[_Union[ColumnRole, str]] = ..., rows: _Optional[int] = ..., missing: _Optional[int] = ..., invalid: _Optional[int] = ..., numbers: _Optional[_Union[NumberProfile, _Mapping]] = ..., categories: _Optional[_Union[CategoryProfile, _Mapping]] = ..., distinct: _Optional[_Union[Registers, _Mapping]] = ...) -> None: ...
+
+class Registers(_message.Message):
+    __slots__ = ("registers",)
+    REGISTERS_FIELD_NUMBER: _ClassVar[int]
+    registers: bytes
+    def __init__(self, registers: _Optional[bytes] = ...) -> None: ...
 
 class NumberProfile(_message.Message):
-    __slots__ = ("edges", "counts", "below", "above", "count", "minimum", "maximum", "sum", "sum_of_squares")
+    __slots__ = ("edges", "counts", "below", "above", "count", "minimum", "maximum", "sum", "sum_of_squares", "offsets", "sum_below", "sum_above")
     EDGES_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     BELOW_FIELD_NUMBER: _ClassVar[int]
@@ -285,6 +371,9 @@ class NumberProfile(_message.Message):
     MAXIMUM_FIELD_NUMBER: _ClassVar[int]
     SUM_FIELD_NUMBER: _ClassVar[int]
     SUM_OF_SQUARES_FIELD_NUMBER: _ClassVar[int]
+    OFFSETS_FIELD_NUMBER: _ClassVar[int]
+    SUM_BELOW_FIELD_NUMBER: _ClassVar[int]
+    SUM_ABOVE_FIELD_NUMBER: _ClassVar[int]
     edges: _containers.RepeatedScalarFieldContainer[float]
     counts: _containers.RepeatedScalarFieldContainer[int]
     below: int
@@ -294,7 +383,10 @@ class NumberProfile(_message.Message):
     maximum: float
     sum: ExactNumber
     sum_of_squares: ExactNumber
-    def __init__(self, edges: _Optional[_Iterable[float]] = ..., counts: _Optional[_Iterable[int]] = ..., below: _Optional[int] = ..., above: _Optional[int] = ..., count: _Optional[int] = ..., minimum: _Optional[float] = ..., maximum: _Optional[float] = ..., sum: _Optional[_Union[ExactNumber, _Mapping]] = ..., sum_of_squares: _Optional[_Union[ExactNumber, _Mapping]] = ...) -> None: ...
+    offsets: _containers.RepeatedScalarFieldContainer[int]
+    sum_below: ExactNumber
+    sum_above: ExactNumber
+    def __init__(self, edges: _Optional[_Iterable[float]] = ..., counts: _Optional[_Iterable[int]] = ..., below: _Optional[int] = ..., above: _Optional[int] = ..., count: _Optional[int] = ..., minimum: _Optional[float] = ..., maximum: _Optional[float] = ..., sum: _Optional[_Union[ExactNumber, _Mapping]] = ..., sum_of_squares: _Optional[_Union[ExactNumber, _Mapping]] = ..., offsets: _Optional[_Iterable[int]] = ..., sum_below: _Optional[_Union[ExactNumber, _Mapping]] = ..., sum_above: _Optional[_Union[ExactNumber, _Mapping]] = ...) -> None: ...
 
 class ExactNumber(_message.Message):
     __slots__ = ("mantissa", "exponent")
@@ -323,32 +415,100 @@ class CategoryCount(_message.Message):
     def __init__(self, value: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class ProfileSet(_message.Message):
-    __slots__ = ("columns", "rows", "dropped_rows", "failed_requests", "late_rows", "performance")
+    __slots__ = ("columns", "rows", "dropped_rows", "failed_requests", "late_rows", "performance", "distinct_rows", "unknown_columns", "newest_microseconds")
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_ROWS_FIELD_NUMBER: _ClassVar[int]
     FAILED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     LATE_ROWS_FIELD_NUMBER: _ClassVar[int]
     PERFORMANCE_FIELD_NUMBER: _ClassVar[int]
+    DISTINCT_ROWS_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_MICROSECONDS_FIELD_NUMBER: _ClassVar[int]
     columns: _containers.RepeatedCompositeFieldContainer[Profile]
     rows: int
     dropped_rows: int
     failed_requests: int
     late_rows: int
     performance: Performance
-    def __init__(self, columns: _Optional[_Iterable[_Union[Profile, _Mapping]]] = ..., rows: _Optional[int] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., late_rows: _Optional[int] = ..., performance: _Optional[_Union[Performance, _Mapping]] = ...) -> None: ...
+    distinct_rows: Registers
+    unknown_columns: _containers.RepeatedCompositeFieldContainer[BaselineColumn]
+    newest_microseconds: int
+    def __init__(self, columns: _Optional[_Iterable[_Union[Profile, _Mapping]]] = ..., rows: _Optional[int] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., late_rows: _Optional[int] = ..., performance: _Optional[_Union[Performance, _Mapping]] = ..., distinct_rows: _Optional[_Union[Registers, _Mapping]] = ..., unknown_columns: _Optional[_Iterable[_Union[BaselineColumn, _Mapping]]] = ..., newest_microseconds: _Optional[int] = ...) -> None: ...
 
 class Performance(_message.Message):
-    __slots__ = ("pairs", "correct", "confusion", "other")
+    __slots__ = ("pairs", "correct", "confusion", "other", "errors", "scores")
     PAIRS_FIELD_NUMBER: _ClassVar[int]
     CORRECT_FIELD_NUMBER: _ClassVar[int]
     CONFUSION_FIELD_NUMBER: _ClassVar[int]
     OTHER_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
     pairs: int
     correct: int
     confusion: _containers.RepeatedCompositeFieldContainer[Confusion]
     other: int
-    def __init__(self, pairs: _Optional[int] = ..., correct: _Optional[int] = ..., confusion: _Optional[_Iterable[_Union[Confusion, _Mapping]]] = ..., other: _Optional[int] = ...) -> None: ...
+    errors: Errors
+    scores: Scores
+    def __init__(self, pairs: _Optional[int] = ..., correct: _Optional[int] = ..., confusion: _Optional[_Iterable[_Union[Confusion, _Mapping]]] = ..., other: _Optional[int] = ..., errors: _Optional[_Union[Errors, _Mapping]] = ..., scores: _Optional[_Union[Scores, _Mapping]] = ...) -> None: ...
+
+class Errors(_message.Message):
+    __slots__ = ("rows", "absolute", "squared", "fourth", "labels", "labels_squared", "zeros", "share", "share_squared")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    ABSOLUTE_FIELD_NUMBER: _ClassVar[int]
+    SQUARED_FIELD_NUMBER: _ClassVar[int]
+    FOURTH_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_SQUARED_FIELD_NUMBER: _ClassVar[int]
+    ZEROS_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    SHARE_SQUARED_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    absolute: ExactNumber
+    squared: ExactNumber
+    fourth: ExactNumber
+    labels: ExactNumber
+    labels_squared: ExactNumber
+    zeros: int
+    share: ExactNumber
+    share_squared: ExactNumber
+    def __init__(self, rows: _Optional[int] = ..., absolute: _Optional[_Union[ExactNumber, _Mapping]] = ..., squared: _Optional[_Union[ExactNumber, _Mapping]] = ..., fourth: _Optional[_Union[ExactNumber, _Mapping]] = ..., labels: _Optional[_Union[ExactNumber, _Mapping]] = ..., labels_squared: _Optional[_Union[ExactNumber, _Mapping]] = ..., zeros: _Optional[int] = ..., share: _Optional[_Union[ExactNumber, _Mapping]] = ..., share_squared: _Optional[_Union[ExactNumber, _Mapping]] = ...) -> None: ...
+
+class Scores(_message.Message):
+    __slots__ = ("counts", "calibration", "squared", "fourth", "losses", "losses_squared")
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    SQUARED_FIELD_NUMBER: _ClassVar[int]
+    FOURTH_FIELD_NUMBER: _ClassVar[int]
+    LOSSES_FIELD_NUMBER: _ClassVar[int]
+    LOSSES_SQUARED_FIELD_NUMBER: _ClassVar[int]
+    counts: _containers.RepeatedCompositeFieldContainer[ScoreCount]
+    calibration: _containers.RepeatedCompositeFieldContainer[CalibrationBin]
+    squared: ExactNumber
+    fourth: ExactNumber
+    losses: ExactNumber
+    losses_squared: ExactNumber
+    def __init__(self, counts: _Optional[_Iterable[_Union[ScoreCount, _Mapping]]] = ..., calibration: _Optional[_Iterable[_Union[CalibrationBin, _Mapping]]] = ..., squared: _Optional[_Union[ExactNumber, _Mapping]] = ..., fourth: _Optional[_Union[ExactNumber, _Mapping]] = ..., losses: _Optional[_Union[ExactNumber, _Mapping]] = ..., losses_squared: _Optional[_Union[ExactNumber, _Mapping]] = ...) -> None: ...
+
+class ScoreCount(_message.Message):
+    __slots__ = ("part", "positives", "negatives")
+    PART_FIELD_NUMBER: _ClassVar[int]
+    POSITIVES_FIELD_NUMBER: _ClassVar[int]
+    NEGATIVES_FIELD_NUMBER: _ClassVar[int]
+    part: int
+    positives: int
+    negatives: int
+    def __init__(self, part: _Optional[int] = ..., positives: _Optional[int] = ..., negatives: _Optional[int] = ...) -> None: ...
+
+class CalibrationBin(_message.Message):
+    __slots__ = ("rows", "positives", "scores")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    POSITIVES_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    positives: int
+    scores: ExactNumber
+    def __init__(self, rows: _Optional[int] = ..., positives: _Optional[int] = ..., scores: _Optional[_Union[ExactNumber, _Mapping]] = ...) -> None: ...
 
 class Confusion(_message.Message):
     __slots__ = ("prediction", "label", "count")
@@ -361,7 +521,7 @@ class Confusion(_message.Message):
     def __init__(self, prediction: _Optional[str] = ..., label: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class CheckResult(_message.Message):
-    __slots__ = ("check", "outcome", "statistic", "column", "rows", "method", "columns", "omitted_columns", "explanation")
+    __slots__ = ("check", "outcome", "statistic", "column", "rows", "method", "columns", "omitted_columns", "explanation", "interval", "error_bound", "series", "observed")
     CHECK_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     STATISTIC_FIELD_NUMBER: _ClassVar[int]
@@ -371,6 +531,10 @@ class CheckResult(_message.Message):
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     OMITTED_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    ERROR_BOUND_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_FIELD_NUMBER: _ClassVar[int]
     check: Check
     outcome: Outcome
     statistic: float
@@ -380,23 +544,55 @@ class CheckResult(_message.Message):
     columns: _containers.RepeatedCompositeFieldContainer[ColumnResult]
     omitted_columns: int
     explanation: str
-    def __init__(self, check: _Optional[_Union[Check, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., statistic: _Optional[float] = ..., column: _Optional[str] = ..., rows: _Optional[int] = ..., method: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[ColumnResult, _Mapping]]] = ..., omitted_columns: _Optional[int] = ..., explanation: _Optional[str] = ...) -> None: ...
+    interval: StatisticInterval
+    error_bound: float
+    series: _containers.RepeatedScalarFieldContainer[float]
+    observed: float
+    def __init__(self, check: _Optional[_Union[Check, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., statistic: _Optional[float] = ..., column: _Optional[str] = ..., rows: _Optional[int] = ..., method: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[ColumnResult, _Mapping]]] = ..., omitted_columns: _Optional[int] = ..., explanation: _Optional[str] = ..., interval: _Optional[_Union[StatisticInterval, _Mapping]] = ..., error_bound: _Optional[float] = ..., series: _Optional[_Iterable[float]] = ..., observed: _Optional[float] = ...) -> None: ...
+
+class StatisticInterval(_message.Message):
+    __slots__ = ("low", "high", "level", "method")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    low: float
+    high: float
+    level: float
+    method: str
+    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ..., level: _Optional[float] = ..., method: _Optional[str] = ...) -> None: ...
+
+class PartChange(_message.Message):
+    __slots__ = ("part", "before", "after")
+    PART_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    part: str
+    before: float
+    after: float
+    def __init__(self, part: _Optional[str] = ..., before: _Optional[float] = ..., after: _Optional[float] = ...) -> None: ...
 
 class ColumnResult(_message.Message):
-    __slots__ = ("column", "role", "outcome", "statistic", "p_value", "rows")
+    __slots__ = ("column", "role", "outcome", "statistic", "p_value", "rows", "error_bound", "method", "changes")
     COLUMN_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     STATISTIC_FIELD_NUMBER: _ClassVar[int]
     P_VALUE_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_BOUND_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
     column: str
     role: ColumnRole
     outcome: Outcome
     statistic: float
     p_value: float
     rows: int
-    def __init__(self, column: _Optional[str] = ..., role: _Optional[_Union[ColumnRole, str]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., statistic: _Optional[float] = ..., p_value: _Optional[float] = ..., rows: _Optional[int] = ...) -> None: ...
+    error_bound: float
+    method: str
+    changes: _containers.RepeatedCompositeFieldContainer[PartChange]
+    def __init__(self, column: _Optional[str] = ..., role: _Optional[_Union[ColumnRole, str]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., statistic: _Optional[float] = ..., p_value: _Optional[float] = ..., rows: _Optional[int] = ..., error_bound: _Optional[float] = ..., method: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[PartChange, _Mapping]]] = ...) -> None: ...
 
 class Window(_message.Message):
     __slots__ = ("number", "version", "track", "start_time", "end_time", "rows", "dropped_rows", "failed_requests", "late_rows", "profile_digest", "baseline_digest")
@@ -529,7 +725,7 @@ class Evidence(_message.Message):
     def __init__(self, check: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[ColumnResult, _Mapping]]] = ..., statistic: _Optional[float] = ..., threshold: _Optional[float] = ..., window: _Optional[_Union[Window, _Mapping]] = ...) -> None: ...
 
 class MetricPoint(_message.Message):
-    __slots__ = ("window", "start_time", "end_time", "version", "check", "method", "column", "value", "threshold", "outcome", "p_value", "rows", "revision")
+    __slots__ = ("window", "start_time", "end_time", "version", "check", "method", "column", "value", "threshold", "outcome", "p_value", "rows", "revision", "interval", "error_bound")
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -543,6 +739,8 @@ class MetricPoint(_message.Message):
     P_VALUE_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    ERROR_BOUND_FIELD_NUMBER: _ClassVar[int]
     window: int
     start_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
@@ -556,7 +754,9 @@ class MetricPoint(_message.Message):
     p_value: float
     rows: int
     revision: int
-    def __init__(self, window: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[str] = ..., check: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., column: _Optional[str] = ..., value: _Optional[float] = ..., threshold: _Optional[float] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., p_value: _Optional[float] = ..., rows: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+    interval: StatisticInterval
+    error_bound: float
+    def __init__(self, window: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[str] = ..., check: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., column: _Optional[str] = ..., value: _Optional[float] = ..., threshold: _Optional[float] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., p_value: _Optional[float] = ..., rows: _Optional[int] = ..., revision: _Optional[int] = ..., interval: _Optional[_Union[StatisticInterval, _Mapping]] = ..., error_bound: _Optional[float] = ...) -> None: ...
 
 class RejectedBatch(_message.Message):
     __slots__ = ("position", "subject", "batch_id", "reason", "rows", "reject_time")

@@ -1,0 +1,123 @@
+"""What can be checked: each method with its version, what it looks at, and which way is bad."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring import distances, drift, estimated, labelled, quality, series, statistics
+from services.monitoring.measures import Measure
+
+OfWindow = Callable[[types.Check, types.ProfileSet], Measure]
+OfColumn = Callable[[types.Check, types.Profile], Measure]
+Compared = Callable[[types.Check, types.Profile, types.Profile], Measure]
+
+Estimated = Callable[[types.Check, types.Profile, types.Performance], Measure]
+
+NUMBERS = frozenset({"numbers"})
+CATEGORIES = frozenset({"categories"})
+BOTH = NUMBERS | CATEGORIES
+
+
+class Method(NamedTuple):
+    """of_window, of_column, compared, estimated: how it is computed, exactly one of them unless `checks` does it.
+
+    kinds: columns meant when none are named. share: its threshold is 0 to 1. bins, significance, labels: which
+    parameters of a check it heeds.
+    """
+
+    version: str
+    of_window: OfWindow | None = None
+    of_column: OfColumn | None = None
+    compared: Compared | None = None
+    estimated: Estimated | None = None
+    track: types.Track = types.TRACK_PREDICTIONS
+    by_column: bool = False
+    low_is_bad: bool = False
+    share: bool = True
+    kinds: frozenset[str] = BOTH
+    bins: bool = False
+    significance: bool = False
+    cut: bool = False
+    positive: bool = False
+    explains: bool = False
+
+
+def _drift(version: str, compared: Compared, **fields: bool | frozenset[str]) -> Method:
+    return Method(version, compared=compared, by_column=True, **fields)  # type: ignore[arg-type]
+
+
+def _over_parts(version: str, distance: drift.Distance, *, share: bool = True) -> Method:
+    explains = version != "psi/1"  # Which is recorded without, and has to be the same when it is computed again.
+    return _drift(version, drift.over_parts(distance), share=share, bins=True, explains=explains)
+
+
+def _labelled(version: str, measure: OfWindow, **fields: bool) -> Method:
+    return Method(version, of_window=measure, track=types.TRACK_LABELS, **fields)  # type: ignore[arg-type]
+
+
+def _column(version: str, measure: OfColumn) -> Method:
+    return Method(version, of_column=measure, by_column=True)
+
+
+METHODS: dict[types.Method, Method] = {
+    types.METHOD_PSI: _over_parts("psi/1", statistics.population_stability_index, share=False),
+    types.METHOD_KOLMOGOROV_SMIRNOV: _drift(
+        "kolmogorov-smirnov/2 p-value kolmogorov-stephens/1",
+        drift.kolmogorov_smirnov,
+        kinds=NUMBERS,
+        significance=True,
+        explains=True,
+    ),
+    types.METHOD_ACCURACY: _labelled("accuracy/2", labelled.accuracy, low_is_bad=True),
+    types.METHOD_MISSING_SHARE: _column("missing-share/1", quality.missing_share),
+    types.METHOD_ERROR_RATE: Method("error-rate/1", of_window=quality.error_rate),
+    types.METHOD_VOLUME: Method("volume/1", of_window=quality.volume, low_is_bad=True, share=False),
+    types.METHOD_WASSERSTEIN: _drift("wasserstein/1", drift.wasserstein, kinds=NUMBERS, share=False, explains=True),
+    types.METHOD_JENSEN_SHANNON: _over_parts("jensen-shannon/1", distances.jensen_shannon),
+    types.METHOD_HELLINGER: _over_parts("hellinger/1", distances.hellinger),
+    types.METHOD_KULLBACK_LEIBLER: _over_parts("kullback-leibler/1", distances.kullback_leibler, share=False),
+    types.METHOD_CHI_SQUARE: _drift("chi-square/1", drift.chi_square, bins=True, significance=True, explains=True),
+    types.METHOD_TOTAL_VARIATION: _over_parts("total-variation/1", distances.total_variation),
+    types.METHOD_L_INFINITY: _over_parts("l-infinity/1", distances.l_infinity),
+    types.METHOD_DRIFT: _drift("drift/1", drift.by_default, bins=True, significance=True, share=False, explains=True),
+    types.METHOD_DATASET_DRIFT: Method(
+        "dataset-drift/1 benjamini-hochberg/1", by_column=True, bins=True, significance=True, explains=True
+    ),
+    types.METHOD_OUT_OF_RANGE_SHARE: _drift("out-of-range-share/1", quality.out_of_range_share, kinds=NUMBERS),
+    types.METHOD_UNSEEN_SHARE: _drift("unseen-share/1", quality.unseen_share, kinds=CATEGORIES),
+    types.METHOD_INVALID_SHARE: _column("invalid-share/1", quality.invalid_share),
+    types.METHOD_CONSTANT: _drift("constant/1", quality.constant),
+    types.METHOD_DUPLICATE_SHARE: Method("duplicate-share/1", of_window=quality.duplicate_share),
+    types.METHOD_SCHEMA: _column("schema/1", quality.schema),
+    types.METHOD_FRESHNESS: Method("freshness/1", share=False),
+    types.METHOD_PRECISION: _labelled("precision/1", labelled.precision, low_is_bad=True, cut=True, positive=True),
+    types.METHOD_RECALL: _labelled("recall/1", labelled.recall, low_is_bad=True, cut=True, positive=True),
+    types.METHOD_F1: _labelled("f1/1", labelled.f1, low_is_bad=True, cut=True, positive=True),
+    types.METHOD_ROC_AUC: _labelled("roc-auc/1", labelled.auc, low_is_bad=True),
+    types.METHOD_PR_AUC: _labelled("pr-auc/1", labelled.pr_auc, low_is_bad=True),
+    types.METHOD_LOG_LOSS: _labelled("log-loss/1", labelled.log_loss, share=False),
+    types.METHOD_BRIER: _labelled("brier/1", labelled.brier),
+    types.METHOD_CALIBRATION_ERROR: _labelled("calibration-error/1", labelled.calibration_error),
+    types.METHOD_MAE: _labelled("mae/1", labelled.mae, share=False),
+    types.METHOD_RMSE: _labelled("rmse/1", labelled.rmse, share=False),
+    types.METHOD_MAPE: _labelled("mape/1", labelled.mape, share=False),
+    types.METHOD_R2: _labelled("r2/1", labelled.r2, low_is_bad=True),
+    types.METHOD_ESTIMATED_ACCURACY: Method(
+        "estimated-accuracy/1", estimated=estimated.accuracy, by_column=True, low_is_bad=True, kinds=NUMBERS, cut=True
+    ),
+}
+METHODS |= {  # Their track is that of the method they watch; see `track_of`.
+    types.METHOD_PAGE_HINKLEY: Method("page-hinkley/1", share=False),
+    types.METHOD_ADWIN: Method("adwin/1"),
+    types.METHOD_DDM: Method("ddm/1", share=False),
+    types.METHOD_ANOMALY: Method("robust-z-score/1", share=False),
+}
+
+
+def track_of(check: types.Check) -> types.Track:
+    """Which windows a check looks at."""
+    return METHODS[check.watched if check.method in series.METHODS else check.method].track
+
+
+# Computed from a window as such, whose absence of rows says something too.
+ALSO_WHEN_EMPTY = (types.METHOD_VOLUME, types.METHOD_FRESHNESS)
