@@ -216,7 +216,18 @@ async def test_whoever_sends_too_much_waits_and_a_cancelled_call_ends_its_work(t
 
 async def test_what_fails_ends_the_call_and_nothing_overtakes_it(toys: Toys) -> None:
     requests = [adding(CUBE), adding(BALL), adding(BALL, reason="break"), *(adding(BALL) for _ in range(20))]
-    call = toys.many(requests)
+    sent = asyncio.Event()
+
+    async def sending() -> AsyncIterator[bytes]:
+        for one in requests:
+            yield one
+        sent.set()
+
+    # All is sent before anything is answered: whoever still sends does not learn why a call ended.
+    toys.servicer.gate.clear()
+    call = toys.many(sending())
+    await asyncio.wait_for(sent.wait(), 10)
+    toys.servicer.gate.set()
     names = [(await call.read()).name for _ in range(2)]
     assert names == [CUBE, BALL]
     assert (await refused(call))[0] == "UNAVAILABLE"

@@ -129,6 +129,9 @@ async def prepare(provision: Client) -> None:
     """One consumer of everybody on every stream, to be harmed, and a message in each to be read or deleted."""
     for stream, subject in zip(STREAMS, ["lifecycle.x.y", "telemetry.x", "access.x"], strict=True):
         await provision.jetstream().publish(subject, b"kept")
+        listed = await asked(provision, f"$JS.API.CONSUMER.LIST.{stream}")
+        for one in listed["consumers"] if listed else ():  # Those of other tests would end by themselves meanwhile.
+            await provision.request(f"$JS.API.CONSUMER.DELETE.{stream}.{one['name']}", b"")
         for user in USERS:
             with suppress(NoRespondersError):
                 await provision.request(f"$JS.API.CONSUMER.DELETE.{stream}.{user}-1", b"")

@@ -9,8 +9,8 @@ from services.archive.reading import Row
 from services.archive.tiles import TileId
 
 _ROWS = (
-    "select revision, subject, payload, resource, event_type, actor, correlation_id, recorded_at from entry"
-    " where revision between $1 and $2 order by revision"
+    "select revision, subject, payload, resource, event_type, actor, correlation_id, recorded_at, happened_at"
+    " from entry where revision between $1 and $2 order by revision"
 )
 _TILES = (
     "select level, number, hashes from tile"
