@@ -27,9 +27,9 @@ Raw = Callable[[Any, Sequence[Entry]], Awaitable[None]]
 
 _MANY = 300  # From here on COPY beats arrays.
 # A batch costs nearly as much as a single fact, so after one the projector rests while more arrive: the longer, the
-# busier the process is.
+# busier the process is, but not so long that whoever wrote waits for the rest.
 _REST = 3.0
-_LONGEST_REST_SECONDS = 0.015
+_LONGEST_REST_SECONDS = 0.006
 
 
 class Fenced(Exception):
@@ -149,32 +149,39 @@ class Projector:
         moving = [*(_columns(batch.requests) or [[]] * 5), self._at, new, CHANNEL, f"{self._schema} {new}"]
         few = len(batch.history) == 1 and all(len(rows) < _MANY for rows in batch.history.values())
         if few and not (batch.quarantined or batch.folded or self._raw):
-            moved = await self._write_at_once(batch, moving)
+            moved = await self._write_at_once(self._pool, batch, moving)
         else:
-            moved = await self._write_in_steps(entries, batch, moving)
+            moved = await self._write_in_steps(entries, batch, moving, few=few)
         if not moved:
             raise Fenced(f"{self._schema} is no longer at {self._at}")
         self._at = new
         self._told(batch)
 
-    async def _write_at_once(self, batch: Batch, moving: Sequence[Any]) -> Sequence[Any]:
+    async def _write_at_once(self, place: Any, batch: Batch, moving: Sequence[Any]) -> Sequence[Any]:
+        """The position and the rows of one kind in one round trip to a pool, or a connection in a transaction."""
         ((kind, rows),) = batch.history.items()
         arguments = (*moving, *_newest(batch, kind), *_columns(rows))
         statement = tables.write_at_once(kind)
         if self._index.touched_by(batch.newest):
-            return list(await self._pool.fetch(*self._index.at_once(statement, arguments, batch.newest)))
-        return list(await self._pool.fetch(statement, *arguments))
+            return list(await place.fetch(*self._index.at_once(statement, arguments, batch.newest)))
+        return list(await place.fetch(statement, *arguments))
 
-    async def _write_in_steps(self, entries: Sequence[Entry], batch: Batch, moving: Sequence[Any]) -> Sequence[Any]:
+    async def _write_in_steps(
+        self, entries: Sequence[Entry], batch: Batch, moving: Sequence[Any], *, few: bool
+    ) -> Sequence[Any]:
         async with self._pool.acquire() as connection, connection.transaction():
-            moved = await connection.fetch(tables.MOVE_POSITION, *moving)
+            if few:
+                moved = await self._write_at_once(connection, batch, moving)
+            else:
+                moved = await connection.fetch(tables.MOVE_POSITION, *moving)
             if not moved:
                 raise Fenced(f"{self._schema} is no longer at {self._at}")
-            for kind, rows in batch.history.items():
-                await _write_rows(connection, kind, _newest(batch, kind), rows)
+            if not few:
+                for kind, rows in batch.history.items():
+                    await _write_rows(connection, kind, _newest(batch, kind), rows)
+                await self._index.write(connection, batch.newest)
             for row in batch.quarantined:
                 await connection.execute(tables.INSERT_QUARANTINE, *row)
-            await self._index.write(connection, batch.newest)
             if self._project is not None and batch.folded:
                 await self._project(connection, batch.folded)
             if self._raw is not None:

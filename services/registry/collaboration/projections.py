@@ -97,8 +97,10 @@ def _who(one: Folded) -> Iterator[tuple[str, str]]:
 async def _waiting(connection: Any, versions: Sequence[Folded]) -> None:
     if not versions:
         return
-    names = [one.state.name for one in versions]
-    await connection.execute("delete from waiting where version = any($1::text[])", names)
+    # A version that has just begun has no rows yet.
+    names = [one.state.name for one in versions if one.state.generation > 1]
+    if names:
+        await connection.execute("delete from waiting where version = any($1::text[])", names)
     rows = [
         (one.state.name, reason, project_of(one.state.name), one.revision)
         for one in versions
