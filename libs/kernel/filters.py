@@ -24,7 +24,6 @@ _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'", re.DOTALL)
 _NAME = re.compile(r"[^\s()\"'<>=!:,.]+")
 # A value on the right of an operator; only a time may hold colons unquoted.
 _VALUE = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d[0-9:.+\-Zz]*|[^\s()\"'<>=!:,]+")
-_KEYWORDS = ("AND", "OR", "NOT")
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def download(ctx: click.Context, name: str, out: Path | None, store: str | None,
     from modelog.sdk import download_artifact
 
     state = state_of(ctx)
-    version = _version(state, name)
+    version = state.version(name)
     target = out or Path(_file_name(version))
     with transfer("fetching", shown=not state.as_json) as progress:
         download_artifact(version, target, store=store, force=force, progress=progress)
@@ -165,12 +165,6 @@ def download(ctx: click.Context, name: str, out: Path | None, store: str | None,
     if state.as_json:
         return render.print_json(told)
     return click.echo(f"{target}: {told['sizeBytes']} bytes, sha256 {told['sha256']} verified")
-
-
-def _version(state: State, name: str) -> Any:
-    from modelog.registry.v1.registry_service_pb2 import GetVersionRequest
-
-    return state.call("registry.GetVersion", GetVersionRequest(name=name))
 
 
 def _file_name(version: Any) -> str:
@@ -190,7 +184,7 @@ def checkout(ctx: click.Context, name: str, into: Path | None) -> None:
     from modelog.sdk.git import checkout as restore
 
     state = state_of(ctx)
-    version = _version(state, name)
+    version = state.version(name)
     parts = version.name.split("/")
     source = version.source
     folder = restore(source, into or Path(f"{parts[3]}-{parts[5]}-code"))
@@ -228,7 +222,7 @@ def _ancestors(state: State, name: str) -> Iterator[dict[str, str]]:
     seen: set[str] = set()
     while name and name not in seen and len(seen) < _MOST_ANCESTORS:
         try:
-            version = _version(state, name)
+            version = state.version(name)
         except (Denied, NotFound):
             if not seen:
                 raise

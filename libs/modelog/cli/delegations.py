@@ -31,10 +31,8 @@ COMMANDS = [
 @click.pass_context
 def _delegations(ctx: click.Context, project: str) -> None:
     """Who reviews in whose place, until when."""
-    from modelog.registry.v1.registry_service_pb2 import GetProjectRequest
-
     state = state_of(ctx)
-    found = state.call("registry.GetProject", GetProjectRequest(name=project)).delegations
+    found = state.project(project).delegations
     return render.items(found, as_json=state.as_json)
 
 

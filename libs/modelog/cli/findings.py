@@ -92,12 +92,6 @@ checklists = Noun(
 )
 
 
-def _version(state: State, name: str) -> Any:
-    from modelog.registry.v1.registry_service_pb2 import GetVersionRequest
-
-    return state.call("registry.GetVersion", GetVersionRequest(name=name))
-
-
 @findings.command("list", short_help="The findings of a version.")
 @click.argument("name", type=Name("version"))
 @click.option("--unsettled", is_flag=True, help="Only those that are open or wait for a confirmation.")
@@ -105,7 +99,7 @@ def _version(state: State, name: str) -> Any:
 def _list(ctx: click.Context, name: str, unsettled: bool) -> None:
     """The findings of a version, oldest first."""
     state = state_of(ctx)
-    found = [one for one in _version(state, name).findings if not unsettled or one.state in (1, 2)]
+    found = [one for one in state.version(name).findings if not unsettled or one.state in (1, 2)]
     return render.items(found, as_json=state.as_json)
 
 
@@ -116,11 +110,9 @@ def _items(ctx: click.Context, name: str) -> None:
     """Every item that the project's policy asks of versions of this model, with the answer that counts, if any."""
     from fnmatch import fnmatchcase
 
-    from modelog.registry.v1.registry_service_pb2 import GetProjectRequest
-
     state = state_of(ctx)
-    version = _version(state, name)
-    project = state.call("registry.GetProject", GetProjectRequest(name="/".join(name.split("/")[:2])))
+    version = state.version(name)
+    project = state.project("/".join(name.split("/")[:2]))
     model = name.split("/")[3]
     rules = [
         rule

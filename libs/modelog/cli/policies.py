@@ -120,7 +120,7 @@ def _show(ctx: click.Context, template: str) -> None:
 def _get(ctx: click.Context, project: str) -> None:
     """A project's policy; with --json a document for `policies set --file`."""
     state = state_of(ctx)
-    found = _project(state, project)
+    found = state.project(project)
     if state.as_json:
         return render.print_json(_document(found.policy))
     if not found.policy.rules:
@@ -134,16 +134,10 @@ def _get(ctx: click.Context, project: str) -> None:
 def _get_lifecycle(ctx: click.Context, project: str) -> None:
     """A project's stages; with --json a document for `lifecycles set --file`."""
     state = state_of(ctx)
-    lifecycle = _project(state, project).lifecycle
+    lifecycle = state.project(project).lifecycle
     if state.as_json:
         return render.print_json(_document(lifecycle))
     return render.rows(lifecycle.stages)
-
-
-def _project(state: State, name: str) -> Any:
-    from modelog.registry.v1.registry_service_pb2 import GetProjectRequest
-
-    return state.call("registry.GetProject", GetProjectRequest(name=name))
 
 
 def _document(message: Any) -> dict[str, Any]:

@@ -31,14 +31,8 @@ def _attest(state: State, request: Any, values: dict[str, Any]) -> None:
     from modelog.sdk import sign_provenance
 
     password = values["password_file"].read_text().rstrip("\n") if values["password_file"] else ""
-    version = _version(state, request.name)
+    version = state.version(request.name)
     request.envelope = sign_provenance(version, values["key"], builder=values["builder"] or "", password=password)
-
-
-def _version(state: State, name: str) -> Any:
-    from modelog.registry.v1.registry_service_pb2 import GetVersionRequest
-
-    return state.call("registry.GetVersion", GetVersionRequest(name=name))
 
 
 def _statements(items: Any) -> None:
@@ -56,7 +50,7 @@ def verify(ctx: click.Context, name: str, keys: tuple[Path, ...], path: Path | N
     from modelog.sdk import pages, verify_provenance
 
     state = state_of(ctx)
-    version = _version(state, name)
+    version = state.version(name)
     trusted = _trusted(state, name, keys)
     request = ListProvenanceRequest(name=name)
     listed = list(pages(state.stub("registry.ListProvenance", request), request))
@@ -87,11 +81,10 @@ def _plain(one: Any) -> dict[str, Any]:
 
 def _trusted(state: State, name: str, files: tuple[Path, ...]) -> list[Any]:
     from modelog.provenance.keys import public_key
-    from modelog.registry.v1.registry_service_pb2 import GetProjectRequest
 
     if files:
         return [public_key(path.read_text()) for path in files]
-    project = state.call("registry.GetProject", GetProjectRequest(name="/".join(name.split("/")[:2])))
+    project = state.project("/".join(name.split("/")[:2]))
     return [public_key(one.public_key) for one in project.trusted_keys.values() if not one.revoked_by]
 
 
@@ -134,10 +127,9 @@ keys = Noun(
 @click.pass_context
 def _list(ctx: click.Context, name: str) -> None:
     """The keys of a project, revoked ones too."""
-    from modelog.registry.v1.registry_service_pb2 import GetProjectRequest
 
     state = state_of(ctx)
-    found = sorted(state.call("registry.GetProject", GetProjectRequest(name=name)).trusted_keys.items())
+    found = sorted(state.project(name).trusted_keys.items())
     if state.as_json:
         return render.print_json([{"keyId": key_id, **render.plain(one)} for key_id, one in found])
     rows = [

@@ -13,12 +13,6 @@ from modelog.cli.verbs import arg, opt, verb
 _MODEL = opt("model", "Only for this model.", kind="model")
 
 
-def _project(state: State, name: str) -> Any:
-    from modelog.registry.v1.registry_service_pb2 import GetProjectRequest
-
-    return state.call("registry.GetProject", GetProjectRequest(name=name))
-
-
 def _told(state: State, reply: Any) -> None:
     """A proposal is no grant yet, which nobody should overlook."""
     render.reply(reply, as_json=state.as_json, dry=not reply.revision)
@@ -76,7 +70,7 @@ roles = Noun(
 def _roles(ctx: click.Context, name: str) -> None:
     """Who holds which role, and what waits for a second administrator."""
     state = state_of(ctx)
-    project = _project(state, name)
+    project = state.project(name)
     if state.as_json:
         parts = ("roles", "roleProposals", "roleDefinitions")
         return render.print_json({part: value for part, value in render.plain(project).items() if part in parts})
@@ -133,7 +127,7 @@ accounts = Noun(
 def _accounts(ctx: click.Context, name: str) -> None:
     """The accounts of a project, and who owns them."""
     state = state_of(ctx)
-    project = _project(state, name)
+    project = state.project(name)
     if state.as_json:
         return render.print_json(render.plain(project)["serviceAccounts"])
     rows = [
@@ -186,4 +180,4 @@ emergencies = Noun(
 def _emergencies(ctx: click.Context, name: str) -> None:
     """The emergencies of a project, newest last."""
     state = state_of(ctx)
-    render.items(_project(state, name).emergencies, as_json=state.as_json)
+    render.items(state.project(name).emergencies, as_json=state.as_json)

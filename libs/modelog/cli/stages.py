@@ -22,9 +22,7 @@ def _transition(state: State, request: Any, values: dict[str, Any]) -> None:
 
 
 def _version(state: State, name: str) -> Any:
-    from modelog.registry.v1.registry_service_pb2 import GetVersionRequest
-
-    version = state.call("registry.GetVersion", GetVersionRequest(name=name))
+    version = state.version(name)
     if not version.HasField("transition"):
         raise click.ClickException(f"nobody has asked to move {name}: see `modelog stages request`")
     return version

@@ -68,6 +68,18 @@ class State:
             if error.reason == "UNAVAILABLE":  # There is no service at all.
                 raise
 
+    def version(self, name: str) -> Any:
+        """A version as it is, or was at --at."""
+        from modelog.registry.v1.registry_service_pb2 import GetVersionRequest
+
+        return self.call("registry.GetVersion", GetVersionRequest(name=name))
+
+    def project(self, name: str) -> Any:
+        """A project as it is, or was at --at."""
+        from modelog.registry.v1.registry_service_pb2 import GetProjectRequest
+
+        return self.call("registry.GetProject", GetProjectRequest(name=name))
+
     def call(self, method: str, request: Any) -> Any:
         """The reply of such a method."""
         return self.stub(method, request)(request)

@@ -98,9 +98,5 @@ def _refuse_wrong_series(check: types.Check, field: str) -> None:
         raise invalid_field(f"{field}.season_windows", "only ANOMALY knows seasons", "NO_SEASON")
 
 
-def needs_baseline(checks: Iterable[types.Check]) -> bool:
-    return any(_compares(check.method) for check in checks)
-
-
 def _compares(method: types.Method) -> bool:
     return METHODS[method].compared is not None or method == types.METHOD_DATASET_DRIFT
