@@ -7,6 +7,7 @@ import hashlib
 from kernel.errors import invalid_field
 
 _DIGEST_BYTES = 6
+_MOST_DIGITS = 18  # Of numbers that are less than 2**63, whatever their digits.
 
 
 def sealed(last: str, query: str) -> str:
@@ -22,6 +23,13 @@ def opened(token: str, query: str) -> str:
         return raw[_DIGEST_BYTES:].decode()
     except (binascii.Error, ValueError) as error:
         raise unusable(error) from error
+
+
+def place(token: str) -> int:
+    """The revision or count that a token is, of a page that needs no more than a number; 0 for the first page."""
+    if token and not (token.isascii() and token.isdigit() and len(token) <= _MOST_DIGITS):
+        raise invalid_field("page_token", "take it unchanged from the last reply of the same query")
+    return int(token or 0)
 
 
 def unusable(error: Exception) -> Exception:

@@ -8,6 +8,7 @@ from typing import Any
 from access.fold import EVERYWHERE
 from kernel.errors import NotFound, invalid_field
 from kernel.fold import event_type
+from kernel.page_tokens import place
 from kernel.resources import PAGE_SIZE
 from kernel.rpc import Context
 from modelog.log.v1.fact_pb2 import Fact
@@ -44,7 +45,7 @@ class Feeds(Room):
             allowed |= {(one, version.name): await context.may(one, version.name) for one in _ASKED_OF_VERSION}
         known = person._replace(markers=markers, may=lambda permission, name: allowed[permission, name])
         tasks = tasks_of(known, access, versions, threads)
-        first, size = _place(request.page_token), request.page_size or PAGE_SIZE
+        first, size = place(request.page_token), request.page_size or PAGE_SIZE
         more = str(first + size) if len(tasks) > first + size else ""
         return rpc.ListTasksResponse(tasks=tasks[first : first + size], next_page_token=more)
 
@@ -78,7 +79,7 @@ class Feeds(Room):
         return person, Access(state, everywhere, context.now)
 
     async def _window(self, request: rpc.ListActivityRequest) -> Window:
-        before = _place(request.page_token) or Window().before
+        before = place(request.page_token) or Window().before
         if request.read.as_of_revision:
             before = min(before, request.read.as_of_revision + 1)
         until: datetime | None = None
@@ -119,11 +120,3 @@ def _is_wanted(settings: Mapping[str, WatchSetting], fact: Fact) -> bool:
             return not kinds or event_type(fact).rpartition(".")[2] in kinds
         name = "/".join(name.split("/")[:-2])
     return True
-
-
-def _place(token: str) -> int:
-    if not token:
-        return 0
-    if not (token.isascii() and token.isdigit() and len(token) < len(str(2**63))):
-        raise invalid_field("page_token", "take it unchanged from the last reply of the same query")
-    return int(token)

@@ -5,8 +5,9 @@ from datetime import timedelta
 from functools import partial
 
 from access.matrix import READING
-from kernel.errors import Denied, invalid_field
+from kernel.errors import Denied
 from kernel.names import child, project_of
+from kernel.page_tokens import place
 from kernel.resources import PAGE_SIZE
 from kernel.rooms import Rooms
 from kernel.rpc import Context
@@ -21,7 +22,6 @@ from services.registry.webhooks.office import keyring_of, senders
 
 _OVERLAP = timedelta(days=1)
 _LAST = 2**62
-_MOST_DIGITS = 18
 
 
 class WebhookServicer(Room):
@@ -123,7 +123,7 @@ class WebhookServicer(Room):
         await self._resources.catch_up()
         await self._resources.get(WEBHOOK, request.name)
         size = request.page_size or PAGE_SIZE
-        before = _place(request.page_token)
+        before = place(request.page_token) if request.page_token else _LAST
         found = await queries.deliveries(self._kept, request.name, request.outcome, before, size + 1)
         reached = await queries.position(self._kept, request.name)
         more = str(found[size - 1].attempt) if len(found) > size else ""
@@ -150,11 +150,3 @@ async def _check_reader(project: str, context: Context) -> None:
                 f"a webhook sends everything that happens in {project}, and you lack {permission} there",
                 metadata={"permission": permission, "resource": project},
             )
-
-
-def _place(token: str) -> int:
-    if not token:
-        return _LAST
-    if not (token.isascii() and token.isdigit() and len(token) <= _MOST_DIGITS):
-        raise invalid_field("page_token", "take it unchanged from the last reply of the same query")
-    return int(token)
