@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 VIEWER, AUTHOR, VALIDATOR, APPROVER = "viewer", "author", "validator", "approver"
 DEPLOYER, OPERATOR, ARCHIVIST, AUDITOR, ADMIN = "deployer", "operator", "archivist", "auditor", "admin"
-IMPORTER = "importer"
+IMPORTER, SUBSCRIBER = "importer", "subscriber"
 
 # Needed besides the permission of a method: to say that something happened elsewhere, and before it was recorded.
 BESIDES = frozenset(["registry.history.import"])
@@ -29,6 +29,7 @@ _READ = frozenset(
     " monitoring.monitors.get monitoring.monitors.list monitoring.windows.list monitoring.windows.reevaluate"
     " monitoring.batches.list monitoring.alerts.get monitoring.alerts.list monitoring.retrainings.get"
     " monitoring.retrainings.list archive.records.get archive.records.list archive.holds.get archive.holds.list"
+    " archive.subscriptions.get archive.subscriptions.list"
     # What everybody sees, and what concerns nobody but themselves.
     " registry.threads.get registry.threads.list registry.threads.mark_read registry.watches.set"
     " registry.watches.remove registry.watches.list registry.tasks.list registry.activity.list".split()
@@ -114,6 +115,13 @@ ROLES: Mapping[str, frozenset[str]] = {
         "archive.access.list archive.evidence.scrub registry.access.review registry.webhooks.get registry.webhooks.list"
         " registry.webhooks.list_deliveries".split()
     ),
+    # Follows what happens, for a system that goes on with it; changes nothing but where it stands itself.
+    SUBSCRIBER: _READ
+    | frozenset(
+        "archive.history.get archive.facts.read archive.subscriptions.create archive.subscriptions.update"
+        " archive.subscriptions.pause archive.subscriptions.resume archive.subscriptions.rewind"
+        " archive.subscriptions.remove archive.subscriptions.consume".split()
+    ),
     # Says who may do what and by which rules, and makes no models.
     ADMIN: _and(
         "registry.projects.create registry.projects.update registry.projects.set_lifecycle"
@@ -125,6 +133,7 @@ ROLES: Mapping[str, frozenset[str]] = {
         " deployment.environments.define deployment.environments.remove"
         " registry.teams.define registry.teams.remove registry.webhooks.create registry.webhooks.update"
         " registry.webhooks.remove registry.webhooks.rotate"
+        " archive.subscriptions.pause archive.subscriptions.resume archive.subscriptions.remove"
     )
     | _TEND_WEBHOOKS,
 }
@@ -188,4 +197,5 @@ READING: Mapping[str, str] = {
     "retrainings": "monitoring.retrainings.get",
     "records": "archive.records.get",
     "holds": "archive.holds.get",
+    "subscriptions": "archive.subscriptions.get",
 }

@@ -9,20 +9,23 @@ from google.protobuf.descriptor import ServiceDescriptor
 from access.authority import authority
 from kernel.rooms import Blueprint, Controller, Rooms
 from kernel.service import run
-from modelog.archive.v1 import archive_service_pb2
+from modelog.archive.v1 import archive_service_pb2, subscription_service_pb2
 from services.archive.access.keeper import Keeper
 from services.archive.domain import KINDS
 from services.archive.parts import Parts
 from services.archive.projections import raw
 from services.archive.reactions import reactions
-from services.archive.servicer import ArchiveServicer
+from services.archive.servicer import ArchiveServicer, SubscriptionServicer
 from services.archive.settings import Settings
 
 HERE = Path(__file__).parent
 
 
 def doors(rooms: Rooms) -> Sequence[tuple[ServiceDescriptor, Any]]:
-    return [(archive_service_pb2.DESCRIPTOR.services_by_name["ArchiveService"], ArchiveServicer(rooms))]
+    return [
+        (archive_service_pb2.DESCRIPTOR.services_by_name["ArchiveService"], ArchiveServicer(rooms)),
+        (subscription_service_pb2.DESCRIPTOR.services_by_name["SubscriptionService"], SubscriptionServicer(rooms)),
+    ]
 
 
 def controllers(rooms: Rooms) -> Sequence[Controller]:
@@ -43,7 +46,7 @@ BLUEPRINT = Blueprint(
     reactions=reactions,
     controllers=controllers,
     migrations=HERE / "migrations",
-    kept_migrations=HERE / "access_migrations",  # What is kept of the stream ACCESS.
+    kept_migrations=HERE / "kept_migrations",  # The stream ACCESS, and how far subscribers have come.
 )
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Conditions over the copy of the log: which facts a caller means, as fragments of SQL with their parameters. Pure."""
 
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -53,9 +53,9 @@ def _when(where: Where, filter_: FactFilter) -> None:
     if filter_.happened_before:
         where.add("happened_at is not null")
     if filter_.HasField("from_time"):
-        where.add("recorded_at >= {}", _time(filter_.from_time, "filter.from_time"))
+        where.add("recorded_at >= {}", moment_of(filter_.from_time, "filter.from_time"))
     if filter_.HasField("to_time"):
-        where.add("recorded_at < {}", _time(filter_.to_time, "filter.to_time"))
+        where.add("recorded_at < {}", moment_of(filter_.to_time, "filter.to_time"))
 
 
 def below(where: Where, names: Sequence[str]) -> None:
@@ -71,7 +71,8 @@ def _project_id(name: str) -> str:
     return project_id
 
 
-def _time(stamp: Timestamp, field: str) -> Any:
+def moment_of(stamp: Timestamp, field: str) -> datetime:
+    """The moment, aware; Invalid naming the field when no calendar has it."""
     try:
         return stamp.ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError):

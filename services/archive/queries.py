@@ -69,6 +69,11 @@ class Copy:
         """Every message from first to last, both included."""
         return await self._stored("revision between $1 and $2 order by revision", first, last)
 
+    async def first_since(self, moment: datetime) -> int:
+        """The first revision that was recorded at this moment or later; 0 when none was."""
+        rows = await self._fetch("select min(revision) from entry where recorded_at >= $1", moment)
+        return int(rows[0][0] or 0)
+
     async def at(self, revisions: Sequence[int]) -> list[Stored]:
         return await self._stored("revision = any($1::bigint[]) order by revision", list(revisions))
 

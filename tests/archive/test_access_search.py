@@ -96,7 +96,7 @@ requests = st.builds(
 async def kept(postgres: PostgresServer, schema: str) -> AsyncIterator[Pool]:
     """The archive's tables of records, without an archive."""
     pool = await create_pool(postgres.url, schema=schema, name="kept")
-    await migrate(pool, schema=schema, folder=HERE / "access_migrations")
+    await migrate(pool, schema=schema, folder=HERE / "kept_migrations")
     yield pool
     pool.terminate()
 

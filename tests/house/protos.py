@@ -33,6 +33,9 @@ NO_VIEW = frozenset(
     " modelog.archive.v1.ArchiveService.GetNotary modelog.archive.v1.ArchiveService.GetInclusionProof"
     " modelog.archive.v1.ArchiveService.GetConsistencyProof modelog.archive.v1.ArchiveService.VerifyRecord"
     " modelog.archive.v1.ArchiveService.ListAccessRecords modelog.registry.v1.WebhookService.ListDeliveries"
+    " modelog.archive.v1.SubscriptionService.GetSubscriptionProgress"
+    " modelog.archive.v1.SubscriptionService.PullFacts modelog.archive.v1.SubscriptionService.AcknowledgeFacts"
+    " modelog.archive.v1.SubscriptionService.ExtendDeadline"
     " modelog.status.v1.StatusService.GetStatus modelog.status.v1.StatusService.WhoAmI".split()
 )
 # Writes that record no fact, so there is nothing to give a reason for: telemetry, how far somebody has read, a trial.

@@ -8,8 +8,8 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from standardwebhooks import Webhook as Verifier
 
-from kernel.cloudevents import cloud_event
 from kernel.errors import Invalid
+from modelog.cloudevents import cloud_event
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import collaboration_events_pb2 as facts
 from modelog.registry.v1 import types_pb2 as types

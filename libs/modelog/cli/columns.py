@@ -54,5 +54,8 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "modelog.monitoring.v1.RejectedBatch": ("position", "batch_id", "rows", "reason", "reject_time"),
     "modelog.archive.v1.Record": ("name", "version", "state", "fact_count", "size_bytes", "seal_time"),
     "modelog.archive.v1.Hold": ("name", "state", "title", "authority", "resources", "placed_by"),
+    "modelog.archive.v1.Subscription": (
+        "name", "state", "settings.title", "from_revision", "settings.max_batches", "created_by", "update_time",
+    ),
     "modelog.archive.v1.Checkpoint": ("name", "head.size", "head.root_hash", "sign_time"),
 }  # fmt: skip

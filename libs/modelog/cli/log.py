@@ -48,6 +48,13 @@ def row(entry: Any) -> list[Cell | str]:
     return [str(entry.revision), time(fact.recorded_at), fact.resource, _what(fact) + reason, fact.actor.id]
 
 
+def line(entry: Any) -> str:
+    """The same as one line of text."""
+    texts = [one.text if isinstance(one, Cell) else one for one in row(entry)]
+    texts += [f"happened {before.text}"] if (before := happened(entry)).text else []
+    return clean("  ".join(" ".join(text.split()) for text in texts)).rstrip()
+
+
 def happened(entry: Any) -> Cell:
     """When it happened, where that is not when it was recorded; marked, for nobody but the importer answers for it."""
     fact = entry.fact
@@ -131,7 +138,4 @@ def replay(ctx: click.Context, /, from_revision: int, to_revision: int | None, f
         if state.as_json:
             render.print_json(render.plain(entry_of(entry)), line=True)
         else:
-            read = entry_of(entry)
-            texts = [one.text if isinstance(one, Cell) else one for one in row(read)]
-            texts += [f"happened {before.text}"] if (before := happened(read)).text else []
-            print(clean("  ".join(" ".join(text.split()) for text in texts)).rstrip(), flush=follow)
+            print(line(entry_of(entry)), flush=follow)

@@ -20,6 +20,7 @@ PATTERNS = {
     "retraining": "projects/*/monitors/*/retrainings/*",
     "record": "projects/*/records/*",
     "hold": "projects/*/holds/*",
+    "subscription": "projects/*/subscriptions/*",
 }
 
 

@@ -28,6 +28,7 @@ _READERS = {
     "retrainings": ("monitoring", "monitoring", "monitoring_service", "Retraining"),
     "records": ("archive", "archive", "archive_service", "Record"),
     "holds": ("archive", "archive", "archive_service", "Hold"),
+    "subscriptions": ("subscriptions", "archive", "subscription_service", "Subscription"),
 }
 _HEADER = frozenset({"generation", "revision", "update_time"})
 

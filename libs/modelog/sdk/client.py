@@ -11,6 +11,7 @@ import grpc.aio
 
 from modelog.sdk import settings
 from modelog.sdk.channels import options, tls
+from modelog.sdk.consuming import Batch, aconsume
 from modelog.sdk.identity import identity
 from modelog.sdk.interceptors import async_interceptors
 from modelog.sdk.registering import Registered, aregister_many
@@ -19,6 +20,7 @@ from modelog.sdk.subscription import Subscription
 
 if TYPE_CHECKING:
     from modelog.archive.v1.archive_service_pb2_grpc import ArchiveServiceAsyncStub
+    from modelog.archive.v1.subscription_service_pb2_grpc import SubscriptionServiceAsyncStub
     from modelog.archive.v1.types_pb2 import FactFilter
     from modelog.deployment.v1.deployment_service_pb2_grpc import DeploymentServiceAsyncStub
     from modelog.monitoring.v1.monitoring_service_pb2_grpc import MonitoringServiceAsyncStub
@@ -103,6 +105,13 @@ class Client:
 
         return ArchiveServiceStub(self._channel("archive"))
 
+    @cached_property
+    def subscriptions(self) -> "SubscriptionServiceAsyncStub":
+        """Places in the log kept for groups of consumers: at the archive."""
+        from modelog.archive.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
+
+        return SubscriptionServiceStub(self._channel("archive"))
+
     def status(self, service: str) -> "StatusServiceAsyncStub":
         """How a service itself is doing, by its name: `client.status("registry").GetStatus(GetStatusRequest())`."""
         from modelog.status.v1.status_service_pb2_grpc import StatusServiceStub
@@ -136,6 +145,13 @@ class Client:
             follow=follow,
             patience_seconds=patience_seconds,
         )
+
+    def consume(self, name: str, *, consumer: str = "", most: int = 0, follow: bool = True) -> AsyncIterator[Batch]:
+        """Facts as one of the consumers of a subscription, batch by batch; acknowledge each.
+
+        consumer: how this one calls itself, for people; most: facts in a batch, 500 when 0; follow: waits for more.
+        """
+        return aconsume(self.subscriptions, name, consumer=consumer, most=most, follow=follow)
 
     def register_versions(
         self,

@@ -9,6 +9,7 @@ import grpc
 
 from modelog.sdk import settings
 from modelog.sdk.channels import options, tls
+from modelog.sdk.consuming import SyncBatch, consume
 from modelog.sdk.identity import identity
 from modelog.sdk.interceptors import sync_channel
 from modelog.sdk.registering import Registered, register_many
@@ -17,6 +18,7 @@ from modelog.sdk.sync_subscription import SyncSubscription
 
 if TYPE_CHECKING:
     from modelog.archive.v1.archive_service_pb2_grpc import ArchiveServiceStub
+    from modelog.archive.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
     from modelog.archive.v1.types_pb2 import FactFilter
     from modelog.deployment.v1.deployment_service_pb2_grpc import DeploymentServiceStub
     from modelog.monitoring.v1.monitoring_service_pb2_grpc import MonitoringServiceStub
@@ -102,6 +104,13 @@ class SyncClient:
 
         return ArchiveServiceStub(self._channel("archive"))
 
+    @cached_property
+    def subscriptions(self) -> "SubscriptionServiceStub":
+        """Places in the log kept for groups of consumers: at the archive."""
+        from modelog.archive.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
+
+        return SubscriptionServiceStub(self._channel("archive"))
+
     def status(self, service: str) -> "StatusServiceStub":
         """How a service itself is doing, by its name: `client.status("registry").GetStatus(GetStatusRequest())`."""
         from modelog.status.v1.status_service_pb2_grpc import StatusServiceStub
@@ -135,6 +144,13 @@ class SyncClient:
             follow=follow,
             patience_seconds=patience_seconds,
         )
+
+    def consume(self, name: str, *, consumer: str = "", most: int = 0, follow: bool = True) -> Iterator[SyncBatch]:
+        """Facts as one of the consumers of a subscription, batch by batch; acknowledge each.
+
+        consumer: how this one calls itself, for people; most: facts in a batch, 500 when 0; follow: waits for more.
+        """
+        return consume(self.subscriptions, name, consumer=consumer, most=most, follow=follow)
 
     def register_versions(
         self, requests: "Iterable[RegisterVersionRequest]", *, progress: Callable[[int], None] | None = None

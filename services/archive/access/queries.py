@@ -1,4 +1,4 @@
-"""SQL over what is kept of ACCESS (schema <schema>_kept). See access_migrations."""
+"""SQL over what is kept of ACCESS (schema <schema>_kept). See kept_migrations."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -8,6 +8,9 @@ from services.archive.servicer.history import History
 from services.archive.servicer.holds import Holds
 from services.archive.servicer.records import Records
 from services.archive.servicer.stream import Stream
+from services.archive.servicer.subscriptions import SubscriptionServicer
+
+__all__ = ["ArchiveServicer", "SubscriptionServicer"]
 
 
 class ArchiveServicer(Records, Holds, History, Stream, Evidence, Causes, Bundles, AccessRecords):

@@ -18,11 +18,11 @@ from typing import NamedTuple
 from prometheus_client import Counter
 
 from kernel.cause import Cause
-from kernel.cloudevents import cloud_event
 from kernel.fold import UNREADABLE, event_type
 from kernel.log import Entry
 from kernel.logs import structlog
 from kernel.rooms import Rooms
+from modelog.cloudevents import cloud_event
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1.webhooks_pb2 import (
     DELIVERY_OUTCOME_DELIVERED,

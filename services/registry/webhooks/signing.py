@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from standardwebhooks import Webhook as Signer
 
-from kernel.cloudevents import CONTENT_TYPE
+from modelog.cloudevents import CONTENT_TYPE
 from modelog.registry.v1.webhooks_pb2 import Webhook
 from services.registry.webhooks.keyring import Keyring
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from kernel.fold import UNREADABLE, event_of, event_type
 from modelog.log.v1.fact_pb2 import Fact
+from modelog.sdk.facts import event_of
 
 CONTENT_TYPE = "application/cloudevents+json"
 
@@ -21,7 +21,7 @@ def cloud_event(fact: Fact, revision: int) -> dict[str, Any]:
         "specversion": "1.0",
         "id": fact.id,
         "source": "/" + "/".join(fact.resource.split("/", 2)[:2]),
-        "type": event_type(fact),
+        "type": fact.event.type_url.rpartition("/")[2],
         "subject": fact.resource,
         "time": fact.recorded_at.ToJsonString(),
         "revision": str(revision),
@@ -35,11 +35,10 @@ def cloud_event(fact: Fact, revision: int) -> dict[str, Any]:
     }
     # An attribute without a value is left out: CloudEvents knows no empty ones.
     event = {name: value for name, value in event.items() if value}
-    try:
-        data = json_format.MessageToDict(event_of(fact))
-    except UNREADABLE:
+    known = event_of(fact)
+    if known is None:
         return event | {
             "datacontenttype": "application/protobuf",
             "data_base64": base64.b64encode(fact.event.value).decode(),
         }
-    return event | {"datacontenttype": "application/json", "data": data}
+    return event | {"datacontenttype": "application/json", "data": json_format.MessageToDict(known)}

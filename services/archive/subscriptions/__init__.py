@@ -1,0 +1,1 @@
+"""Places in the log that are kept for groups of consumers."""
