@@ -154,11 +154,7 @@ def _split(traffic: Sequence[TrafficShare]) -> dict[str, int]:
 def evolve_endpoint(endpoint: Endpoint, event: Message, envelope: Fact) -> None:
     match event:
         case facts.EndpointCreated():
-            endpoint.environment, endpoint.description = event.environment, event.description
-            endpoint.address, endpoint.replicas = event.address, event.replicas
-            endpoint.state = ENDPOINT_STATE_ACTIVE
-            if event.HasField("traffic_policy"):
-                endpoint.traffic_policy.CopyFrom(event.traffic_policy)
+            _fold_creation(endpoint, event)
         case traffic_facts.EndpointPolicyChanged():
             endpoint.traffic_policy.CopyFrom(event.traffic_policy)
         case facts.EndpointAddressed():
@@ -179,6 +175,14 @@ def evolve_endpoint(endpoint: Endpoint, event: Message, envelope: Fact) -> None:
             del endpoint.flags[:]
         case _:
             raise UnknownFact(event)
+
+
+def _fold_creation(endpoint: Endpoint, event: facts.EndpointCreated) -> None:
+    endpoint.environment, endpoint.description = event.environment, event.description
+    endpoint.address, endpoint.replicas = event.address, event.replicas
+    endpoint.state = ENDPOINT_STATE_ACTIVE
+    if event.HasField("traffic_policy"):
+        endpoint.traffic_policy.CopyFrom(event.traffic_policy)
 
 
 def _fold_traffic(endpoint: Endpoint, event: facts.TrafficShifted, envelope: Fact) -> None:

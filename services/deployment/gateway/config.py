@@ -31,8 +31,8 @@ LATENCY_BOUNDS_MS = (
 class Route:
     """Where one endpoint's requests go: weights by cluster, adding up to 100, or none for an answer of 503.
 
-    settings: the driver's, of the endpoint's environment. mirrors: percent of the requests, 0 to 100, that are sent to a
-    cluster as well, by its name; whose answers nobody gets. policy: how requests are treated.
+    settings: the driver's, of the endpoint's environment. mirrors: percent of the requests, 0 to 100, that a cluster is
+    sent copies of, by its name; nobody gets its answers. policy: how requests are treated.
     """
 
     endpoint: str
