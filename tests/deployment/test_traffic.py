@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import itertools
 import json
 import time
 from collections import Counter
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from modelog.deployment.v1.traffic_pb2 import TrafficPolicy
+from services.deployment.gateway import envoy
 from services.deployment.gateway.config import Route, Table, cluster_of
 from services.deployment.gateway.envoy import Gateway, since
 from services.deployment.gateway.files import Files
@@ -74,7 +76,7 @@ async def test_a_caller_stays_with_version_and_replica_while_weights_move(plane:
     for answers in seen.values():
         for first, second in zip(answers[::2], answers[1::2], strict=True):
             assert first == second, "weights rested"
-        changes = [(one, other) for one, other in zip(answers, answers[1:], strict=False) if one != other]
+        changes = [(one, other) for one, other in itertools.pairwise(answers) if one != other]
         assert all(one[0] < other[0] for one, other in changes), f"from new to old, or to another replica: {answers}"
         assert len(changes) <= 1
     ends = Counter(answers[-1] for answers in seen.values())
@@ -278,7 +280,11 @@ async def test_counts_of_several_clusters_are_read_at_once(plane: Plane) -> None
 
 
 @pytest.mark.parametrize("how", ["weights", "nonsense", "gone", "an older copy"])
-async def test_what_somebody_changes_in_the_files_is_put_right_and_told_once(plane: Plane, how: str) -> None:
+async def test_what_somebody_changes_in_the_files_is_put_right_and_told_once(
+    plane: Plane, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if how != "weights":
+        monkeypatch.setattr(envoy, "_AGAIN_SECONDS", 0.0)
     async with upstreams("1a", "2a") as up:
         clusters = {ONE: [up["1a"]], TWO: [up["2a"]]}
         await routed(plane, {ONE: 50, TWO: 50}, clusters)
@@ -313,7 +319,7 @@ async def test_what_somebody_changes_in_the_files_is_put_right_and_told_once(pla
         await eventually(lambda: _answers(plane, "1a"))
         for _ in range(3):
             assert (await plane.gateway.apply(table)).repaired == {}
-        plane.gateway._before = (Table(), plane.gateway._before[1], 0.0)
+        monkeypatch.setattr(envoy, "_AGAIN_SECONDS", 0.0)
         assert (await plane.gateway.apply(table)).repaired == {}
 
 
@@ -321,7 +327,10 @@ async def _answers(plane: Plane, name: str) -> bool:
     return {(await asked(plane))[1] for _ in range(5)} == {name}
 
 
-async def test_replicas_and_clusters_that_somebody_changes_are_put_right(plane: Plane) -> None:
+async def test_replicas_and_clusters_that_somebody_changes_are_put_right(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(envoy, "_AGAIN_SECONDS", 0.0)
     async with upstreams("1a", "2a") as up:
         table = await routed(plane, {ONE: 100}, {ONE: [up["1a"]], TWO: [up["2a"]]})
         folder = plane.keeper.folder
@@ -333,7 +342,7 @@ async def test_replicas_and_clusters_that_somebody_changes_are_put_right(plane: 
 
         words = (await eventually(put_right, seconds=10.0))[ENDPOINT]
         assert f"replicas of {ONE} were changed" in words
-        assert f"cluster {ONE} was changed" in words
+        assert f"settings of {ONE}, {TWO} were changed" in words
         assert str(up["1a"].port) in (folder / "replicas" / f"{ONE}.json").read_text()
 
 

@@ -87,8 +87,13 @@ def _shares(shares: Mapping[str, float]) -> str:
 
 def _clusters(file: Foreign) -> dict[str, str]:
     found, left = ({one["name"]: one for one in resources_of(text)} for text in (file.found or "", file.left))
-    changed = sorted(name for name, written in left.items() if found.get(name) != written)
-    return {endpoint_of(name): f"the gateway's cluster {name} was changed and is put right" for name in changed}
+    changed: dict[str, list[str]] = {}
+    for name in sorted(name for name, written in left.items() if found.get(name) != written):
+        changed.setdefault(endpoint_of(name), []).append(name)
+    return {
+        endpoint: f"the gateway's settings of {', '.join(names)} were changed and are put right"
+        for endpoint, names in changed.items()
+    }
 
 
 def resources_of(text: str) -> list[dict[str, Any]]:

@@ -36,8 +36,8 @@ class Counts:
 
     requests: answered ones, also those that the cluster got as a mirror; errors: of these, 5xx or no answer at all;
     client_errors: of these, 4xx. latency: (upper bound in ms, requests at or below it), cumulative over the bounds of
-    the histogram; slower ones than the last bound only show in requests. timeouts: requests, or tries of one, that took too
-    long; retries: what was sent again; ejections: how often a replica was left alone for its errors.
+    the histogram; slower ones than the last bound only show in requests. timeouts: requests, or tries of one, that
+    took too long; retries: what was sent again; ejections: how often a replica was left alone for its errors.
     """
 
     requests: int = 0
