@@ -211,6 +211,15 @@ async def test_a_replica_that_answers_errors_is_left_alone_and_comes_back(plane:
         await eventually(back)
 
 
+async def test_the_only_replica_of_a_version_is_not_left_alone(plane: Plane) -> None:
+    ejected = policy(outlier_ejection={"consecutive_server_errors": 1, "interval": "0.2s"}, retries={"attempts": 0})
+    async with upstreams("1a") as up:
+        await routed(plane, {ONE: 100}, {ONE: [up["1a"]]}, to=ejected)
+        up["1a"].status = 500
+        assert {(await asked(plane))[0] for _ in range(5)} == {500}
+        assert len(up["1a"].requests) == 5
+
+
 async def test_requests_above_the_limits_are_refused_at_once(plane: Plane) -> None:
     limited = policy(max_request_bytes=100, limits={"max_connections": 1, "max_pending_requests": 1, "max_requests": 1})
     async with upstreams("1a") as up:

@@ -70,7 +70,7 @@ async def test_updates_are_refused_with_a_reason(place: Town) -> None:
     wrong = grpc.StatusCode.INVALID_ARGUMENT
     for mask in ([], ["description"], ["traffic_policy.nothing"]):
         assert await refused(update(place, mask), wrong)
-    slow = {"timeout": "1s", "retries": {"attempts": 1, "per_try_timeout": "2s"}}
+    slow: dict[str, Any] = {"timeout": "1s", "retries": {"attempts": 1, "per_try_timeout": "2s"}}
     assert await refused(update(place, ["traffic_policy"], **slow), wrong) == "INVALID_REQUEST"
     assert await refused(update(place, ["traffic_policy"], sticky_sessions={"header": "No Header"}), wrong)
     assert await refused(update(place, ["traffic_policy"], sticky_sessions={}), wrong)

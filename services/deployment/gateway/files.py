@@ -104,6 +104,7 @@ class Files:
 
     def _replace(self, path: Path, content: dict[str, Any]) -> None:
         text = json.dumps(content, indent=1, sort_keys=True)
+        found: str | None
         try:
             found = path.read_text()
         except (FileNotFoundError, UnicodeDecodeError) as error:
