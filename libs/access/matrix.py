@@ -88,13 +88,15 @@ ROLES: Mapping[str, frozenset[str]] = {
     ),
     # Puts versions where they serve.
     DEPLOYER: _and(
-        "deployment.endpoints.create deployment.endpoints.remove deployment.rollouts.request deployment.rollouts.pause"
+        "deployment.endpoints.create deployment.endpoints.update deployment.endpoints.remove"
+        " deployment.rollouts.request deployment.rollouts.pause"
         " deployment.rollouts.resume deployment.rollouts.rollback monitoring.monitors.create"
         " monitoring.baselines.capture monitoring.outcomes.record registry.emergencies.declare"
     ),
     # Keeps what serves serving.
     OPERATOR: _and(
-        "deployment.rollouts.request deployment.rollouts.pause deployment.rollouts.resume deployment.rollouts.rollback"
+        "deployment.endpoints.update deployment.rollouts.request deployment.rollouts.pause"
+        " deployment.rollouts.resume deployment.rollouts.rollback"
         " registry.aliases.rollback"
         " monitoring.monitors.create monitoring.monitors.update monitoring.monitors.pause monitoring.monitors.resume"
         " monitoring.baselines.capture monitoring.outcomes.record monitoring.alerts.acknowledge"

@@ -298,7 +298,8 @@ def _table(sights: Iterable[Sight]) -> Table:
         if not sight.active:
             continue
         weights = {cluster_of(name, share.version): share.percent for share in sight.endpoint.traffic}
-        routes[name] = Route(name, weights, dict(sight.environment.driver_settings))
+        settings, policy = dict(sight.environment.driver_settings), sight.endpoint.traffic_policy
+        routes[name] = Route(name, weights, settings, policy=policy)
         for version in sight.wanted:
             cluster = cluster_of(name, version)
             if version in sight.ready or cluster in weights:

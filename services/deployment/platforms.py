@@ -1,6 +1,6 @@
 """What an environment's driver stands for: what runs replicas there, and what brings requests to them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +17,9 @@ class Traffic(Protocol):
 
     async def counts(self, cluster: str) -> Counts:
         """What was counted of a cluster's requests so far. Raises fetch.Unreachable."""
+
+    async def counts_of(self, clusters: Iterable[str]) -> Mapping[str, Counts]:
+        """The same of several clusters, by name, as few questions as possible. Raises fetch.Unreachable."""
 
 
 class Keeper(Protocol):

@@ -15,7 +15,16 @@ from modelog.deployment.v1 import deployment_service_pb2 as rpc
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.deployment.v1.types_pb2 import Endpoint, Environment
 from services.deployment import queries
-from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_VERSION, ROLLOUT, endpoint, environment, rollout
+from services.deployment.domain import (
+    ENDPOINT,
+    ENVIRONMENT,
+    KNOWN_VERSION,
+    ROLLOUT,
+    endpoint,
+    environment,
+    policy,
+    rollout,
+)
 from services.deployment.drivers.kubernetes.options import Installation
 from services.deployment.gitops import Manifests
 from services.deployment.platforms import Address
@@ -87,7 +96,12 @@ class DeploymentServicer:
             address_of = self._addresses.get(place.driver)
             address = address_of(name, place.driver_settings) if address_of else ""
             return endpoint.create(
-                state, place, description=request.description, address=address, replicas=request.replicas
+                state,
+                place,
+                description=request.description,
+                address=address,
+                replicas=request.replicas,
+                policy=request.traffic_policy if request.HasField("traffic_policy") else None,
             )
 
         reads = ((ENVIRONMENT, request.environment),)
@@ -149,6 +163,19 @@ class DeploymentServicer:
         PROJECT.ids(request.parent, "parent")
         await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
         return await queries.serving_intervals(self._pool, request)
+
+    async def UpdateEndpoint(self, request: rpc.UpdateEndpointRequest, context: Context) -> rpc.UpdateEndpointResponse:
+        ENDPOINT.pattern.ids(request.name)
+        fields = policy.masked(request.update_mask.paths)
+        known = await self._resources.load(ENDPOINT, request.name)
+        if not known.name:  # Made just now, perhaps; its environment never changes afterwards.
+            await self._resources.catch_up()
+            known = await self._resources.load(ENDPOINT, request.name)
+        endpoint.present(known)
+        verb = partial(endpoint.change_policy, given=request.traffic_policy, fields=fields)
+        reads = ((ENVIRONMENT, known.environment),)
+        decided = await self._transact(ENDPOINT, request.name, context.cause(), verb, reads=reads)
+        return rpc.UpdateEndpointResponse(name=decided.name, revision=decided.revision)
 
     async def _on_rollout(self, name: str, cause: Cause, verb: Callable[..., Message | None]) -> Decided:
         ROLLOUT.pattern.ids(name)

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from modelog.cli.state import Noun, State
+from modelog.cli.traffic import UPDATE
 from modelog.cli.verbs import arg, opt, verb
 
 environments = Noun(
@@ -60,7 +61,9 @@ endpoints = Noun(
             arg("environment", "environment"),
             opt("description", "What people call it."),
             opt("replicas", "Replicas of each version."),
+            opt("traffic_policy", "How its requests are treated: a TrafficPolicy as JSON.", flag="--policy"),
         ),
+        UPDATE,
         verb(
             "manifest",
             "deployment.GetManifest",

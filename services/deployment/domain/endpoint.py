@@ -6,6 +6,8 @@ from google.protobuf.message import Message
 
 from kernel.errors import AlreadyExists, NotAllowedNow, NotFound, UnknownFact
 from modelog.deployment.v1 import events_pb2 as facts
+from modelog.deployment.v1 import traffic_events_pb2 as traffic_facts
+from modelog.deployment.v1.traffic_pb2 import TrafficPolicy
 from modelog.deployment.v1.types_pb2 import (
     ENDPOINT_STATE_ACTIVE,
     ENDPOINT_STATE_REMOVED,
@@ -19,6 +21,7 @@ from modelog.deployment.v1.types_pb2 import (
 )
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1.types_pb2 import Phase
+from services.deployment.domain.policy import check_policy, merged
 from services.deployment.domain.states import GOING_BACK, is_unfinished
 
 _ALL = 100
@@ -33,7 +36,13 @@ def present(endpoint: Endpoint) -> None:
 
 
 def create(
-    endpoint: Endpoint, environment: Environment, *, description: str, address: str, replicas: int
+    endpoint: Endpoint,
+    environment: Environment,
+    *,
+    description: str,
+    address: str,
+    replicas: int,
+    policy: TrafficPolicy | None = None,
 ) -> facts.EndpointCreated:
     if not environment.name:
         raise NotFound("ENVIRONMENT_NOT_FOUND", "there is no such environment; define it first")
@@ -41,9 +50,27 @@ def create(
         raise NotAllowedNow("ENVIRONMENT_REMOVED", f"{environment.name} was removed; use another environment")
     if endpoint.name:
         raise AlreadyExists("ENDPOINT_EXISTS", f"{endpoint.name} exists already, or existed: names are not used again")
+    if policy is not None:
+        check_policy(policy, environment)
     return facts.EndpointCreated(
-        environment=environment.name, description=description, address=address, replicas=replicas or 1
+        environment=environment.name,
+        description=description,
+        address=address,
+        replicas=replicas or 1,
+        traffic_policy=policy,
     )
+
+
+def change_policy(
+    endpoint: Endpoint, environment: Environment, *, given: TrafficPolicy, fields: Sequence[str]
+) -> traffic_facts.EndpointPolicyChanged | None:
+    """These fields of the traffic policy become what they are in `given`."""
+    present(endpoint)
+    changed = merged(endpoint.traffic_policy, given, fields)
+    check_policy(changed, environment)
+    if changed == endpoint.traffic_policy:
+        return None
+    return traffic_facts.EndpointPolicyChanged(traffic_policy=changed)
 
 
 def move(endpoint: Endpoint, *, address: str) -> facts.EndpointAddressed | None:
@@ -127,9 +154,9 @@ def _split(traffic: Sequence[TrafficShare]) -> dict[str, int]:
 def evolve_endpoint(endpoint: Endpoint, event: Message, envelope: Fact) -> None:
     match event:
         case facts.EndpointCreated():
-            endpoint.environment, endpoint.description = event.environment, event.description
-            endpoint.address, endpoint.replicas = event.address, event.replicas
-            endpoint.state = ENDPOINT_STATE_ACTIVE
+            _fold_creation(endpoint, event)
+        case traffic_facts.EndpointPolicyChanged():
+            endpoint.traffic_policy.CopyFrom(event.traffic_policy)
         case facts.EndpointAddressed():
             endpoint.address = event.address
         case facts.TrafficShifted():
@@ -148,6 +175,14 @@ def evolve_endpoint(endpoint: Endpoint, event: Message, envelope: Fact) -> None:
             del endpoint.flags[:]
         case _:
             raise UnknownFact(event)
+
+
+def _fold_creation(endpoint: Endpoint, event: facts.EndpointCreated) -> None:
+    endpoint.environment, endpoint.description = event.environment, event.description
+    endpoint.address, endpoint.replicas = event.address, event.replicas
+    endpoint.state = ENDPOINT_STATE_ACTIVE
+    if event.HasField("traffic_policy"):
+        endpoint.traffic_policy.CopyFrom(event.traffic_policy)
 
 
 def _fold_traffic(endpoint: Endpoint, event: facts.TrafficShifted, envelope: Fact) -> None:

@@ -7,14 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from google.protobuf import json_format
+
+from modelog.deployment.v1.traffic_pb2 import TrafficPolicy
+from services.deployment.gateway import policy as policies
+
 _TYPE = "type.googleapis.com/envoy"
-_REQUEST_SECONDS = 30
+_NOTES = "modelog"
 # Shorter than the replicas keep idle connections, so that Envoy never sends into one that is just being closed.
 _IDLE_SECONDS = 60
 _CONNECT_SECONDS = 1
-_MOST_RETRIES = 100
 _MOST_CONNECTIONS = 10_000
 _BUFFER_BYTES = 16 * 1024 * 1024
+_MILLIONTHS = 10_000  # Of a percent.
 # Upper bounds of the latency histogram in milliseconds: what an analysis can tell apart.
 LATENCY_BOUNDS_MS = (
     *(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 40, 50, 60, 75, 100, 125, 150, 200, 250, 300, 400, 500),
@@ -26,16 +31,24 @@ LATENCY_BOUNDS_MS = (
 class Route:
     """Where one endpoint's requests go: weights by cluster, adding up to 100, or none for an answer of 503.
 
-    settings: the driver's, of the endpoint's environment.
+    settings: the driver's, of the endpoint's environment. mirrors: percent of the requests, 0 to 100, that a cluster is
+    sent copies of, by its name; nobody gets its answers. policy: how requests are treated.
     """
 
     endpoint: str
     weights: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict, compare=False)
+    mirrors: Mapping[str, float] = field(default_factory=dict)
+    policy: TrafficPolicy = field(default_factory=TrafficPolicy)
 
     @property
     def prefix(self) -> str:
         return path_of(self.endpoint) + "/"
+
+    @property
+    def clusters(self) -> frozenset[str]:
+        """Whoever gets requests, or copies of them."""
+        return frozenset(self.weights) | frozenset(self.mirrors)
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,12 @@ def path_of(endpoint: str) -> str:
     """`/risk/fraud-eu` of projects/risk/endpoints/fraud-eu."""
     _, project, _, id_ = endpoint.split("/")
     return f"/{project}/{id_}"
+
+
+def endpoint_of(cluster: str) -> str:
+    """projects/risk/endpoints/fraud-eu of risk_fraud-eu_fraud_3."""
+    project, id_, *_ = cluster.split("_")
+    return f"projects/{project}/endpoints/{id_}"
 
 
 def cluster_of(endpoint: str, version: str) -> str:
@@ -74,38 +93,49 @@ def route_configuration(table: Table) -> dict[str, Any]:
 
 
 def _route(route: Route) -> dict[str, Any]:
+    noted = {"policy": json_format.MessageToJson(route.policy, indent=None)} if route.policy.ListFields() else {}
+    metadata = {"metadata": {"filter_metadata": {_NOTES: noted}}} if noted else {}
     if not route.weights:
-        return _answer(route.prefix, 503, "no version serves this endpoint")
+        return _answer(route.prefix, 503, "no version serves this endpoint") | metadata
     weighted = [{"name": name, "weight": weight} for name, weight in sorted(route.weights.items())]
-    return {
+    action: dict[str, Any] = {"prefix_rewrite": "/", "weighted_clusters": {"clusters": weighted}}
+    if policies.is_sticky(route.policy):
+        # Without this only the replica would be chosen by who asks, and the version anew for each request.
+        action["weighted_clusters"]["use_hash_policy"] = True
+    if mirrors := [_mirror(name, percent) for name, percent in sorted(route.mirrors.items()) if percent > 0]:
+        action["request_mirror_policies"] = mirrors
+    written = {
         "match": {"prefix": route.prefix},
-        "route": {
-            "prefix_rewrite": "/",
-            "weighted_clusters": {"clusters": weighted},
-            "timeout": f"{_REQUEST_SECONDS}s",
-            # A model only computes, so a request that got no answer may be sent to another replica.
-            "retry_policy": {
-                "retry_on": "connect-failure,refused-stream,reset",
-                "num_retries": 2,
-                "retry_host_predicate": [
-                    {
-                        "name": "envoy.retry_host_predicates.previous_hosts",
-                        "typed_config": {
-                            "@type": f"{_TYPE}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-                        },
-                    }
-                ],
-                "host_selection_retry_max_attempts": "5",
-            },
-        },
+        "route": action | policies.of_route(route.policy, path_of(route.endpoint)),
     }
+    if filters := policies.filters_of_route(route.policy):
+        written["typed_per_filter_config"] = filters
+    return written | metadata
+
+
+def _mirror(name: str, percent: float) -> dict[str, Any]:
+    share = {"numerator": round(percent * _MILLIONTHS), "denominator": "MILLION"}
+    return {"cluster": name, "runtime_fraction": {"default_value": share}}
+
+
+def read_route(endpoint: str, written: Mapping[str, Any]) -> Route:
+    """The route that `route_configuration` wrote as this; what others changed in it shows in what it says."""
+    action = written.get("route", {})
+    noted = written.get("metadata", {}).get("filter_metadata", {}).get(_NOTES, {})
+    weighted = action.get("weighted_clusters", {}).get("clusters", [])
+    mirrors = {
+        one["cluster"]: one["runtime_fraction"]["default_value"]["numerator"] / _MILLIONTHS
+        for one in action.get("request_mirror_policies", [])
+    }
+    policy = json_format.Parse(noted.get("policy", "{}"), TrafficPolicy())
+    return Route(endpoint, {one["name"]: one["weight"] for one in weighted}, mirrors=mirrors, policy=policy)
 
 
 def _answer(prefix: str, status: int, text: str) -> dict[str, Any]:
     return {"match": {"prefix": prefix}, "direct_response": {"status": status, "body": {"inline_string": text}}}
 
 
-def cluster(name: str, folder: str) -> dict[str, Any]:
+def cluster(name: str, folder: str, policy: TrafficPolicy | None = None) -> dict[str, Any]:
     """CDS: one cluster, its replicas in a file of its own, each asked by the protocol whether it is ready."""
     return {
         "@type": f"{_TYPE}.config.cluster.v3.Cluster",
@@ -115,23 +145,10 @@ def cluster(name: str, folder: str) -> dict[str, Any]:
         "eds_cluster_config": {
             "eds_config": {"resource_api_version": "V3", "path_config_source": {"path": f"{folder}/{name}.json"}}
         },
-        # In turn, not to the least busy one: a replica that has just died is never busy, and retries would go to it.
-        "lb_policy": "ROUND_ROBIN",
-        "circuit_breakers": {"thresholds": [{"max_retries": _MOST_RETRIES}]},
         "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
         "ignore_health_on_host_removal": True,
         # Without this a cluster whose few replicas are unhealthy would be served by them all the same.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
-        "health_checks": [
-            {
-                "timeout": "2s",
-                "interval": "2s",
-                "no_traffic_interval": "1s",
-                "unhealthy_threshold": 2,
-                "healthy_threshold": 1,
-                "http_health_check": {"path": "/v2/health/ready"},
-            }
-        ],
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": f"{_TYPE}.extensions.upstreams.http.v3.HttpProtocolOptions",
@@ -139,7 +156,7 @@ def cluster(name: str, folder: str) -> dict[str, Any]:
                 "explicit_http_config": {"http_protocol_options": {}},
             }
         },
-    }
+    } | policies.of_cluster(policy or TrafficPolicy())
 
 
 def load_assignment(name: str, addresses: tuple[str, ...]) -> dict[str, Any]:
@@ -165,17 +182,12 @@ def bootstrap(*, folder: str, listen: str, admin: str) -> dict[str, Any]:
         "normalize_path": True,
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
-        "request_timeout": f"{_REQUEST_SECONDS}s",
+        "request_timeout": f"{policies.REQUEST_SECONDS:g}s",
         "common_http_protocol_options": {"idle_timeout": "300s", "headers_with_underscores_action": "REJECT_REQUEST"},
         # Whatever Envoy itself answers has the form of the protocol's errors.
         "local_reply_config": {"body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}},
         "rds": {"route_config_name": "endpoints", "config_source": _file(f"{folder}/routes.json")},
-        "http_filters": [
-            {
-                "name": "envoy.filters.http.router",
-                "typed_config": {"@type": f"{_TYPE}.extensions.filters.http.router.v3.Router"},
-            }
-        ],
+        "http_filters": [_buffer(), _router()],
     }
     filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
     listener = {
@@ -195,6 +207,21 @@ def bootstrap(*, folder: str, listen: str, admin: str) -> dict[str, Any]:
         "static_resources": {"listeners": [listener]},
         "dynamic_resources": {"cds_config": _file(f"{folder}/clusters.json")},
     }
+
+
+def _buffer() -> dict[str, Any]:
+    """Only for routes that limit the size of their requests."""
+    kind = f"{_TYPE}.extensions.filters.http.buffer.v3.Buffer"
+    return {
+        "name": policies.BUFFER,
+        "disabled": True,
+        "typed_config": {"@type": kind, "max_request_bytes": _BUFFER_BYTES},
+    }
+
+
+def _router() -> dict[str, Any]:
+    kind = f"{_TYPE}.extensions.filters.http.router.v3.Router"
+    return {"name": "envoy.filters.http.router", "typed_config": {"@type": kind}}
 
 
 def _most_connections() -> dict[str, Any]:

@@ -3,16 +3,30 @@
 import json
 import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.deployment.fetch import Unreachable, fetch
+from services.deployment.gateway import drift
 from services.deployment.gateway.config import Route, Table
 from services.deployment.gateway.files import Files
 
 _ADMIN_SECONDS = 2.0
 _AGAIN_SECONDS = 3.0
+# Some hundred names make a line that Envoy takes.
+_NAMES_AT_ONCE = 200
+_COUNTERS = {
+    "upstream_rq_completed": "requests",
+    "upstream_rq_5xx": "errors",
+    "upstream_rq_4xx": "client_errors",
+    "upstream_rq_timeout": "timeouts",
+    "upstream_rq_per_try_timeout": "timeouts",
+    "upstream_rq_retry": "retries",
+    "outlier_detection.ejections_enforced_total": "ejections",
+}
+_LATENCY = "upstream_rq_time"
 _ROUTES_VERSION = "http.gateway.rds.endpoints.version_text"
 
 
@@ -20,13 +34,19 @@ _ROUTES_VERSION = "http.gateway.rds.endpoints.version_text"
 class Counts:
     """What Envoy has counted for one cluster since it started.
 
-    requests: answered ones; errors: of these, 5xx or no answer at all. latency: (upper bound in ms, requests at or
-    below it), cumulative over the bounds of the histogram; slower ones than the last bound only show in requests.
+    requests: answered ones, also those that the cluster got as a mirror; errors: of these, 5xx or no answer at all;
+    client_errors: of these, 4xx. latency: (upper bound in ms, requests at or below it), cumulative over the bounds of
+    the histogram; slower ones than the last bound only show in requests. timeouts: requests, or tries of one, that
+    took too long; retries: what was sent again; ejections: how often a replica was left alone for its errors.
     """
 
     requests: int = 0
     errors: int = 0
     latency: tuple[tuple[float, int], ...] = ()
+    client_errors: int = 0
+    timeouts: int = 0
+    retries: int = 0
+    ejections: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,34 +84,41 @@ class Gateway:
         settled = applied.routed == frozenset(table.routes) and applied.clusters == frozenset(table.clusters)
         if not (settled and before == table and time.monotonic() < at + _AGAIN_SECONDS):
             applied = await self._apply(table)
-            self._before = (table, applied, time.monotonic())
+            # What was put right is told once.
+            self._before = (table, replace(applied, repaired={}), time.monotonic())
         return applied
 
     async def _apply(self, table: Table) -> Applied:
+        self._files.look()
         before = self._files.routes()
         for name, addresses in table.clusters.items():
             self._files.write_replicas(name, addresses)
         known = set(self._files.clusters()) | set(table.clusters)
-        self._files.write_clusters(tuple(known))
+        policies = {endpoint: route.policy for endpoint, route in table.routes.items()}
+        self._files.write_clusters(known, policies)
         try:
             seen = await self._gauges()
         except Unreachable:
-            return Applied(clusters=frozenset(known))
+            return Applied(clusters=frozenset(known), repaired=self._repaired(table))
         routes = {
             endpoint: route if _healthy(route, seen) else before.get(endpoint, Route(endpoint))
             for endpoint, route in table.routes.items()
         }
         version = self._files.write_routes(routes)
+        repaired = self._repaired(table)
         if await self._routes_version() != version:
-            return Applied(clusters=frozenset(known))
-        used = {name for route in routes.values() for name in route.weights}
+            return Applied(clusters=frozenset(known), repaired=repaired)
+        used = {name for route in routes.values() for name in route.clusters}
         idle = {name for name in known if name not in table.clusters and name not in used and not _busy(name, seen)}
         if idle:
-            self._files.write_clusters(tuple(known - idle))
+            self._files.write_clusters(known - idle, policies)
             for name in idle:
                 self._files.remove_replicas(name)
         routed = frozenset(endpoint for endpoint, route in table.routes.items() if routes[endpoint] == route)
-        return Applied(routed, frozenset(known - idle))
+        return Applied(routed, frozenset(known - idle), repaired)
+
+    def _repaired(self, table: Table) -> dict[str, str]:
+        return drift.told(self._files.foreign(), table.routes)
 
     def routes(self) -> Mapping[str, Route]:
         """The routes as written, for telling drift."""
@@ -99,18 +126,18 @@ class Gateway:
 
     async def counts(self, cluster: str) -> Counts:
         """What Envoy counted for a cluster; zeros when it does not know it. Raises Unreachable."""
-        name = re.escape(cluster)
-        stats = await self._stats(
-            f"^cluster\\.{name}\\.upstream_rq_(completed|5xx|time)$", "&histogram_buckets=cumulative"
-        )
-        values = {one["name"].rpartition(".")[2]: one.get("value", 0) for one in stats if "name" in one}
-        latency: list[tuple[float, int]] = []
-        for group in (one["histograms"] for one in stats if "histograms" in one):
-            for histogram in group:
-                latency = [(float(one["upper_bound"]), int(one["cumulative"])) for one in histogram["buckets"]]
-        return Counts(
-            int(values.get("upstream_rq_completed", 0)), int(values.get("upstream_rq_5xx", 0)), tuple(latency)
-        )
+        return (await self.counts_of([cluster]))[cluster]
+
+    async def counts_of(self, clusters: Iterable[str]) -> dict[str, Counts]:
+        """What Envoy counted for each of these clusters, read at once. Raises Unreachable."""
+        names = sorted(set(clusters))
+        found: dict[str, Counts] = {}
+        counted = "|".join(re.escape(one) for one in (*_COUNTERS, _LATENCY))
+        for first in range(0, len(names), _NAMES_AT_ONCE):
+            asked = "|".join(re.escape(name) for name in names[first : first + _NAMES_AT_ONCE])
+            stats = await self._stats(f"^cluster\\.({asked})\\.({counted})$", "&histogram_buckets=cumulative")
+            found |= _counted(stats)
+        return {name: found.get(name, Counts()) for name in names}
 
     async def _gauges(self) -> dict[str, dict[str, int]]:
         """Healthy replicas and active requests by cluster, for the clusters Envoy knows."""
@@ -137,8 +164,22 @@ class Gateway:
         return stats
 
 
+def _counted(stats: Iterable[Mapping[str, Any]]) -> dict[str, Counts]:
+    """Counts by cluster, of Envoy's statistics as it answers them."""
+    sums: dict[str, Counter[str]] = {}
+    latencies: dict[str, tuple[tuple[float, int], ...]] = {}
+    for one in stats:
+        if "name" in one:
+            _, cluster, counter = one["name"].split(".", 2)
+            sums.setdefault(cluster, Counter())[_COUNTERS[counter]] += int(one["value"])
+        for histogram in one.get("histograms", ()):
+            buckets = ((float(each["upper_bound"]), int(each["cumulative"])) for each in histogram["buckets"])
+            latencies[histogram["name"].split(".")[1]] = tuple(buckets)
+    return {name: Counts(**counted, latency=latencies.get(name, ())) for name, counted in sums.items()}
+
+
 def _healthy(route: Route, seen: Mapping[str, Mapping[str, int]]) -> bool:
-    return all(seen.get(name, {}).get("membership_healthy", 0) > 0 for name in route.weights)
+    return all(seen.get(name, {}).get("membership_healthy", 0) > 0 for name in route.clusters)
 
 
 def _busy(name: str, seen: Mapping[str, Mapping[str, int]]) -> bool:
@@ -151,4 +192,5 @@ def since(now: Counts, before: Counts) -> Counts:
         return now
     earlier = dict(before.latency)
     latency = tuple((bound, count - earlier.get(bound, 0)) for bound, count in now.latency)
-    return Counts(now.requests - before.requests, max(now.errors - before.errors, 0), latency)
+    counted = {name: max(getattr(now, name) - getattr(before, name), 0) for name in set(_COUNTERS.values())}
+    return Counts(**counted, latency=latency)

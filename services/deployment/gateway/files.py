@@ -1,12 +1,16 @@
 """The files Envoy reads. Each is replaced by a move, for that is what Envoy watches, and only where it differs."""
 
-import hashlib
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from services.deployment.gateway import config
+from modelog.deployment.v1.traffic_pb2 import TrafficPolicy
+from services.deployment.gateway import config, drift
+
+# Who has not looked for longer than this may not be the one who wrote last, so what it remembers says nothing.
+_REMEMBERED_SECONDS = 15.0
 
 
 class Files:
@@ -15,70 +19,108 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
         self._replicas = self.folder / "replicas"
+        self._routes, self._clusters = self.folder / "routes.json", self.folder / "clusters.json"
+        self._left: dict[Path, str] = {}
+        self._looked = 0.0
+        self._foreign: list[drift.Foreign] = []
 
     def prepare(self, *, listen: str, admin: str) -> Path:
         """Makes what Envoy needs to start; leaves routes and clusters of before in place. The path of the bootstrap."""
         self._replicas.mkdir(parents=True, exist_ok=True)
-        if not (self.folder / "routes.json").exists():
+        if not self._routes.exists():
             self.write_routes({})
-        if not (self.folder / "clusters.json").exists():
-            self.write_clusters(())
+        if not self._clusters.exists():
+            self.write_clusters((), {})
         path = self.folder / "bootstrap.json"
         self._replace(path, config.bootstrap(folder=str(self.folder), listen=listen, admin=admin))
         return path
 
+    def look(self) -> None:
+        """Comes before the writing of each turn: what was found changed is noted from here on."""
+        now = time.monotonic()
+        if now > self._looked + _REMEMBERED_SECONDS:
+            self._left.clear()
+        self._looked = now
+        self._foreign.clear()
+        self._replicas.mkdir(parents=True, exist_ok=True)
+
+    def foreign(self) -> tuple[drift.Foreign, ...]:
+        """What had been changed by somebody else, of all that was written since `look`."""
+        return tuple(self._foreign)
+
     def write_routes(self, routes: Mapping[str, config.Route]) -> str:
         """Writes the routes; their version, which Envoy reports once it uses them."""
-        body = config.route_configuration(config.Table(routes=routes))
-        version = _version(body)
-        self._replace(self.folder / "routes.json", config.discovery(version, [body]))
-        return version
+        return self._write(self._routes, [config.route_configuration(config.Table(routes=routes))])
 
-    def write_clusters(self, names: tuple[str, ...]) -> str:
-        """Writes which clusters there are; their version."""
-        bodies = [config.cluster(name, str(self._replicas)) for name in sorted(names)]
-        version = _version(bodies)
-        self._replace(self.folder / "clusters.json", config.discovery(version, bodies))
-        return version
+    def write_clusters(self, names: Iterable[str], policies: Mapping[str, TrafficPolicy]) -> str:
+        """Writes which clusters there are; their version. policies: by endpoint; others' clusters stay."""
+        written = {one["name"]: one for one in self._resources(self._clusters)}
+        return self._write(self._clusters, [self._cluster(name, policies, written) for name in sorted(names)])
+
+    def _cluster(
+        self, name: str, policies: Mapping[str, TrafficPolicy], written: Mapping[str, dict[str, Any]]
+    ) -> dict[str, Any]:
+        policy = policies.get(config.endpoint_of(name))
+        if policy is None and name in written:
+            return written[name]
+        return config.cluster(name, str(self._replicas), policy)
 
     def write_replicas(self, name: str, addresses: tuple[str, ...]) -> None:
         """Writes the replicas of one cluster; comes before the cluster itself."""
-        body = config.load_assignment(name, tuple(sorted(addresses)))
-        self._replace(self._replicas / f"{name}.json", config.discovery(_version(body), [body]))
+        self._write(self._replicas / f"{name}.json", [config.load_assignment(name, tuple(sorted(addresses)))])
 
     def remove_replicas(self, name: str) -> None:
-        (self._replicas / f"{name}.json").unlink(missing_ok=True)
+        path = self._replicas / f"{name}.json"
+        self._left.pop(path, None)
+        path.unlink(missing_ok=True)
 
     def routes(self) -> dict[str, config.Route]:
         """The routes as written, by endpoint: what the gateway does even if the service has just started."""
-        found = {}
-        (body,) = self._read(self.folder / "routes.json")
-        for route in body["virtual_hosts"][0]["routes"]:
-            _, project, *rest = route["match"]["prefix"].split("/")
-            if rest:
-                endpoint = f"projects/{project}/endpoints/{rest[0]}"
-                weighted = route.get("route", {}).get("weighted_clusters", {}).get("clusters", [])
-                found[endpoint] = config.Route(endpoint, {one["name"]: one["weight"] for one in weighted})
-        return found
+        try:
+            written = drift.routes_of(self._text(self._routes))
+            return {endpoint: config.read_route(endpoint, route) for endpoint, route in written.items()}
+        except (OSError, *drift.READ_ERRORS):
+            return {}
 
     def clusters(self) -> tuple[str, ...]:
-        """The clusters as written."""
-        return tuple(one["name"] for one in self._read(self.folder / "clusters.json"))
+        """The clusters as written, or as their replicas tell when that cannot be read."""
+        known = tuple(one["name"] for one in self._resources(self._clusters))
+        return known or tuple(one.stem for one in self._replicas.glob("*.json"))
 
-    @staticmethod
-    def _read(path: Path) -> list[dict[str, Any]]:
-        resources: list[dict[str, Any]] = json.loads(path.read_text())["resources"]
-        return resources
+    def _resources(self, path: Path) -> list[dict[str, Any]]:
+        try:
+            return drift.resources_of(self._text(path))
+        except (OSError, *drift.READ_ERRORS):
+            return []
 
-    @staticmethod
-    def _replace(path: Path, content: dict[str, Any]) -> None:
+    def _text(self, path: Path) -> str:
+        """As it was left, whatever somebody made of it since."""
+        return self._left[path] if path in self._left else path.read_text()
+
+    def _write(self, path: Path, resources: list[dict[str, Any]]) -> str:
+        version = drift.version_of(resources)
+        self._replace(path, config.discovery(version, resources))
+        return version
+
+    def _replace(self, path: Path, content: dict[str, Any]) -> None:
         text = json.dumps(content, indent=1, sort_keys=True)
-        if path.exists() and path.read_text() == text:
+        found: str | None
+        try:
+            found = path.read_text()
+        except (FileNotFoundError, UnicodeDecodeError) as error:
+            found = None if isinstance(error, FileNotFoundError) else ""
+        self._compare(path, found, text)
+        self._left[path] = text
+        if found == text:
             return
         beside = path.with_suffix(".new")
         beside.write_text(text)
         beside.replace(path)
 
-
-def _version(body: object) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+    def _compare(self, path: Path, found: str | None, wanted: str) -> None:
+        """Notes what is neither as it was left nor, when nobody remembers that, in agreement with itself."""
+        left = self._left.get(path)
+        if found in (wanted, left):
+            return
+        if left is not None or (found is not None and not drift.is_ours(found)):
+            self._foreign.append(drift.Foreign(path.stem, found, left or wanted))

@@ -2,7 +2,9 @@
 import datetime
 
 from modelog.buf.validate import validate_pb2 as _validate_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from modelog.deployment.v1 import traffic_pb2 as _traffic_pb2
 from modelog.deployment.v1 import types_pb2 as _types_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2_1
 from modelog.type.v1 import options_pb2 as _options_pb2
@@ -109,7 +111,7 @@ class RemoveEnvironmentResponse(_message.Message):
     def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class CreateEndpointRequest(_message.Message):
-    __slots__ = ("request_id", "reason", "validate_only", "parent", "endpoint_id", "environment", "description", "replicas")
+    __slots__ = ("request_id", "reason", "validate_only", "parent", "endpoint_id", "environment", "description", "replicas", "traffic_policy")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
@@ -118,6 +120,7 @@ class CreateEndpointRequest(_message.Message):
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    TRAFFIC_POLICY_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     reason: str
     validate_only: bool
@@ -126,7 +129,8 @@ class CreateEndpointRequest(_message.Message):
     environment: str
     description: str
     replicas: int
-    def __init__(self, request_id: _Optional[str] = ..., reason: _Optional[str] = ..., validate_only: bool = ..., parent: _Optional[str] = ..., endpoint_id: _Optional[str] = ..., environment: _Optional[str] = ..., description: _Optional[str] = ..., replicas: _Optional[int] = ...) -> None: ...
+    traffic_policy: _traffic_pb2.TrafficPolicy
+    def __init__(self, request_id: _Optional[str] = ..., reason: _Optional[str] = ..., validate_only: bool = ..., parent: _Optional[str] = ..., endpoint_id: _Optional[str] = ..., environment: _Optional[str] = ..., description: _Optional[str] = ..., replicas: _Optional[int] = ..., traffic_policy: _Optional[_Union[_traffic_pb2.TrafficPolicy, _Mapping]] = ...) -> None: ...
 
 class CreateEndpointResponse(_message.Message):
     __slots__ = ("name", "revision", "address")
@@ -347,3 +351,29 @@ class ListServingIntervalsResponse(_message.Message):
     serving_intervals: _containers.RepeatedCompositeFieldContainer[_types_pb2.ServingInterval]
     next_page_token: str
     def __init__(self, serving_intervals: _Optional[_Iterable[_Union[_types_pb2.ServingInterval, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class UpdateEndpointRequest(_message.Message):
+    __slots__ = ("request_id", "reason", "etag", "validate_only", "name", "update_mask", "traffic_policy")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    TRAFFIC_POLICY_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    reason: str
+    etag: str
+    validate_only: bool
+    name: str
+    update_mask: _field_mask_pb2.FieldMask
+    traffic_policy: _traffic_pb2.TrafficPolicy
+    def __init__(self, request_id: _Optional[str] = ..., reason: _Optional[str] = ..., etag: _Optional[str] = ..., validate_only: bool = ..., name: _Optional[str] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., traffic_policy: _Optional[_Union[_traffic_pb2.TrafficPolicy, _Mapping]] = ...) -> None: ...
+
+class UpdateEndpointResponse(_message.Message):
+    __slots__ = ("name", "revision")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    revision: int
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...

@@ -119,6 +119,11 @@ class DeploymentServiceStub(object):
                 request_serializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.ListServingIntervalsRequest.SerializeToString,
                 response_deserializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.ListServingIntervalsResponse.FromString,
                 _registered_method=True)
+        self.UpdateEndpoint = channel.unary_unary(
+                '/modelog.deployment.v1.DeploymentService/UpdateEndpoint',
+                request_serializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.UpdateEndpointRequest.SerializeToString,
+                response_deserializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.UpdateEndpointResponse.FromString,
+                _registered_method=True)
 
 
 class DeploymentServiceServicer(object):
@@ -247,6 +252,14 @@ class DeploymentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateEndpoint(self, request, context):
+        """Changes how the gateway treats an endpoint's requests: the fields named by the mask take the values given. Nothing is
+        interrupted. ENDPOINT_NOT_FOUND, ENDPOINT_REMOVED, POLICY_NOT_SUPPORTED where the driver has no such gateway.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DeploymentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -329,6 +342,11 @@ def add_DeploymentServiceServicer_to_server(servicer, server):
                     servicer.ListServingIntervals,
                     request_deserializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.ListServingIntervalsRequest.FromString,
                     response_serializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.ListServingIntervalsResponse.SerializeToString,
+            ),
+            'UpdateEndpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateEndpoint,
+                    request_deserializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.UpdateEndpointRequest.FromString,
+                    response_serializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.UpdateEndpointResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -766,6 +784,33 @@ class DeploymentService(object):
             '/modelog.deployment.v1.DeploymentService/ListServingIntervals',
             modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.ListServingIntervalsRequest.SerializeToString,
             modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.ListServingIntervalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateEndpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.deployment.v1.DeploymentService/UpdateEndpoint',
+            modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.UpdateEndpointRequest.SerializeToString,
+            modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.UpdateEndpointResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -83,6 +83,10 @@ class DeploymentServiceStub:
     """
     ListServingIntervals: _grpc.UnaryUnaryMultiCallable[_deployment_service_pb2.ListServingIntervalsRequest, _deployment_service_pb2.ListServingIntervalsResponse]
     """What ran where between two moments, with what share, asked for and approved by whom; oldest first."""
+    UpdateEndpoint: _grpc.UnaryUnaryMultiCallable[_deployment_service_pb2.UpdateEndpointRequest, _deployment_service_pb2.UpdateEndpointResponse]
+    """Changes how the gateway treats an endpoint's requests: the fields named by the mask take the values given. Nothing is
+    interrupted. ENDPOINT_NOT_FOUND, ENDPOINT_REMOVED, POLICY_NOT_SUPPORTED where the driver has no such gateway.
+    """
 
 @_typing.type_check_only
 class DeploymentServiceAsyncStub(DeploymentServiceStub):
@@ -137,6 +141,10 @@ class DeploymentServiceAsyncStub(DeploymentServiceStub):
     """
     ListServingIntervals: _aio.UnaryUnaryMultiCallable[_deployment_service_pb2.ListServingIntervalsRequest, _deployment_service_pb2.ListServingIntervalsResponse]  # type: ignore[assignment]
     """What ran where between two moments, with what share, asked for and approved by whom; oldest first."""
+    UpdateEndpoint: _aio.UnaryUnaryMultiCallable[_deployment_service_pb2.UpdateEndpointRequest, _deployment_service_pb2.UpdateEndpointResponse]  # type: ignore[assignment]
+    """Changes how the gateway treats an endpoint's requests: the fields named by the mask take the values given. Nothing is
+    interrupted. ENDPOINT_NOT_FOUND, ENDPOINT_REMOVED, POLICY_NOT_SUPPORTED where the driver has no such gateway.
+    """
 
 class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Turns approved versions into serving endpoints, and says what served where and when.
@@ -284,5 +292,15 @@ class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_deployment_service_pb2.ListServingIntervalsResponse, _abc.Awaitable[_deployment_service_pb2.ListServingIntervalsResponse]]:
         """What ran where between two moments, with what share, asked for and approved by whom; oldest first."""
+
+    @_abc_1.abstractmethod
+    def UpdateEndpoint(
+        self,
+        request: _deployment_service_pb2.UpdateEndpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_deployment_service_pb2.UpdateEndpointResponse, _abc.Awaitable[_deployment_service_pb2.UpdateEndpointResponse]]:
+        """Changes how the gateway treats an endpoint's requests: the fields named by the mask take the values given. Nothing is
+        interrupted. ENDPOINT_NOT_FOUND, ENDPOINT_REMOVED, POLICY_NOT_SUPPORTED where the driver has no such gateway.
+        """
 
 def add_DeploymentServiceServicer_to_server(servicer: DeploymentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -4,6 +4,7 @@ import datetime
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from modelog.deployment.v1 import traffic_pb2 as _traffic_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2
 from modelog.type.v1 import quarantine_pb2 as _quarantine_pb2
 from google.protobuf.internal import containers as _containers
@@ -119,7 +120,7 @@ class Environment(_message.Message):
     def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., description: _Optional[str] = ..., driver: _Optional[str] = ..., driver_settings: _Optional[_Mapping[str, str]] = ..., admitted_phases: _Optional[_Iterable[_Union[_types_pb2.Phase, str]]] = ..., approvals_needed: _Optional[int] = ..., protected: bool = ..., removed: bool = ...) -> None: ...
 
 class Endpoint(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "environment", "description", "address", "replicas", "state", "traffic", "rollout", "shift_time", "flags", "last_repair")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "environment", "description", "address", "replicas", "state", "traffic", "rollout", "shift_time", "flags", "last_repair", "traffic_policy")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -136,6 +137,7 @@ class Endpoint(_message.Message):
     SHIFT_TIME_FIELD_NUMBER: _ClassVar[int]
     FLAGS_FIELD_NUMBER: _ClassVar[int]
     LAST_REPAIR_FIELD_NUMBER: _ClassVar[int]
+    TRAFFIC_POLICY_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -152,7 +154,8 @@ class Endpoint(_message.Message):
     shift_time: _timestamp_pb2.Timestamp
     flags: _containers.RepeatedCompositeFieldContainer[Flag]
     last_repair: str
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., environment: _Optional[str] = ..., description: _Optional[str] = ..., address: _Optional[str] = ..., replicas: _Optional[int] = ..., state: _Optional[_Union[EndpointState, str]] = ..., traffic: _Optional[_Iterable[_Union[TrafficShare, _Mapping]]] = ..., rollout: _Optional[str] = ..., shift_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., flags: _Optional[_Iterable[_Union[Flag, _Mapping]]] = ..., last_repair: _Optional[str] = ...) -> None: ...
+    traffic_policy: _traffic_pb2.TrafficPolicy
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., environment: _Optional[str] = ..., description: _Optional[str] = ..., address: _Optional[str] = ..., replicas: _Optional[int] = ..., state: _Optional[_Union[EndpointState, str]] = ..., traffic: _Optional[_Iterable[_Union[TrafficShare, _Mapping]]] = ..., rollout: _Optional[str] = ..., shift_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., flags: _Optional[_Iterable[_Union[Flag, _Mapping]]] = ..., last_repair: _Optional[str] = ..., traffic_policy: _Optional[_Union[_traffic_pb2.TrafficPolicy, _Mapping]] = ...) -> None: ...
 
 class TrafficShare(_message.Message):
     __slots__ = ("version", "percent", "ready_replicas", "approved_by")

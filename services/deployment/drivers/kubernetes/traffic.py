@@ -1,7 +1,7 @@
 """Shares of traffic as HTTPRoutes of the Gateway API."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from kernel.logs import structlog
 from services.deployment.drivers.kubernetes.errors import Refused
@@ -101,6 +101,9 @@ class Routes:
                 if replica.state is State.READY:
                     pods[pod["metadata"]["uid"]] = replica.address
         return await self._tallies.setdefault(cluster, Tallies()).ask(pods)
+
+    async def counts_of(self, clusters: Iterable[str]) -> dict[str, Counts]:
+        return {cluster: await self.counts(cluster) for cluster in clusters}
 
 
 def _healed(change: Change, route: Route) -> str:
