@@ -126,7 +126,7 @@ def test_wrong_requests_are_the_callers_fault_and_say_what_is_wrong(tmp_path: Pa
             assert (status, said in answer["error"]) == (400, True), (body, answer)
         assert call(address, "/v2/models/other/ready")[0] == 404
         assert call(address, "/v2/models/fraud/versions/4/ready")[0] == 404
-        assert call(address, "/metrics")[0] == 404
+        assert call(address, "/other")[0] == 404
         assert call(address, INFER)[0] == 405
         assert call(address, INFER, b" " * (17 * 1024 * 1024))[0] == 413
 
