@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.deployment.gateway import grpc
+
 _TYPE = "type.googleapis.com/envoy"
 _REQUEST_SECONDS = 30
 # Shorter than the replicas keep idle connections, so that Envoy never sends into one that is just being closed.
@@ -62,6 +64,7 @@ def cluster_of(endpoint: str, version: str) -> str:
 def route_configuration(table: Table) -> dict[str, Any]:
     """RDS: one prefix an endpoint, cut off before the replica sees the path."""
     routes = [_route(table.routes[name]) for name in sorted(table.routes)]
+    routes = [*grpc.routes({name: _route(route) for name, route in table.routes.items()}), *routes]
     host = {"name": "endpoints", "domains": ["*"], "routes": [*routes, _answer("/", 404, "no such endpoint")]}
     host["request_headers_to_remove"] = ["x-envoy-expected-rq-timeout-ms"]
     return {
@@ -171,10 +174,11 @@ def bootstrap(*, folder: str, listen: str, admin: str) -> dict[str, Any]:
         "local_reply_config": {"body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}},
         "rds": {"route_config_name": "endpoints", "config_source": _file(f"{folder}/routes.json")},
         "http_filters": [
+            grpc.statistics(),
             {
                 "name": "envoy.filters.http.router",
                 "typed_config": {"@type": f"{_TYPE}.extensions.filters.http.router.v3.Router"},
-            }
+            },
         ],
     }
     filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]

@@ -4,10 +4,11 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.deployment.fetch import Unreachable, fetch
+from services.deployment.gateway import grpc
 from services.deployment.gateway.config import Route, Table
 from services.deployment.gateway.files import Files
 
@@ -78,13 +79,13 @@ class Gateway:
         except Unreachable:
             return Applied(clusters=frozenset(known))
         routes = {
-            endpoint: route if _healthy(route, seen) else before.get(endpoint, Route(endpoint))
+            endpoint: route if _healthy(route, seen, table) else before.get(endpoint, Route(endpoint))
             for endpoint, route in table.routes.items()
         }
         version = self._files.write_routes(routes)
         if await self._routes_version() != version:
             return Applied(clusters=frozenset(known))
-        used = {name for route in routes.values() for name in route.weights}
+        used = {name for route in routes.values() for name in grpc.with_beside(route.weights)}
         idle = {name for name in known if name not in table.clusters and name not in used and not _busy(name, seen)}
         if idle:
             self._files.write_clusters(tuple(known - idle))
@@ -98,7 +99,16 @@ class Gateway:
         return self._files.routes()
 
     async def counts(self, cluster: str) -> Counts:
-        """What Envoy counted for a cluster; zeros when it does not know it. Raises Unreachable."""
+        """What Envoy counted for a cluster and the one for gRPC beside it; zeros when it knows neither.
+
+        Raises Unreachable.
+        """
+        name = re.escape(grpc.beside(cluster))
+        stats = await self._stats(f"^cluster\\.{name}\\.grpc\\..*ModelInfer\\.[0-9]+$")
+        errors = grpc.errors({one["name"]: int(one["value"]) for one in stats})
+        return added(await self._counts(cluster), replace(await self._counts(grpc.beside(cluster)), errors=errors))
+
+    async def _counts(self, cluster: str) -> Counts:
         name = re.escape(cluster)
         stats = await self._stats(
             f"^cluster\\.{name}\\.upstream_rq_(completed|5xx|time)$", "&histogram_buckets=cumulative"
@@ -137,12 +147,22 @@ class Gateway:
         return stats
 
 
-def _healthy(route: Route, seen: Mapping[str, Mapping[str, int]]) -> bool:
-    return all(seen.get(name, {}).get("membership_healthy", 0) > 0 for name in route.weights)
+def _healthy(route: Route, seen: Mapping[str, Mapping[str, int]], table: Table) -> bool:
+    """Whether every cluster has a healthy replica; one for gRPC only where there are replicas that speak it."""
+    beside = {name for name in grpc.with_beside(route.weights) if table.clusters.get(name)}
+    return all(seen.get(name, {}).get("membership_healthy", 0) > 0 for name in {*route.weights, *beside})
 
 
 def _busy(name: str, seen: Mapping[str, Mapping[str, int]]) -> bool:
     return seen.get(name, {}).get("upstream_rq_active", 0) > 0
+
+
+def added(one: Counts, other: Counts) -> Counts:
+    """Both together; a side that has no histogram yet has no requests."""
+    if not (one.latency and other.latency):
+        return Counts(one.requests + other.requests, one.errors + other.errors, one.latency or other.latency)
+    latency = tuple((bound, count + more) for (bound, count), (_, more) in zip(one.latency, other.latency, strict=True))
+    return Counts(one.requests + other.requests, one.errors + other.errors, latency)
 
 
 def since(now: Counts, before: Counts) -> Counts:

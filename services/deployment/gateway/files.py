@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from services.deployment.gateway import config
+from services.deployment.gateway import config, grpc
 
 
 class Files:
@@ -36,7 +36,7 @@ class Files:
 
     def write_clusters(self, names: tuple[str, ...]) -> str:
         """Writes which clusters there are; their version."""
-        bodies = [config.cluster(name, str(self._replicas)) for name in sorted(names)]
+        bodies = [grpc.fitted(config.cluster(name, str(self._replicas))) for name in sorted(names)]
         version = _version(bodies)
         self._replace(self.folder / "clusters.json", config.discovery(version, bodies))
         return version
@@ -55,7 +55,7 @@ class Files:
         (body,) = self._read(self.folder / "routes.json")
         for route in body["virtual_hosts"][0]["routes"]:
             _, project, *rest = route["match"]["prefix"].split("/")
-            if rest:
+            if rest and not grpc.is_route(route):
                 endpoint = f"projects/{project}/endpoints/{rest[0]}"
                 weighted = route.get("route", {}).get("weighted_clusters", {}).get("clusters", [])
                 found[endpoint] = config.Route(endpoint, {one["name"]: one["weight"] for one in weighted})

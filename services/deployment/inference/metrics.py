@@ -51,6 +51,9 @@ class Metrics:
         yield GaugeMetricFamily(
             "modelog_inference_waiting", "Requests that wait for a turn.", value=answers.turns.waiting
         )
+        yield GaugeMetricFamily(
+            "modelog_inference_under_way", "Requests that wait or are with the model.", value=answers.under_way
+        )
         yield GaugeMetricFamily("modelog_inference_ready", "Whether it would answer now.", value=float(answers.ready))
         yield GaugeMetricFamily("modelog_inference_resident_bytes", "Memory in use.", value=resident_bytes())
         if telemetry := answers.telemetry:

@@ -29,10 +29,11 @@ class Order:
     sha256: digest the artifact must have, lower-case hex. inputs and outputs: the signature; empty means as the model
     itself names them. answer_file: where the replica writes its address once it listens. lease_file is touched by
     whoever keeps the replica; a replica whose lease stands still for lease_seconds ends itself, so none is orphaned.
-    port 0 is any free one; so is grpc_port, and below 0 it speaks HTTP only. memory_mib: address space it may use; cpus:
-    cores it may run on; resident_mib: memory in use beyond which it drains and ends, to be started again; 0 is no limit.
-    batch_rows: most rows of requests that run together; batch_delay_ms: how long requests that queue wait for more.
-    telemetry_percent: share of the requests that are published. counts: tell whoever asks for it what was counted.
+    port 0 is any free one; so is grpc_port 0, and below it speaks HTTP only. memory_mib: address space it may use;
+    cpus: cores it may run on; resident_mib: memory in use beyond which it drains and ends, to be started again; 0 is
+    no limit. batch_rows: most rows of requests that run together; batch_delay_ms: how long requests that queue wait
+    for more. telemetry_percent: share of the requests that are published. counts: tell whoever asks for it what was
+    counted.
     """
 
     replica: str

@@ -53,20 +53,23 @@ def attempt(model: Tried, promised: Sequence[Column], *, columns: int, lines: bo
     columns, so that there is one line in the answer for each row.
     """
     deadline = time.monotonic() + _SECONDS
-    ran, broken = 0, []
+    broken: list[set[str]] = []
+    failures: list[str] = []
     rows = _ROWS if _is_open(model) else 1
     for fill in _fills():
         feed = _feed(model, rows, columns, fill)
         try:
             arrays = _run(model, feed, deadline)
-        except Exception:  # Made-up input may not suit it; no reason to refuse.
+        except Exception as error:  # Made-up input may not suit it; no reason to refuse.
+            failures.append(str(error))
             continue
-        ran += 1
         named = dict(zip(model.output_names, arrays, strict=True))
         _fits(named, promised, rows=rows if lines else None)
         broken.append({name for name, array in named.items() if not _finite(array)})
-    if ran and (always := set.intersection(*broken)) and ran == len(broken) > 1:
-        raise Nonsense(f"output {sorted(always)[0]} is not a finite number on any of {ran} inputs tried")
+    if len(broken) > 1 and (always := set.intersection(*broken)):
+        raise Nonsense(f"output {sorted(always)[0]} is not a finite number on any of {len(broken)} inputs tried")
+    if failures and not broken:
+        return Trial(f"it fails on made-up input: {failures[0][:200]}")
     if not _is_open(model):
         return Trial("its inputs have a fixed number of rows")
     return Trial(_why_alone(model, columns, deadline))

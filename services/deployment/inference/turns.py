@@ -39,8 +39,8 @@ class _Turn:
 class Turns:
     """Runs requests one after the other, or together: up to most_rows, 0 or 1 for each by itself.
 
-    delay_seconds: how long a batch that is not full yet may wait for more once requests queue. ran(requests, rows) hears
-    of every run.
+    delay_seconds: how long a batch that is not full yet may wait for more once requests queue. ran(requests, rows)
+    hears of every run.
     """
 
     def __init__(
