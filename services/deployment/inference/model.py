@@ -12,7 +12,6 @@ from services.deployment.inference import trial
 from services.deployment.inference.order import ArtifactRefused, Column, Order
 
 _CHUNK_BYTES = 1 << 20
-_NOWHERE = "/dev/null/no-weights"
 # ONNX Runtime's names of element types, as numpy knows them. Text is an array of objects for the runtime.
 _NUMPY = {
     "tensor(float)": np.float32,
@@ -157,8 +156,6 @@ def load(order: Order) -> Model:
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     # Threads that spin while they wait would take the cores from other replicas.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Weights in files beside the model would be bytes that nobody has approved: they are looked for where none can be.
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NOWHERE)
     try:
         session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # The runtime raises many kinds for what is one thing: this model cannot be loaded.
