@@ -66,7 +66,8 @@ async def test_the_protocol_over_grpc(served: tuple[str, str]) -> None:
             ("label", "INT64", [-1]),
             ("probabilities", "FP32", [-1, 2]),
         ]
-        healthy = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        healthy = await health.Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)
         assert healthy.status == health_pb2.HealthCheckResponse.SERVING
         answer = await stub.ModelInfer(_listed(), timeout=SECONDS, metadata=(("x-request-id", "from-metadata"),))
         assert (answer.model_name, answer.model_version, answer.id) == ("fraud", "3", "from-metadata")

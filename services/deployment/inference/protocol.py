@@ -110,7 +110,7 @@ def reply(request: Request, request_id: str, name: str, version: str, outputs: S
     raws: list[bytes] = []
     for output in outputs:
         array = output.array
-        tensor = {"name": output.name, "shape": list(array.shape), "datatype": datatype_of(output.kind)}
+        tensor: dict[str, Any] = {"name": output.name, "shape": list(array.shape), "datatype": datatype_of(output.kind)}
         if request.is_binary(output.name):
             raws.append(to_raw(array))
             tensor["parameters"] = {"binary_data_size": len(raws[-1])}

@@ -128,7 +128,7 @@ def _asked(request: v2.ModelInferRequest, context: Context) -> Asked:
         _tensors(request),
         request.id or str(said.get("x-request-id", "")),
         [one.name for one in request.outputs],
-        left if left is not None and left > 0 else 0.0,
+        max(left or 0.0, 0.0),
         SHADOW_HEADER in said,
     )
 

@@ -31,8 +31,11 @@ class Nonsense(Exception):
 class Tried(Protocol):
     """A model as far as it is tried here."""
 
-    tensor_inputs: Sequence[tuple[str, str, Sequence[Any]]]
-    output_names: Sequence[str]
+    @property
+    def tensor_inputs(self) -> Sequence[tuple[str, str, Sequence[Any]]]: ...
+
+    @property
+    def output_names(self) -> Sequence[str]: ...
 
     def dtype(self, name: str) -> Any: ...
 
