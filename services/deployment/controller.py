@@ -25,6 +25,7 @@ from services.deployment.domain.conduct import Move, Scene, Seen, next_move, wan
 from services.deployment.domain.states import is_unfinished
 from services.deployment.drivers.port import Change, Key, PlatformAway, Replica, State
 from services.deployment.failpoints import reached
+from services.deployment.gateway import grpc
 from services.deployment.gateway.config import Route, Table, cluster_of
 from services.deployment.gateway.envoy import Applied
 from services.deployment.platforms import Platform, Traffic
@@ -48,6 +49,7 @@ class Sight:
     scene: Scene
     wanted: list[str] = field(default_factory=list)
     ready: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    ready_rpc: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def active(self) -> bool:
@@ -142,6 +144,9 @@ class Controller:
         for replica in mine:
             if replica.state is State.READY:
                 sight.ready[replica.key.version] = (*sight.ready.get(replica.key.version, ()), replica.address)
+                if replica.grpc_address:
+                    rpc = sight.ready_rpc.get(replica.key.version, ())
+                    sight.ready_rpc[replica.key.version] = (*rpc, replica.grpc_address)
         return sight
 
     async def _start(self, sights: Iterable[Sight]) -> None:
@@ -190,7 +195,7 @@ class Controller:
         wanted = {Key(sight.endpoint.name, version) for sight in sights for version in sight.wanted}
         for name, done in applied.items():
             for key in {replica.key for replica in replicas.get(name, ())} - wanted:
-                if cluster_of(*key) not in done.clusters:
+                if not grpc.with_beside([cluster_of(*key)]) & done.clusters:
                     try:
                         await self._platforms[name].driver.remove(key)
                     except PlatformAway as away:
@@ -304,6 +309,7 @@ def _table(sights: Iterable[Sight]) -> Table:
             cluster = cluster_of(name, version)
             if version in sight.ready or cluster in weights:
                 clusters[cluster] = sight.ready.get(version, ())
+                clusters[grpc.beside(cluster)] = sight.ready_rpc.get(version, ())
     return Table(routes, clusters)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, checker, helper, numpy_helper
+from onnx import TensorProto, checker, external_data_helper, helper, numpy_helper
 
 COLUMNS = ("age", "income", "debt")
 
@@ -77,6 +77,86 @@ def hungry(bytes_a_row: int) -> bytes:
     return _model(nodes, {"numbers": np.array([bytes_a_row // 4], dtype=np.int64)}, _label())
 
 
+def nonsense() -> bytes:
+    """Answers a score that is no number, whatever it is asked."""
+    nodes = [
+        helper.make_node("ReduceSum", ["X", "axis"], ["sum"], keepdims=0),
+        helper.make_node("Sub", ["sum", "sum"], ["zero"]),
+        helper.make_node("Div", ["zero", "zero"], ["score"]),
+    ]
+    return _model(nodes, {"axis": np.array([1], dtype=np.int64)}, _score())
+
+
+def logarithm() -> bytes:
+    """Answers the logarithm of a row's sum: not finite for a row of zeros, and rightly so."""
+    nodes = [
+        helper.make_node("ReduceSum", ["X", "axis"], ["sum"], keepdims=0),
+        helper.make_node("Log", ["sum"], ["score"]),
+    ]
+    return _model(nodes, {"axis": np.array([1], dtype=np.int64)}, _score())
+
+
+def relative() -> bytes:
+    """Answers the share of each row in the sum of all rows, so rows cannot be answered apart."""
+    nodes = [
+        helper.make_node("ReduceSum", ["X", "axis"], ["sum"], keepdims=0),
+        helper.make_node("ReduceSum", ["X"], ["all"], keepdims=0),
+        helper.make_node("Div", ["sum", "all"], ["score"]),
+    ]
+    return _model(nodes, {"axis": np.array([1], dtype=np.int64)}, _score())
+
+
+def one_line() -> bytes:
+    """Answers a single number however many rows it is asked."""
+    return _model([helper.make_node("ReduceSum", ["X"], ["score"], keepdims=0)], {}, _score(each=False))
+
+
+def wordy() -> bytes:
+    """Text in, the same text out."""
+    given = helper.make_tensor_value_info("word", TensorProto.STRING, [None])
+    same = helper.make_tensor_value_info("same", TensorProto.STRING, [None])
+    graph = helper.make_graph([helper.make_node("Identity", ["word"], ["same"])], "words", [given], [same])
+    return _bytes(graph)
+
+
+def half() -> bytes:
+    """Half precision in and out."""
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT16, [None])
+    same = helper.make_tensor_value_info("same", TensorProto.FLOAT16, [None])
+    return _bytes(helper.make_graph([helper.make_node("Identity", ["x"], ["same"])], "half", [given], [same]))
+
+
+def weights_elsewhere(folder: Path) -> bytes:
+    """Adds a bias that lies in a file `bias.bin` beside the model, which this writes into the folder."""
+    bias = numpy_helper.from_array(np.array([5.0, 5.0, 5.0], dtype=np.float32), "bias")
+    (folder / "bias.bin").write_bytes(bias.raw_data)
+    given = helper.make_tensor_value_info("X", TensorProto.FLOAT, [None, 3])
+    total = helper.make_tensor_value_info("total", TensorProto.FLOAT, [None, 3])
+    graph = helper.make_graph([helper.make_node("Add", ["X", "bias"], ["total"])], "m", [given], [total], [bias])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    (outside,) = model.graph.initializer
+    external_data_helper.set_external_data(outside, "bias.bin")
+    outside.ClearField("raw_data")
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def dense(width: int, layers: int) -> bytes:
+    """A small network with some work to do: X [n, width] through so many layers of that width, `score` [n, width]."""
+    rng = np.random.default_rng(1)
+    weights = [rng.normal(0, 0.05, (width, width)).astype(np.float32) for _ in range(layers)]
+    constants = [numpy_helper.from_array(one, f"w{index}") for index, one in enumerate(weights)]
+    nodes, at = [], "X"
+    for index in range(layers):
+        after = "score" if index == layers - 1 else f"h{index}"
+        nodes.append(helper.make_node("MatMul", [at, f"w{index}"], [f"m{index}"]))
+        nodes.append(helper.make_node("Relu", [f"m{index}"], [after]))
+        at = after
+    given = helper.make_tensor_value_info("X", TensorProto.FLOAT, [None, width])
+    score = helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, width])
+    return _bytes(helper.make_graph(nodes, "dense", [given], [score], constants))
+
+
 def per_column() -> bytes:
     """Every column an input of its own; `total` [n, 1] out."""
     inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]) for name in COLUMNS]
@@ -99,6 +179,10 @@ def request(rows: list[list[float]], request_id: str = "") -> dict[str, Any]:
     flat = [value for row in rows for value in row]
     tensor = {"name": "X", "shape": [len(rows), len(rows[0])], "datatype": "FP32", "data": flat}
     return {"inputs": [tensor]} | ({"id": request_id} if request_id else {})
+
+
+def _score(*, each: bool = True) -> Any:
+    return helper.make_tensor_value_info("score", TensorProto.FLOAT, [None] if each else [])
 
 
 def _label() -> Any:

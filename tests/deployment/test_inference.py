@@ -4,9 +4,6 @@ import asyncio
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,50 +13,14 @@ import pytest
 
 from modelog.monitoring.v1.telemetry_pb2 import PredictionBatch
 from services.deployment.inference.model import BadInput, ModelRefused, load
-from services.deployment.inference.order import ArtifactRefused, Column, Order, to_json
+from services.deployment.inference.order import ArtifactRefused, Column, to_json
 from services.deployment.inference.telemetry import Telemetry
 from tests.deployment import models
 from tests.deployment.calls import call
+from tests.deployment.replicas import VERSION, order, replica
 
-VERSION = "projects/risk/models/fraud/versions/3"
 ROWS = [[30.0, 2.0, 1.0], [60.0, 1.0, 90.0]]
 INFER = "/v2/models/fraud/infer"
-
-
-def order(folder: Path, content: bytes, **values: Any) -> Order:
-    uri, digest = models.store(folder / "artifacts", content)
-    given = Order(
-        replica="r",
-        endpoint="projects/risk/endpoints/fraud-eu",
-        version=VERSION,
-        artifact=str(folder / "artifacts" / uri.removeprefix("cas:")),
-        sha256=digest,
-        answer_file=str(folder / "answer.json"),
-        inputs=tuple(Column(name) for name in models.COLUMNS),
-    )
-    return replace(given, **values)
-
-
-@contextmanager
-def replica(given: Order) -> Iterator[str]:
-    """A real replica process; its address."""
-    folder = Path(given.answer_file).parent
-    (folder / "order.json").write_text(to_json(given))
-    command = [sys.executable, "-m", "services.deployment.inference", str(folder / "order.json")]
-    with subprocess.Popen(command) as process:
-        try:
-            yield _address(process, Path(given.answer_file))
-        finally:
-            process.terminate()
-            assert process.wait(20) == 0
-
-
-def _address(process: subprocess.Popen[bytes], answer: Path) -> str:
-    while process.poll() is None:
-        if answer.exists() and "address" in (said := json.loads(answer.read_text())):
-            return str(said["address"])
-        time.sleep(0.02)
-    raise AssertionError(f"ended with {process.returncode}")
 
 
 def test_the_protocol_over_http(tmp_path: Path) -> None:
@@ -126,7 +87,7 @@ def test_wrong_requests_are_the_callers_fault_and_say_what_is_wrong(tmp_path: Pa
             assert (status, said in answer["error"]) == (400, True), (body, answer)
         assert call(address, "/v2/models/other/ready")[0] == 404
         assert call(address, "/v2/models/fraud/versions/4/ready")[0] == 404
-        assert call(address, "/metrics")[0] == 404
+        assert call(address, "/other")[0] == 404
         assert call(address, INFER)[0] == 405
         assert call(address, INFER, b" " * (17 * 1024 * 1024))[0] == 413
 

@@ -43,8 +43,16 @@ _MEMORY = Form(r"[1-9][0-9]{0,5}(Mi|Gi)", "MiB or GiB: 512Mi, 2Gi")
 # No part begins with a dot, so that nobody climbs out of the folder.
 _PATH = r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"
 
+# What an inference server can be told, whoever starts it.
+REPLICA: Mapping[str, Rule] = {
+    "resident_mib": Whole(64, 1 << 20),
+    "batch_rows": Whole(0, 4096),
+    "batch_delay_ms": Whole(0, 1000),
+    "telemetry_percent": Form(r"100|[0-9]{1,2}(\.[0-9]{1,2})?", "a percentage with at most two places: 100, 2.5"),
+    "grpc": Form(r"on|off", "on or off"),
+}
 SETTINGS: Mapping[str, Mapping[str, Rule]] = {
-    "process": {"threads": Whole(1, 64), "memory_mib": Whole(256, 1 << 20), "cpus": Whole(1, 256)},
+    "process": {"threads": Whole(1, 64), "memory_mib": Whole(256, 1 << 20), "cpus": Whole(1, 256), **REPLICA},
     "kubernetes": {
         "threads": Whole(1, 64),
         "namespace": _NAME,

@@ -47,7 +47,9 @@ class State(enum.Enum):
 
 @dataclass(frozen=True)
 class Replica:
-    """One replica as observed. address: `host:port` once it listens. run: another text each time it is started.
+    """One replica as observed. address: `host:port` once it listens; grpc_address: where it speaks gRPC, empty when it
+
+    does not. run: another text each time it is started.
 
     problem says what is wrong. REFUSED is final: the artifact or the model cannot be served, whoever tries;
     `artifact` tells which of the two. restarts: how often it has ended by itself since it was last steady.
@@ -61,6 +63,7 @@ class Replica:
     artifact: bool = False
     run: str = ""
     restarts: int = 0
+    grpc_address: str = ""
 
 
 class Change(NamedTuple):

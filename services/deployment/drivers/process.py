@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 10.0
 _STEADY_SECONDS = 30.0
 _LOOP_ENDS = 3
+_BATCH_ROWS = "32"
 # As many as lead to the longest pause.
 _REFUSED_STARTS = 10
 
@@ -52,10 +53,14 @@ class Telemetry:
 
 @dataclass(frozen=True)
 class Starts:
-    """What lies in starts.json. count: starts since it was last steady; at: moment of the last one, wall clock."""
+    """What lies in starts.json. count: starts since it was last steady; at: moment of the last one, wall clock;
+
+    why: what the replica said of its end before it.
+    """
 
     count: int = 0
     at: float = 0.0
+    why: str = ""
 
     @property
     def pause_seconds(self) -> float:
@@ -82,7 +87,10 @@ class _Life:
 class ProcessDriver:
     """The driver `process`. Settings of an environment: `threads`, threads of each replica (1); `memory_mib`, address
 
-    space it may use, and `cpus`, cores it may run on (no limits). New ones hold for replicas that start from then on.
+    space it may use, `resident_mib`, memory in use beyond which it is drained and started again, and `cpus`, cores it
+    may run on (no limits); `batch_rows`, most rows of requests that run together (32; 0 is never), `batch_delay_ms`,
+    how long requests that queue wait for more (0); `telemetry_percent`, share of requests that is published (100);
+    `grpc`, `off` for HTTP only. New ones hold for replicas that start from then on.
     """
 
     def __init__(self, folder: Path, store: Path, telemetry: Telemetry, *, lease: Path, lease_seconds: float) -> None:
@@ -131,7 +139,7 @@ class ProcessDriver:
             if _told(path) != order.sha256 or life.told_to_stop_at:
                 self._stop(path)
             elif starts.count > 1 and time.time() - starts.at > _STEADY_SECONDS:
-                _write_starts(path, Starts(1, starts.at))
+                _write_starts(path, Starts(1, starts.at, starts.why))
             return
         if life.told_to_stop_at:  # It ended because it was told to, which is no reason to wait.
             life.told_to_stop_at, starts = 0.0, Starts()
@@ -144,8 +152,9 @@ class ProcessDriver:
 
     def _start(self, path: Path, life: _Life, order: Order, starts: Starts) -> None:
         def prepare() -> None:
+            why = str(_answer(path).get("ended", ""))
             (path / "answer.json").unlink(missing_ok=True)
-            _write_starts(path, Starts(starts.count + 1, time.time()))
+            _write_starts(path, Starts(starts.count + 1, time.time(), why))
             child.write_private(path / "order.json", to_json(order))
 
         if life.process:
@@ -163,6 +172,7 @@ class ProcessDriver:
         address, starts = str(answer.get("address", "")), _starts(path)
         restarts = max(starts.count - 1, 0)
         seen = partial(Replica, path.name, _key(path), address=address, run=_run(path), restarts=restarts)
+        seen = partial(seen, grpc_address=str(answer.get("grpc_address", "")))
         if not child.lives(path):
             if life.problem or answer.get("refused"):
                 problem = life.problem or str(answer["refused"])
@@ -176,7 +186,9 @@ class ProcessDriver:
             status, _ = await fetch(address, "/v2/health/ready", timeout=_READY_SECONDS)
         except Unreachable as error:
             return seen(State.STARTING, problem=str(error))
-        return seen(State.READY) if status == 200 else seen(State.STARTING, problem=f"ready: {status}")
+        if status != 200:
+            return seen(State.STARTING, problem=str(answer.get("ended", "")) or f"ready: {status}")
+        return seen(State.READY, problem=f"started again, for {starts.why}" if starts.why else "")
 
     async def drain(self, key: Key) -> None:
         for path in self._folders():
@@ -236,6 +248,11 @@ class ProcessDriver:
             threads=int(workload.settings.get("threads", "1")),
             memory_mib=int(workload.settings.get("memory_mib", "0")),
             cpus=int(workload.settings.get("cpus", "0")),
+            resident_mib=int(workload.settings.get("resident_mib", "0")),
+            grpc_port=-1 if workload.settings.get("grpc") == "off" else 0,
+            batch_rows=int(workload.settings.get("batch_rows", _BATCH_ROWS)),
+            batch_delay_ms=float(workload.settings.get("batch_delay_ms", "0")),
+            telemetry_percent=float(workload.settings.get("telemetry_percent", "100")),
             nats_url=self._telemetry.url,
             nats_user=self._telemetry.user,
             nats_password_file=self._telemetry.password_file,
@@ -282,16 +299,18 @@ def _told(path: Path) -> str:
 
 def _starts(path: Path) -> Starts:
     known = _json(path / "starts.json")
-    return Starts(int(known.get("count", 0)), float(known.get("at", 0.0)))
+    return Starts(int(known.get("count", 0)), float(known.get("at", 0.0)), str(known.get("why", "")))
 
 
 def _write_starts(path: Path, starts: Starts) -> None:
-    child.write_private(path / "starts.json", json.dumps({"count": starts.count, "at": starts.at}))
+    child.write_private(path / "starts.json", json.dumps(asdict(starts)))
 
 
 def _why_down(path: Path, life: _Life, starts: Starts) -> str:
     status = life.process.returncode if life.process else None
+    ended = _answer(path).get("ended")
     how = f", last with status {status}" if status is not None else ""
+    how += f": {ended}" if ended else ""
     if starts.count < _LOOP_ENDS:
         return f"{path.name} is not running{how}"
     wait = starts.wait_seconds(time.time())

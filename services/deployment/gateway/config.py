@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from modelog.deployment.v1.traffic_pb2 import TrafficPolicy
+from services.deployment.gateway import grpc
 from services.deployment.gateway import policy as policies
 
 _TYPE = "type.googleapis.com/envoy"
@@ -81,6 +82,7 @@ def cluster_of(endpoint: str, version: str) -> str:
 def route_configuration(table: Table) -> dict[str, Any]:
     """RDS: one prefix an endpoint, cut off before the replica sees the path."""
     routes = [_route(table.routes[name]) for name in sorted(table.routes)]
+    routes = [*grpc.routes({name: _route(route) for name, route in table.routes.items()}), *routes]
     host = {"name": "endpoints", "domains": ["*"], "routes": [*routes, _answer("/", 404, "no such endpoint")]}
     host["request_headers_to_remove"] = ["x-envoy-expected-rq-timeout-ms"]
     return {
@@ -187,7 +189,7 @@ def bootstrap(*, folder: str, listen: str, admin: str) -> dict[str, Any]:
         # Whatever Envoy itself answers has the form of the protocol's errors.
         "local_reply_config": {"body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}},
         "rds": {"route_config_name": "endpoints", "config_source": _file(f"{folder}/routes.json")},
-        "http_filters": [_buffer(), _router()],
+        "http_filters": [_buffer(), grpc.statistics(), _router()],
     }
     filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
     listener = {

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from services.deployment.gateway import grpc
 from services.deployment.gateway.config import endpoint_of, read_route
 
 READ_ERRORS = (ValueError, LookupError, TypeError, AttributeError)
@@ -108,6 +109,6 @@ def routes_of(text: str) -> dict[str, Mapping[str, Any]]:
     (body,) = resources_of(text)
     for route in body["virtual_hosts"][0]["routes"]:
         _, project, *rest = route["match"]["prefix"].split("/")
-        if rest:
+        if rest and not grpc.is_route(route):
             found[f"projects/{project}/endpoints/{rest[0]}"] = route
     return found

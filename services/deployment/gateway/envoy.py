@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.deployment.fetch import Unreachable, fetch
-from services.deployment.gateway import drift
+from services.deployment.gateway import drift, grpc
 from services.deployment.gateway.config import Route, Table
 from services.deployment.gateway.files import Files
 
 _ADMIN_SECONDS = 2.0
 _AGAIN_SECONDS = 3.0
-# Some hundred names make a line that Envoy takes.
-_NAMES_AT_ONCE = 200
+# So many names, twice over for gRPC, make a line that Envoy takes.
+_NAMES_AT_ONCE = 100
 _COUNTERS = {
     "upstream_rq_completed": "requests",
     "upstream_rq_5xx": "errors",
@@ -101,14 +101,14 @@ class Gateway:
         except Unreachable:
             return Applied(clusters=frozenset(known), repaired=self._repaired(table))
         routes = {
-            endpoint: route if _healthy(route, seen) else before.get(endpoint, Route(endpoint))
+            endpoint: route if _healthy(route, seen, table) else before.get(endpoint, Route(endpoint))
             for endpoint, route in table.routes.items()
         }
         version = self._files.write_routes(routes)
         repaired = self._repaired(table)
         if await self._routes_version() != version:
             return Applied(clusters=frozenset(known), repaired=repaired)
-        used = {name for route in routes.values() for name in route.clusters}
+        used = {name for route in routes.values() for name in grpc.with_beside(route.clusters)}
         idle = {name for name in known if name not in table.clusters and name not in used and not _busy(name, seen)}
         if idle:
             self._files.write_clusters(known - idle, policies)
@@ -125,19 +125,30 @@ class Gateway:
         return self._files.routes()
 
     async def counts(self, cluster: str) -> Counts:
-        """What Envoy counted for a cluster; zeros when it does not know it. Raises Unreachable."""
+        """What Envoy counted for a cluster and the one for gRPC beside it; zeros when it knows neither.
+
+        Raises Unreachable.
+        """
         return (await self.counts_of([cluster]))[cluster]
 
     async def counts_of(self, clusters: Iterable[str]) -> dict[str, Counts]:
-        """What Envoy counted for each of these clusters, read at once. Raises Unreachable."""
+        """What Envoy counted for each of these clusters, with the ones beside them, read at once. Raises Unreachable."""
         names = sorted(set(clusters))
         found: dict[str, Counts] = {}
-        counted = "|".join(re.escape(one) for one in (*_COUNTERS, _LATENCY))
         for first in range(0, len(names), _NAMES_AT_ONCE):
-            asked = "|".join(re.escape(name) for name in names[first : first + _NAMES_AT_ONCE])
-            stats = await self._stats(f"^cluster\\.({asked})\\.({counted})$", "&histogram_buckets=cumulative")
-            found |= _counted(stats)
-        return {name: found.get(name, Counts()) for name in names}
+            found |= await self._counts(names[first : first + _NAMES_AT_ONCE])
+        return {name: added(found.get(name, Counts()), found.get(grpc.beside(name), Counts())) for name in names}
+
+    async def _counts(self, names: Iterable[str]) -> dict[str, Counts]:
+        counted = "|".join(re.escape(one) for one in (*_COUNTERS, _LATENCY))
+        asked = "|".join(re.escape(name) for name in sorted(grpc.with_beside(names)))
+        found = _counted(await self._stats(f"^cluster\\.({asked})\\.({counted})$", "&histogram_buckets=cumulative"))
+        statuses: dict[str, dict[str, int]] = {}
+        for one in await self._stats(f"^cluster\\.({asked})\\.grpc\\..*ModelInfer\\.[0-9]+$"):
+            statuses.setdefault(one["name"].split(".")[1], {})[one["name"]] = int(one["value"])
+        for name in found.keys() & {grpc.beside(name) for name in names}:  # Errors of gRPC have status 200 of HTTP.
+            found[name] = replace(found[name], errors=grpc.errors(statuses.get(name, {})))
+        return found
 
     async def _gauges(self) -> dict[str, dict[str, int]]:
         """Healthy replicas and active requests by cluster, for the clusters Envoy knows."""
@@ -178,12 +189,22 @@ def _counted(stats: Iterable[Mapping[str, Any]]) -> dict[str, Counts]:
     return {name: Counts(**counted, latency=latencies.get(name, ())) for name, counted in sums.items()}
 
 
-def _healthy(route: Route, seen: Mapping[str, Mapping[str, int]]) -> bool:
-    return all(seen.get(name, {}).get("membership_healthy", 0) > 0 for name in route.clusters)
+def _healthy(route: Route, seen: Mapping[str, Mapping[str, int]], table: Table) -> bool:
+    """Whether every cluster has a healthy replica; one for gRPC only where there are replicas that speak it."""
+    beside = {name for name in grpc.with_beside(route.clusters) if table.clusters.get(name)}
+    return all(seen.get(name, {}).get("membership_healthy", 0) > 0 for name in {*route.clusters, *beside})
 
 
 def _busy(name: str, seen: Mapping[str, Mapping[str, int]]) -> bool:
     return seen.get(name, {}).get("upstream_rq_active", 0) > 0
+
+
+def added(one: Counts, other: Counts) -> Counts:
+    """Both together; a side that has no histogram yet has no requests."""
+    if not (one.latency and other.latency):
+        return Counts(one.requests + other.requests, one.errors + other.errors, one.latency or other.latency)
+    latency = tuple((bound, count + more) for (bound, count), (_, more) in zip(one.latency, other.latency, strict=True))
+    return Counts(one.requests + other.requests, one.errors + other.errors, latency)
 
 
 def since(now: Counts, before: Counts) -> Counts:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modelog.deployment.v1.traffic_pb2 import TrafficPolicy
-from services.deployment.gateway import config, drift
+from services.deployment.gateway import config, drift, grpc
 
 # Who has not looked for longer than this may not be the one who wrote last, so what it remembers says nothing.
 _REMEMBERED_SECONDS = 15.0
@@ -63,7 +63,7 @@ class Files:
         policy = policies.get(config.endpoint_of(name))
         if policy is None and name in written:
             return written[name]
-        return config.cluster(name, str(self._replicas), policy)
+        return grpc.fitted(config.cluster(name, str(self._replicas), policy))
 
     def write_replicas(self, name: str, addresses: tuple[str, ...]) -> None:
         """Writes the replicas of one cluster; comes before the cluster itself."""

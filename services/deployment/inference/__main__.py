@@ -2,8 +2,9 @@
 
 ORDER is a file, or the JSON itself where whoever starts the replica has no folder in common with it.
 
-Exit status 3: the artifact was refused; 4: the model was refused. Both are final, starting again would not help. The
-reason stands in the answer file, for whoever started the replica, and is the last thing it prints.
+Exit status 3: the artifact was refused; 4: the model was refused. Both are final, starting again would not help. 5: it
+outgrew its memory and was drained; 6: a port is taken. The reason stands in the answer file, for whoever started the
+replica, and is the last thing it prints.
 """
 
 import asyncio
@@ -11,7 +12,6 @@ import json
 import os
 import resource
 import signal
-import socket
 import sys
 import zlib
 from collections.abc import Awaitable, Callable
@@ -24,23 +24,21 @@ from nats.aio.client import Client
 from kernel.guard import refuse_pickles
 from kernel.jetstream import connect
 from kernel.tls import ClientTls
-from services.deployment.drivers.lease import until_lost
+from services.deployment.inference.answers import Answers
+from services.deployment.inference.doors import Doors
 from services.deployment.inference.model import ModelRefused, load
 from services.deployment.inference.order import (
     ARTIFACT_REFUSED,
     MODEL_REFUSED,
+    OUTGROWN,
+    PORT_TAKEN,
     ArtifactRefused,
     Order,
     from_json,
     read,
 )
-from services.deployment.inference.server import Replica
 from services.deployment.inference.telemetry import Telemetry
 
-_BACKLOG = 512
-_DRAIN_SECONDS = 10
-# Longer than the gateway keeps an idle connection, so that it is never the server who closes one under a request.
-_KEEP_ALIVE_SECONDS = 90
 _PUBLISH_SECONDS = 5.0
 
 
@@ -64,44 +62,28 @@ async def serve(order: Order) -> int:
         print(refused, file=sys.stderr)  # noqa: T201 - The replica's log is its standard error.
         return ARTIFACT_REFUSED if artifact else MODEL_REFUSED
     telemetry = Telemetry(publisher(order), endpoint=order.endpoint, version=order.version, replica=order.replica)
-    listener = socket.create_server((order.host, order.port), backlog=_BACKLOG)
-    app = Replica(order, model, telemetry if order.nats_url else None)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_level="warning",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
-        )
-    )
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.005)
-    answer(order, address=f"{order.host}:{listener.getsockname()[1]}")
+    answers = Answers(order, model, telemetry if order.nats_url else None)
+    try:
+        server = Doors(answers)
+        addresses = await server.open()
+    except OSError as error:
+        problem = f"{order.host} port {order.port} or {order.grpc_port} cannot be listened on: {error}"
+        answer(order, ended=problem)
+        print(problem, file=sys.stderr)  # noqa: T201
+        return PORT_TAKEN
+    answer(order, **addresses)
     publishing = asyncio.create_task(telemetry.run()) if order.nats_url else None
-    watching = asyncio.create_task(watch_lease(order, server)) if order.lease_file else None
-    await serving
-    for task in (publishing, watching):
-        if task:
-            task.cancel()
-    if order.nats_url:
+    ended = await server.until_told(order)
+    if ended:
+        answer(order, **addresses, ended=ended)
+        print(ended, file=sys.stderr)  # noqa: T201
+    await server.close(patiently=bool(ended))
+    if publishing:
+        publishing.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(_PUBLISH_SECONDS):
                 await telemetry.flush()
-    return 0
-
-
-async def watch_lease(order: Order, server: uvicorn.Server) -> None:
-    """Stops the server when its keeper is gone."""
-    await until_lost(Path(order.lease_file), order.lease_seconds)
-    server.should_exit = True
+    return OUTGROWN if ended else 0
 
 
 def publisher(order: Order) -> Callable[[str, bytes], Awaitable[None]]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from services.deployment.inference import trial
 from services.deployment.inference.order import ArtifactRefused, Column, Order
 
 _CHUNK_BYTES = 1 << 20
@@ -54,6 +55,8 @@ class Model:
         self.columns = tuple(inputs) or tuple(Column(name, datatype_of(kind)) for name, kind, _ in self.tensor_inputs)
         self.output_names = [name for name, _, _ in self.tensor_outputs]
         self._side_by_side = self._fits([column.name for column in self.columns])
+        # Why requests must not run together; told by a trial.
+        self.alone = "not tried"
         missing = [one.name for one in outputs if one.name not in self.output_names]
         if missing:
             raise ModelRefused(f"the model answers {self.output_names}, but its signature promises {missing}")
@@ -124,6 +127,15 @@ class Model:
         except (ValueError, TypeError, OverflowError) as error:
             raise BadInput(f"input {name} cannot be read as {self._types[name].__name__}: {error}") from error
 
+    def dtype(self, name: str) -> Any:
+        """What an input's elements are for numpy."""
+        return self._types[name]
+
+    def try_run(self, feed: Mapping[str, Any], options: Any) -> list[Any]:
+        """As `run`, until the options say that it shall end."""
+        answer: list[Any] = self._session.run(self.output_names, dict(feed), options)
+        return answer
+
     def run(self, feed: Mapping[str, Any]) -> list[Any]:
         """Arrays in the order of output_names. Whatever the model raises passes through: it is the model's fault."""
         answer: list[Any] = self._session.run(self.output_names, dict(feed))
@@ -131,7 +143,10 @@ class Model:
 
 
 def load(order: Order) -> Model:
-    """The model of an order. ArtifactRefused when the bytes are not the approved ones, ModelRefused when unusable."""
+    """The model of an order, tried. ArtifactRefused when the bytes are not the approved ones, ModelRefused when it is
+
+    not to be used: it does not load, does not fit its signature, or answers nonsense.
+    """
     if order.format.lower() != "onnx":
         raise ArtifactRefused(f"format {order.format!r} is not served: export the model to ONNX")
     content = verified(Path(order.artifact), order.sha256)
@@ -145,7 +160,13 @@ def load(order: Order) -> Model:
         session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # The runtime raises many kinds for what is one thing: this model cannot be loaded.
         raise ModelRefused(f"ONNX Runtime cannot load the model: {error}") from error
-    return Model(session, order.inputs, order.outputs)
+    model = Model(session, order.inputs, order.outputs)
+    try:
+        tried = trial.attempt(model, order.outputs, columns=len(model.columns), lines=bool(order.inputs))
+    except trial.Nonsense as nonsense:
+        raise ModelRefused(f"the model answers nonsense: {nonsense}") from nonsense
+    model.alone = tried.alone
+    return model
 
 
 def verified(path: Path, sha256: str) -> bytes:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 # Exit statuses of what serves a version, by which whoever started it knows that starting it again is of no use.
 ARTIFACT_REFUSED, MODEL_REFUSED = 3, 4
+# Starting it again is of use: it leaked, or somebody else had its port.
+OUTGROWN, PORT_TAKEN = 5, 6
 
 
 class ArtifactRefused(Exception):
@@ -27,8 +29,11 @@ class Order:
     sha256: digest the artifact must have, lower-case hex. inputs and outputs: the signature; empty means as the model
     itself names them. answer_file: where the replica writes its address once it listens. lease_file is touched by
     whoever keeps the replica; a replica whose lease stands still for lease_seconds ends itself, so none is orphaned.
-    port 0 is any free one. memory_mib: address space it may use; cpus: cores it may run on; 0 is no limit. counts: tell
-    whoever asks for it what was counted.
+    port 0 is any free one; so is grpc_port 0, and below it speaks HTTP only. memory_mib: address space it may use;
+    cpus: cores it may run on; resident_mib: memory in use beyond which it drains and ends, to be started again; 0 is
+    no limit. batch_rows: most rows of requests that run together; batch_delay_ms: how long requests that queue wait
+    for more. telemetry_percent: share of the requests that are published. counts: tell whoever asks for it what was
+    counted.
     """
 
     replica: str
@@ -42,9 +47,14 @@ class Order:
     outputs: tuple[Column, ...] = field(default=())
     host: str = "127.0.0.1"
     port: int = 0
+    grpc_port: int = -1
     threads: int = 1
     memory_mib: int = 0
     cpus: int = 0
+    resident_mib: int = 0
+    batch_rows: int = 0
+    batch_delay_ms: float = 0.0
+    telemetry_percent: float = 100.0
     counts: bool = False
     nats_url: str = ""
     nats_user: str = ""

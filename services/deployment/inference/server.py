@@ -1,138 +1,170 @@
-"""The replica's HTTP door: seven routes of the protocol as one ASGI application, without a framework.
+"""The replica's HTTP door: the routes of the protocol as one ASGI application, without a framework.
 
-An eighth, /modelog/counts, says what was counted of the requests, where no gateway of ours does it.
+Two more are for whoever runs it and not for callers: /modelog/counts says what was counted of the requests, where no
+gateway of ours does it, and /metrics tells Prometheus. What came through a gateway does not reach /metrics.
 """
 
-import asyncio
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from services.deployment.inference import protocol
-from services.deployment.inference.counts import Tally
-from services.deployment.inference.model import BadInput, Model, flat
-from services.deployment.inference.order import Order
-from services.deployment.inference.telemetry import Telemetry
+from services.deployment.inference.answers import (
+    MOST_BODY_BYTES,
+    SHADOW_HEADER,
+    Answers,
+    Asked,
+    NotAnswered,
+    is_shadow,
+)
+from services.deployment.inference.metrics import Metrics
+from services.deployment.inference.model import BadInput
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
-_MOST_BODY_BYTES = 16 * 1024 * 1024
-_MOST_WAITING = 64
-_SERVER = orjson.dumps({"name": "modelog-inference", "version": "1", "extensions": []})
+_JSON, _TEXT, _BYTES = b"application/json", b"text/plain; version=0.0.4", b"application/octet-stream"
+_SERVER = orjson.dumps({"name": protocol.NAME, "version": "1", "extensions": protocol.EXTENSIONS})
+_NO_SUCH_PATH = protocol.error("no such path; see the Open Inference Protocol V2")
+
+
+class _Reply(NamedTuple):
+    status: int
+    body: bytes
+    kind: bytes = _JSON
+    json_bytes: int = 0  # How much of the body is JSON, where tensors follow.
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class _OtherEncoding(Exception):
+    pass
 
 
 class Replica:
-    """The application. Requests take turns on one thread, so that a slow model does not stop health answers."""
+    """The application."""
 
-    def __init__(self, order: Order, model: Model, telemetry: Telemetry | None) -> None:
-        self._order = order
-        self._model = model
-        self._telemetry = telemetry
-        self._thread = ThreadPoolExecutor(1, "model")
-        self._waiting = 0
-        self._tally = Tally()
-        self._metadata = protocol.metadata(order.model_name, order.model_version, model)
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self._order = answers.order
+        self._metrics = Metrics(answers)
+        self._metadata = protocol.metadata(self._order.model_name, self._order.model_version, answers.model)
+        self._about = (b"x-modelog-version", self._order.version.encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         began = time.perf_counter()
-        status, body = await self._answer(scope, receive)
+        reply = await self._answer(scope, receive)
         if scope["method"] == "POST":
-            self._tally.answered(status, (time.perf_counter() - began) * 1000)
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        headers.append((b"x-modelog-version", self._order.version.encode()))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+            self._answers.count("http", reply.status, began)
+        headers = [(b"content-type", reply.kind), (b"content-length", b"%d" % len(reply.body)), self._about]
+        if reply.json_bytes:
+            headers.append((protocol.HEADER_LENGTH.encode(), b"%d" % reply.json_bytes))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
-        method, path = scope["method"], tuple(part for part in scope["path"].split("/") if part)
+    async def _answer(self, scope: Scope, receive: Receive) -> _Reply:
+        path = tuple(part for part in scope["path"].split("/") if part)
+        if path[:2] == ("v2", "models") and len(path) > 2:
+            return await self._of_models(path[2], path[3:], scope, receive)
+        if scope["method"] not in ("GET", "HEAD"):
+            return _Reply(405, protocol.error("only inferences are a POST"))
         match path:
             case ("v2",):
-                return 200, _SERVER
-            case ("modelog", "counts") if self._order.counts:
-                return 200, orjson.dumps(self._tally.plain())
+                return _Reply(200, _SERVER)
             case ("v2", "health", "live"):
-                return 200, b'{"live":true}'
+                return _Reply(200, b'{"live":true}')
             case ("v2", "health", "ready"):
-                return 200, b'{"ready":true}'
-            case ("v2", "models", name, *rest):
-                if name != self._order.model_name or (rest[:1] == ["versions"] and not self._is_mine(rest)):
-                    mine = f"version {self._order.model_version} of {self._order.model_name}"
-                    return 404, protocol.error(f"this replica serves {mine} only")
-                rest = rest[2:] if rest[:1] == ["versions"] else rest
-                return await self._of_model(method, rest, scope, receive)
+                return self._readiness({})
+            case ("modelog", "counts") if self._order.counts:
+                return _Reply(200, orjson.dumps(self._answers.tally.plain()))
+            case ("metrics",) if not _header(scope, b"x-forwarded-for"):
+                return _Reply(200, self._metrics.text(), _TEXT)
             case _:
-                return 404, protocol.error("no such path; see the Open Inference Protocol V2")
+                return _Reply(404, _NO_SUCH_PATH)
 
-    def _is_mine(self, rest: Sequence[str]) -> bool:
-        return len(rest) > 1 and rest[1] == self._order.model_version
-
-    async def _of_model(self, method: str, rest: Sequence[str], scope: Scope, receive: Receive) -> tuple[int, bytes]:
-        match (method, *rest):
-            case ("GET",):
-                return 200, self._metadata
-            case ("GET", "ready"):
-                return 200, orjson.dumps({"name": self._order.model_name, "ready": True})
+    async def _of_models(self, name: str, rest: Sequence[str], scope: Scope, receive: Receive) -> _Reply:
+        if name != self._order.model_name or (rest[:1] == ("versions",) and rest[1:2] != (self._order.model_version,)):
+            mine = f"version {self._order.model_version} of {self._order.model_name}"
+            return _Reply(404, protocol.error(f"this replica serves {mine} only"))
+        rest = rest[2:] if rest[:1] == ("versions",) else rest
+        match (scope["method"], *rest):
             case ("POST", "infer"):
                 return await self._infer(scope, receive)
+            case ("GET" | "HEAD",):
+                return _Reply(200, self._metadata)
+            case ("GET" | "HEAD", "ready"):
+                return self._readiness({"name": self._order.model_name})
             case (_, "infer"):
-                return 405, protocol.error("infer is a POST")
+                return _Reply(405, protocol.error("infer is a POST"))
+            case (_, "ready") | (_,):
+                return _Reply(405, protocol.error("only inferences are a POST"))
             case _:
-                return 404, protocol.error("no such path; see the Open Inference Protocol V2")
+                return _Reply(404, _NO_SUCH_PATH)
 
-    async def _infer(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
-        body = await _read(receive)
-        if body is None:
-            return 413, protocol.error(f"a request has at most {_MOST_BODY_BYTES} bytes")
-        if self._waiting >= _MOST_WAITING:
-            self._failed()
-            return 503, protocol.error("too many requests wait for the model")
-        self._waiting += 1
+    def _readiness(self, about: dict[str, str]) -> _Reply:
+        ready = self._answers.ready
+        return _Reply(200 if ready else 503, orjson.dumps({**about, "ready": ready}))
+
+    async def _infer(self, scope: Scope, receive: Receive) -> _Reply:
         try:
-            request = protocol.Request(body)
-            request_id = request.id or _header(scope, b"x-request-id") or uuid.uuid4().hex
-            feed, inputs = self._model.feed(request.tensors)
-            arrays = await asyncio.get_running_loop().run_in_executor(self._thread, self._model.run, feed)
-            named = (self._order.model_name, self._order.model_version)
-            answer = protocol.reply(request, request_id, *named, self._model, arrays)
+            return await self._inferred(scope, receive)
         except BadInput as error:
-            return 400, protocol.error(str(error))
-        except Exception as error:  # The model failed, in whatever way: the caller is told, and the failure is counted.
-            self._failed()
-            return 500, protocol.error(f"the model failed: {str(error)[:500]}")
-        finally:
-            self._waiting -= 1
-        if self._telemetry:
-            rows = inputs[0][1].shape[0]
-            ids = [f"{request_id}-{row}" for row in range(rows)]
-            self._telemetry.answered(ids, inputs, flat(zip(self._model.output_names, arrays, strict=True), rows))
-        return 200, answer
+            return _Reply(400, protocol.error(str(error)))
+        except NotAnswered as error:
+            return _Reply(error.status, protocol.error(str(error)))
+        except _TooLarge:
+            return _Reply(413, protocol.error(f"a request has at most {MOST_BODY_BYTES} bytes"))
+        except _OtherEncoding:
+            return _Reply(415, protocol.error("a body is plain or gzip"))
 
-    def _failed(self) -> None:
-        if self._telemetry:
-            self._telemetry.failed()
+    async def _inferred(self, scope: Scope, receive: Receive) -> _Reply:
+        headers = {key: value.decode("latin-1") for key, value in scope["headers"]}
+        body = await _read(receive, headers)
+        request = protocol.Request(body, headers.get(protocol.HEADER_LENGTH.encode(), ""))
+        asked = Asked(
+            request.tensors,
+            request.id or headers.get(b"x-request-id", ""),
+            request.outputs,
+            request.seconds,
+            is_shadow(headers.get(b"host", ""), headers.get(SHADOW_HEADER.encode(), "")),
+        )
+        request_id, outputs = await self._answers.infer(asked)
+        about = (self._order.model_name, self._order.model_version)
+        answer, json_bytes = protocol.reply(request, request_id, *about, outputs)
+        return _Reply(200, answer, _BYTES if json_bytes else _JSON, json_bytes)
 
 
-async def _read(receive: Receive) -> bytes | None:
-    """The body, or None when it is too large."""
+async def _read(receive: Receive, headers: Mapping[bytes, str]) -> bytes:
+    """The body, unpacked; what is too large is not read to its end."""
+    if int(headers.get(b"content-length", "0") or 0) > MOST_BODY_BYTES:
+        raise _TooLarge
     parts: list[bytes] = []
-    size = 0
-    while True:
+    size, more = 0, True
+    while more:
         message = await receive()
-        part = message.get("body", b"")
-        size += len(part)
-        if size > _MOST_BODY_BYTES:
-            return None
-        parts.append(part)
-        if not message.get("more_body"):
-            return b"".join(parts)
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MOST_BODY_BYTES:
+            raise _TooLarge
+        more = bool(message.get("more_body"))
+    body = parts[0] if len(parts) == 1 else b"".join(parts)
+    match headers.get(b"content-encoding", "identity"):
+        case "identity":
+            return body
+        case "gzip":
+            content = protocol.unpacked(body, MOST_BODY_BYTES)
+            if content is None:
+                raise _TooLarge
+            return content
+        case _:
+            raise _OtherEncoding
 
 
 def _header(scope: Scope, name: bytes) -> str:

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from modelog.monitoring.v1 import telemetry_pb2
@@ -30,12 +30,16 @@ Columns = Sequence[tuple[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Some rows of one request: ids, and columns of (name, array with one value a row). time: seconds, Unix."""
+    """Some rows of one request: ids, and columns of (name, array with one value a row). time: seconds, Unix.
+
+    shadow: nobody got the answer.
+    """
 
     ids: Sequence[str]
     inputs: Columns
     outputs: Columns
     time: float
+    shadow: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -44,6 +48,23 @@ class Answered:
     @property
     def values(self) -> int:
         return len(self.ids) * (len(self.inputs) + len(self.outputs))
+
+
+@dataclass(slots=True)
+class Losses:
+    """What the next batch tells of rows that are in none, and of requests without rows."""
+
+    dropped_rows: int = 0
+    failed_requests: int = 0
+    left_out_rows: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.dropped_rows or self.failed_requests or self.left_out_rows)
+
+    def minus(self, told: "Losses") -> None:
+        self.dropped_rows -= told.dropped_rows
+        self.failed_requests -= told.failed_requests
+        self.left_out_rows -= told.left_out_rows
 
 
 class Telemetry:
@@ -55,27 +76,44 @@ class Telemetry:
         self._waiting: deque[Answered] = deque()
         self._rows = 0
         self._full = asyncio.Event()
-        self.dropped_rows = 0
-        self.failed_requests = 0
+        self._losses = {False: Losses(), True: Losses()}
+        self.dropped_ever = 0
 
-    def answered(self, ids: Sequence[str], inputs: Columns, outputs: Columns) -> None:
+    @property
+    def waiting_rows(self) -> int:
+        return self._rows
+
+    @property
+    def dropped_rows(self) -> int:
+        """Dropped and not told yet, of answers that somebody got."""
+        return self._losses[False].dropped_rows
+
+    def answered(self, ids: Sequence[str], inputs: Columns, outputs: Columns, *, shadow: bool = False) -> None:
         """Takes the rows of one answered request, or counts them as dropped when the queue is full."""
         rows = len(ids)
         if self._rows + rows > _QUEUE_ROWS:
-            self.dropped_rows += rows
+            self._drop(rows, shadow)
             return
         now = time.time()
         size = max(1, min(_BATCH_ROWS, _BATCH_VALUES // max(1, len(inputs) + len(outputs))))
         for start in range(0, rows, size):
             part = slice(start, start + size)
-            self._waiting.append(Answered(ids[part], _cut(inputs, part), _cut(outputs, part), now))
+            self._waiting.append(Answered(ids[part], _cut(inputs, part), _cut(outputs, part), now, shadow))
         self._rows += rows
         if self._rows >= _BATCH_ROWS:
             self._full.set()
 
-    def failed(self) -> None:
+    def failed(self, *, shadow: bool = False) -> None:
         """Counts one request that was answered with an error of the model or of the server."""
-        self.failed_requests += 1
+        self._losses[shadow].failed_requests += 1
+
+    def left_out(self, rows: int, *, shadow: bool = False) -> None:
+        """Counts the rows of a request that the sample leaves out."""
+        self._losses[shadow].left_out_rows += rows
+
+    def _drop(self, rows: int, shadow: bool) -> None:
+        self._losses[shadow].dropped_rows += rows
+        self.dropped_ever += rows
 
     async def run(self) -> None:
         """Publishes for ever. A batch that cannot be published is tried again, so order and ids stay."""
@@ -90,21 +128,20 @@ class Telemetry:
 
     async def flush(self, *, patient: bool = False) -> None:
         """Publishes all that waits. Not patient: one attempt a batch, and what fails counts as dropped."""
-        while self._waiting or self.failed_requests or self.dropped_rows:
+        while self._waiting or any(self._losses.values()):
             taken = self._take()
-            dropped, failed = self.dropped_rows, self.failed_requests
-            batch = _batch(taken, **self._about, dropped_rows=dropped, failed_requests=failed)
-            await self._deliver(batch, patient=patient)
+            shadow = taken[0].shadow if taken else not self._losses[False]
+            told = replace(self._losses[shadow])
+            await self._deliver(_batch(taken, told, shadow=shadow, **self._about), patient=patient)
             # Counted while this batch was under way belongs to the next one.
-            self.dropped_rows -= dropped
-            self.failed_requests -= failed
+            self._losses[shadow].minus(told)
             if not patient and not self._waiting:
                 return
 
     async def _deliver(self, batch: telemetry_pb2.PredictionBatch, *, patient: bool) -> None:
         payload, pause = batch.SerializeToString(), 0.1
         if len(payload) > _BATCH_BYTES:
-            self.dropped_rows += len(batch.prediction_ids)
+            self._drop(len(batch.prediction_ids), batch.shadow)
             return
         while True:
             try:
@@ -112,19 +149,19 @@ class Telemetry:
                 return
             except Exception:  # Whatever the reason, predictions go on and the batch waits or is dropped.
                 if not patient:
-                    self.dropped_rows += len(batch.prediction_ids)
+                    self._drop(len(batch.prediction_ids), batch.shadow)
                     return
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     def _take(self) -> list[Answered]:
-        """Up to one batch of rows that have the same columns."""
+        """Up to one batch of rows that have the same columns and went to the same side."""
         taken: list[Answered] = []
         rows = values = 0
         while self._waiting:
             one = self._waiting[0]
             rows, values = rows + len(one.ids), values + one.values
-            if taken and (rows > _BATCH_ROWS or values > _BATCH_VALUES or one.names != taken[0].names):
+            if taken and (rows > _BATCH_ROWS or values > _BATCH_VALUES or _kind(one) != _kind(taken[0])):
                 rows -= len(one.ids)
                 break
             taken.append(self._waiting.popleft())
@@ -132,12 +169,16 @@ class Telemetry:
         return taken
 
 
+def _kind(one: Answered) -> tuple[bool, list[str]]:
+    return one.shadow, one.names
+
+
 def _cut(columns: Columns, part: slice) -> Columns:
     return [(name, values[part]) for name, values in columns]
 
 
-def _batch(taken: Sequence[Answered], **about: Any) -> telemetry_pb2.PredictionBatch:
-    batch = telemetry_pb2.PredictionBatch(batch_id=uuid.uuid4().hex, **about)
+def _batch(taken: Sequence[Answered], told: Losses, **about: Any) -> telemetry_pb2.PredictionBatch:
+    batch = telemetry_pb2.PredictionBatch(batch_id=uuid.uuid4().hex, **asdict(told), **about)
     first, last = (taken[0].time, taken[-1].time) if taken else (time.time(), time.time())
     batch.start_time.FromMicroseconds(int(first * 1e6))
     batch.end_time.FromMicroseconds(int(last * 1e6))

@@ -25,7 +25,10 @@ _LATEST = 7_258_118_400_000_000  # 2200-01-01 in microseconds: a later time is a
 
 
 class Predictions(NamedTuple):
-    """Rows that one version answered. Times in microseconds; ids is empty when rows cannot be joined with labels."""
+    """Rows that one version answered. Times in microseconds; ids is empty when rows cannot be joined with labels.
+
+    shadow: nobody got these answers, and another version answered under the same ids.
+    """
 
     batch_id: str
     endpoint: str
@@ -37,6 +40,7 @@ class Predictions(NamedTuple):
     columns: Sequence[Column]
     dropped_rows: int
     failed_requests: int
+    shadow: bool = False
 
 
 class Outcomes(NamedTuple):
@@ -153,6 +157,7 @@ def _predictions(batch: telemetry.PredictionBatch, endpoint: str) -> Predictions
         columns,
         batch.dropped_rows,
         batch.failed_requests,
+        batch.shadow,
     )
 
 

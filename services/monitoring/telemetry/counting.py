@@ -25,6 +25,10 @@ class Counting:
         self.lanes = lanes
 
     async def predictions(self, batch: Predictions, position: int) -> None:
+        if (
+            batch.shadow
+        ):  # What nobody was answered is no prediction, and its ids are those of the answer that was given.
+            return
         plans = self._plans.get(batch.endpoint, ())
         for plan in plans:
             if types.TRACK_PREDICTIONS in plan.tracks:
