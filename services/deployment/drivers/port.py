@@ -51,6 +51,7 @@ class Replica:
 
     problem says what is wrong. REFUSED is final: the artifact or the model cannot be served, whoever tries;
     `artifact` tells which of the two. restarts: how often it has ended by itself since it was last steady.
+    memory_bytes: what it holds, 0 where nobody tells.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Replica:
     artifact: bool = False
     run: str = ""
     restarts: int = 0
+    memory_bytes: int = 0
 
 
 class Change(NamedTuple):
