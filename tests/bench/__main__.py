@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 
 from suite.postgres_server import PostgresServer
-from tests.bench import access, calls, compare, imports, profiles, search, sizes, tokens, views
+from tests.bench import access, calls, compare, imports, profiles, rollouts, search, sizes, tokens, views
 from tests.bench.effort import QUICK, Effort
 from tests.bench.ground import Ground
 from tests.bench.outcome import Outcome, keep, machine, show
@@ -39,6 +39,8 @@ MEASURES: Mapping[str, Callable[[Ground, Effort], Awaitable[Outcome]]] = {
     "bulk": imports.bulk,
     "import": imports.bring,
     "profiles": profiles.profiles,
+    "rollouts": rollouts.rollouts,
+    "controller": rollouts.at_rest,
 }
 _PLAIN_WIDTH = 120  # Of a log file, which has none.
 RESULTS = Path(".modelog/bench/results.json")

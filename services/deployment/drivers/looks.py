@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from services.deployment.drivers import child
 from services.deployment.drivers.port import Replica, State
 from services.deployment.fetch import Unreachable
 
-_FRESH_SECONDS = 6.0
+_FRESH_SECONDS = 8.0
 _FILES = ("order.json", "answer.json", "pid")
 
 Marks = tuple[tuple[int, int], ...]
@@ -49,6 +49,10 @@ class Looks:
                 self._kept[path.name] = _Kept(replica, marks, until)
         self._kept = {name: one for name, one in self._kept.items() if name in found}
         return [one for one in found.values() if one is not None]
+
+    def certain(self, names: Iterable[str]) -> bool:
+        """Whether all of these replicas were ready and as before at the last look."""
+        return all(name in self._kept for name in names)
 
     def forget(self, name: str) -> None:
         """The next look asks the replica itself: it has been told to stop."""

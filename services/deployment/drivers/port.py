@@ -62,7 +62,7 @@ class Replica:
     artifact: bool = False
     run: str = ""
     restarts: int = 0
-    memory_bytes: int = 0
+    memory_bytes: int = field(default=0, compare=False)
 
 
 class Change(NamedTuple):

@@ -94,7 +94,9 @@ class ProcessDriver:
         self._lease = lease.absolute()
         self._lease_seconds = lease_seconds
         self._lives: dict[str, _Life] = {}
+        self._paths: dict[str, Path] = {}
         self._looks = Looks()
+        self._applied: dict[Key, Workload] = {}
         self._folder.mkdir(parents=True, exist_ok=True)
 
     async def plan(self, wanted: Iterable[Workload]) -> Sequence[Change]:
@@ -112,10 +114,14 @@ class ProcessDriver:
 
     async def apply(self, workload: Workload) -> Sequence[Change]:
         wanted = _ids(workload)
+        if self._applied.get(workload.key) == workload and self._looks.certain(wanted):
+            return ()
+        self._applied[workload.key] = workload
         stem = f"{_stem(workload.key)}_"  # Ids have no underscore, so no other key's replicas begin like that.
         for name in os.listdir(self._folder):  # noqa: PTH208 - of hundreds of replicas, for each of hundreds of keys.
             if name.startswith(stem) and name not in wanted and (self._folder / name / "order.json").exists():
                 self._stop(self._folder / name)
+                self._applied.pop(workload.key, None)  # To be asked again, and harder, until it is gone.
         for replica in wanted:
             await self._ensure(workload, replica)
         return ()
@@ -166,7 +172,7 @@ class ProcessDriver:
             life.process.poll()
         address, starts = str(answer.get("address", "")), _starts(path)
         restarts = max(starts.count - 1, 0)
-        seen = partial(Replica, path.name, _key(path), address=address, run=_run(path), restarts=restarts)
+        seen = partial(Replica, path.name, _key(path), address=address, run=(run := _run(path)), restarts=restarts)
         if not child.lives(path):
             if life.problem or answer.get("refused"):
                 problem = life.problem or str(answer["refused"])
@@ -182,7 +188,7 @@ class ProcessDriver:
             return seen(State.STARTING, problem=str(error))
         if ready != 200:
             return seen(State.STARTING, problem=f"ready: {ready}")
-        return seen(State.READY, memory_bytes=_memory(_run(path)))
+        return seen(State.READY, memory_bytes=_memory(run))
 
     async def drain(self, key: Key) -> None:
         for path in self._folders():
@@ -255,7 +261,13 @@ class ProcessDriver:
         return self._lives.setdefault(replica, _Life())
 
     def _folders(self) -> list[Path]:
-        return sorted(path for path in self._folder.iterdir() if (path / "order.json").exists())
+        # As texts, for with hundreds of replicas the making of paths is most of what a look costs.
+        names = sorted(os.listdir(self._folder))  # noqa: PTH208
+        known, self._paths = self._paths, {}
+        for name in names:
+            if os.path.exists(f"{self._folder}/{name}/order.json"):  # noqa: PTH110
+                self._paths[name] = known.get(name) or self._folder / name
+        return list(self._paths.values())
 
 
 def _stem(key: Key) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,17 @@ class Files:
     def clusters(self) -> tuple[str, ...]:
         """The clusters as written."""
         return tuple(one["name"] for one in self._read(self.folder / "clusters.json"))
+
+    def marks(self) -> dict[str, tuple[int, int]]:
+        """Differs whenever somebody has written, replaced or removed one of the files Envoy reads."""
+        found = {}
+        for folder, names in ((self.folder, ("routes.json", "clusters.json")), (self._replicas, None)):
+            with os.scandir(folder) as entries:
+                for one in entries:
+                    if names is None or one.name in names:
+                        told = one.stat()
+                        found[one.path] = (told.st_ino, told.st_mtime_ns)
+        return found
 
     @staticmethod
     def _read(path: Path) -> list[dict[str, Any]]:
