@@ -36,7 +36,7 @@ from services.deployment.workloads import workload_of
 _log = structlog.get_logger()
 _ACTOR = Principal(id="services/deployment", auth_method="controller")
 _BUSY_SECONDS = 0.2
-_IDLE_SECONDS = 1.0
+_IDLE_SECONDS = 1.5
 # At rest the facts of others are looked through this often at most.
 _GLANCE_SECONDS = 0.1
 
@@ -80,7 +80,7 @@ class Controller:
         self._looked_at = 0
 
     async def run(self) -> None:
-        """Turns for ever: at once after a fact, often while something is under way, every second otherwise."""
+        """Turns for ever: at once after a fact, often while something is under way, seldom otherwise."""
         try:
             while True:
                 before = self._recorded
