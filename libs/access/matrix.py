@@ -25,7 +25,7 @@ _READ = frozenset(
     " registry.provenance.list registry.cards.get"
     " deployment.environments.get deployment.environments.list deployment.endpoints.get deployment.endpoints.list"
     " deployment.manifests.get"
-    " deployment.rollouts.get deployment.rollouts.list deployment.intervals.list"
+    " deployment.rollouts.get deployment.rollouts.list deployment.intervals.list deployment.repairs.list"
     " monitoring.monitors.get monitoring.monitors.list monitoring.windows.list monitoring.windows.reevaluate"
     " monitoring.batches.list monitoring.alerts.get monitoring.alerts.list monitoring.retrainings.get"
     " monitoring.retrainings.list archive.records.get archive.records.list archive.holds.get archive.holds.list"
@@ -90,14 +90,14 @@ ROLES: Mapping[str, frozenset[str]] = {
     DEPLOYER: _and(
         "deployment.endpoints.create deployment.endpoints.update deployment.endpoints.remove"
         " deployment.rollouts.request deployment.rollouts.pause"
-        " deployment.rollouts.resume deployment.rollouts.rollback monitoring.monitors.create"
+        " deployment.rollouts.resume deployment.rollouts.rollback deployment.logs.read monitoring.monitors.create"
         " monitoring.baselines.capture monitoring.outcomes.record registry.emergencies.declare"
     ),
     # Keeps what serves serving.
     OPERATOR: _and(
         "deployment.endpoints.update deployment.rollouts.request deployment.rollouts.pause"
         " deployment.rollouts.resume deployment.rollouts.rollback"
-        " registry.aliases.rollback"
+        " deployment.logs.read registry.aliases.rollback"
         " monitoring.monitors.create monitoring.monitors.update monitoring.monitors.pause monitoring.monitors.resume"
         " monitoring.baselines.capture monitoring.outcomes.record monitoring.alerts.acknowledge"
         " monitoring.alerts.silence monitoring.alerts.resolve monitoring.retrainings.request"

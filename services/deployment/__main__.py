@@ -1,6 +1,7 @@
 """The deployment service: `python -m services.deployment`."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def doors(rooms: Rooms) -> Sequence[tuple[ServiceDescriptor, Any]]:
         drivers=choices_of(settings),
         addresses=addresses_of(settings),
         installation=installation_of(settings),
+        platforms=partial(platforms_of, settings),
     )
     return [(deployment_service_pb2.DESCRIPTOR.services_by_name["DeploymentService"], servicer)]
 

@@ -23,20 +23,23 @@ from services.deployment import queries
 from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_VERSION, ROLLOUT, endpoint
 from services.deployment.domain.conduct import Move, Scene, Seen, next_move, wanted_versions
 from services.deployment.domain.states import is_unfinished
-from services.deployment.drivers.port import Change, Key, PlatformAway, Replica, State
+from services.deployment.drivers.port import Key, PlatformAway, Replica, State, Workload
 from services.deployment.failpoints import reached
 from services.deployment.gateway import grpc
 from services.deployment.gateway.config import Route, Table, cluster_of
 from services.deployment.gateway.envoy import Applied
 from services.deployment.platforms import Platform, Traffic
 from services.deployment.repairs import Repairs
+from services.deployment.rest import Rest
 from services.deployment.windows import Windows
 from services.deployment.workloads import workload_of
 
 _log = structlog.get_logger()
 _ACTOR = Principal(id="services/deployment", auth_method="controller")
 _BUSY_SECONDS = 0.2
-_IDLE_SECONDS = 1.0
+_IDLE_SECONDS = 1.5
+# At rest the facts of others are looked through this often at most.
+_GLANCE_SECONDS = 0.1
 
 
 @dataclass
@@ -50,6 +53,7 @@ class Sight:
     wanted: list[str] = field(default_factory=list)
     ready: dict[str, tuple[str, ...]] = field(default_factory=dict)
     ready_rpc: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    workloads: list[Workload] = field(default_factory=list)
 
     @property
     def active(self) -> bool:
@@ -73,26 +77,37 @@ class Controller:
         self._traffics = tuple({id(one.traffic): one.traffic for one in platforms.values()}.values())
         self._windows = Windows()
         self._repairs = Repairs()
+        self._rest = Rest()
         self._recorded = 0
+        self._looked_at = 0
 
     async def run(self) -> None:
-        """Turns for ever: at once after a fact, often while something is under way, every second otherwise."""
+        """Turns for ever: at once after a fact, often while something is under way, seldom otherwise."""
         try:
             while True:
                 before = self._recorded
                 settled = await self.turn()
                 if self._recorded > before:
                     continue
-                pause = _IDLE_SECONDS if settled else _BUSY_SECONDS
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._rooms.position.wait(self._rooms.position.revision + 1)
+                    async with asyncio.timeout(_IDLE_SECONDS if settled else _BUSY_SECONDS):
+                        await self._news(settled=settled)
         finally:
             for platform in self._platforms.values():
                 await platform.driver.close()
 
+    async def _news(self, *, settled: bool) -> None:
+        """Returns after a fact; where nothing is under way, after one of an endpoint. Most facts are of others."""
+        while True:
+            await self._rooms.position.wait(self._looked_at + 1)
+            self._looked_at = self._rooms.position.revision
+            if not (settled and self._rest.unchanged(await queries.work(self._rooms.pool))):
+                return
+            await asyncio.sleep(_GLANCE_SECONDS)
+
     async def turn(self) -> bool:
         """Looks at everything once and does what can be done now. Whether nothing is under way any more."""
+        self._looked_at = max(self._rooms.position.revision, self._recorded)
         for keeper in {id(one.keeper): one.keeper for one in self._platforms.values()}.values():
             if keeper is not None:
                 await keeper.ensure()
@@ -100,7 +115,7 @@ class Controller:
         replicas = await self._observe()
         reached("controller.observed")
         work = await queries.work(self._rooms.pool)
-        sights = list(await asyncio.gather(*(self._look(one, replicas) for one in work)))
+        sights = await self._look_all(work, replicas)
         for sight in sights:
             if sight.environment.driver not in self._platforms:
                 _log.error("driver_missing", driver=sight.environment.driver, endpoint=sight.endpoint.name)
@@ -114,7 +129,7 @@ class Controller:
         for sight in here:
             if (done := applied.get(sight.environment.driver)) is not None:
                 await self._advance(sight, done)
-        await self._repair(sights, [one for found in replicas.values() for one in found])
+        await self._repair(here, [one for found in replicas.values() for one in found])
         self._windows.forget({sight.rollout.name for sight in sights})
         return all(sight.settled and _routed(sight, applied) for sight in sights)
 
@@ -128,7 +143,24 @@ class Controller:
                 _log.error("platform_away", driver=name, error=str(away))
         return found
 
-    async def _look(self, one: queries.Work, replicas: Mapping[str, Sequence[Replica]]) -> Sight:
+    async def _look_all(
+        self, work: Sequence[queries.Work], replicas: Mapping[str, Sequence[Replica]]
+    ) -> Sequence[Sight]:
+        """Of those that rest as before nothing is loaded and nothing is made anew."""
+        by_endpoint: dict[str, list[tuple[str, Replica]]] = {one.endpoint: [] for one in work}
+        for driver, found in replicas.items():
+            for replica in found:
+                by_endpoint.setdefault(replica.key.endpoint, []).append((driver, replica))
+        sights = {one.endpoint: self._rest.known(one, by_endpoint[one.endpoint]) for one in work}
+        new = [one for one in work if sights[one.endpoint] is None]
+        made = await asyncio.gather(*(self._look(one, by_endpoint[one.endpoint]) for one in new))
+        for one, sight in zip(new, made, strict=True):
+            sights[one.endpoint] = sight
+            self._rest.keep(one, by_endpoint[one.endpoint], sight)
+        self._rest.forget(sights.keys())
+        return [sight for sight in sights.values() if sight is not None]
+
+    async def _look(self, one: queries.Work, replicas: Sequence[tuple[str, Replica]]) -> Sight:
         resources = self._rooms.resources
         state = await resources.load(ENDPOINT, one.endpoint)
         environment = await resources.load(ENVIRONMENT, state.environment)
@@ -136,8 +168,7 @@ class Controller:
         retired = False
         if is_unfinished(rollout.state):
             retired = (await resources.load(KNOWN_VERSION, rollout.version)).retired
-        on_platform = replicas.get(environment.driver, ())
-        mine = [replica for replica in on_platform if replica.key.endpoint == one.endpoint]
+        mine = [replica for driver, replica in replicas if driver == environment.driver]
         seen = {version: _seen(mine, version) for version in {replica.key.version for replica in mine}}
         sight = Sight(state, environment, rollout, Scene(self._rooms.clock(), seen, retired=retired))
         sight.wanted = wanted_versions(state, rollout, sight.scene)
@@ -153,9 +184,10 @@ class Controller:
         away: set[str] = set()
         for sight in sights:
             name, driver = sight.endpoint.name, sight.environment.driver
-            for version in sight.wanted if driver not in away else ():
-                known = await self._rooms.resources.load(KNOWN_VERSION, version)
-                workload = workload_of(sight.endpoint, known, sight.environment)
+            if driver in away or self._rest.skips(name):
+                continue
+            for workload in await self._workloads(sight):
+                version = workload.key.version
                 try:
                     changes = await self._platforms[driver].driver.apply(workload)
                 except PlatformAway as error:  # Asking once more for each endpoint would hold up those elsewhere.
@@ -166,9 +198,15 @@ class Controller:
                     _log.error("replicas_not_started", endpoint=name, version=version, error=str(error))
                     continue
                 served = version in {share.version for share in sight.endpoint.traffic}
-                for what in (_healed(change, served=served) for change in changes):
-                    if what:
-                        self._repairs.found(name, what)
+                for change in changes:
+                    self._repairs.changed(name, change, served=served)
+
+    async def _workloads(self, sight: Sight) -> Sequence[Workload]:
+        """What shall run; made once for a sight, which lives as long as nothing changes that it was made from."""
+        if len(sight.workloads) != len(sight.wanted):
+            known = [await self._rooms.resources.load(KNOWN_VERSION, version) for version in sight.wanted]
+            sight.workloads = [workload_of(sight.endpoint, one, sight.environment) for one in known]
+        return sight.workloads
 
     async def _route(self, sights: Sequence[Sight], replicas: Mapping[str, object]) -> dict[str, Applied]:
         """What came of the routes, by driver; drivers whose traffic cannot be reached are left out."""
@@ -236,7 +274,10 @@ class Controller:
         return platform.address_of(sight.endpoint.name, sight.environment.driver_settings)
 
     async def _repair(self, sights: Iterable[Sight], replicas: Iterable[Replica]) -> None:
-        """Records what was found different from the facts and is put right; once a minute for each endpoint."""
+        """Records what was found different from the facts and is put right; once a minute for each endpoint.
+
+        sights: of endpoints whose platform answers; of others nothing can be told.
+        """
         by_name = {sight.endpoint.name: sight for sight in sights if sight.active}
         self._repairs.forget(by_name)
         self._repairs.look(replicas, {name: sight.wanted for name, sight in by_name.items()})
@@ -277,18 +318,6 @@ def _seen(replicas: Iterable[Replica], version: str) -> Seen:
         refused=bool(refused),
         artifact=any(replica.artifact for replica in refused),
     )
-
-
-def _healed(change: Change, *, served: bool) -> str:
-    """What a change of the driver's says of somebody else's doing; empty when it was ours.
-
-    served: the version has traffic, so all that it needs had been there.
-    """
-    if change.verb == "repair":
-        return f"{change.what} was changed ({change.difference}) and is put right"
-    if change.verb == "start" and served:
-        return f"{change.what} was gone and is made again"
-    return ""
 
 
 def _routed(sight: Sight, applied: Mapping[str, Applied]) -> bool:

@@ -1,4 +1,4 @@
-"""Tables that are not resources: the controller's work, and what served where, exact to the fact that moved traffic."""
+"""Tables that are not resources: the controller's work, what served where exact to the fact, repairs."""
 
 from collections.abc import Sequence
 from datetime import UTC
@@ -7,9 +7,17 @@ from typing import Any
 from kernel.folding import Folded
 from kernel.names import project_of
 from modelog.deployment.v1 import events_pb2 as facts
+from modelog.deployment.v1.people_pb2 import Repair
+from modelog.deployment.v1.types_pb2 import TrafficShare
 from services.deployment.domain import ROLLOUT
 
-PROJECTED = (facts.EndpointCreated, facts.TrafficShifted, facts.EndpointRemoved, facts.RolloutRequested)
+PROJECTED = (
+    facts.EndpointCreated,
+    facts.TrafficShifted,
+    facts.EndpointRemoved,
+    facts.EndpointRepaired,
+    facts.RolloutRequested,
+)
 
 
 async def project(connection: Any, folded: Sequence[Folded]) -> None:
@@ -22,6 +30,9 @@ async def project(connection: Any, folded: Sequence[Folded]) -> None:
                     one.state.name,
                     one.state.environment,
                 )
+                await _shift(connection, one)
+            case facts.EndpointRepaired():
+                await _repair(connection, one)
             case facts.TrafficShifted() | facts.EndpointRemoved():
                 await _shift(connection, one)
             case facts.RolloutRequested():
@@ -35,13 +46,21 @@ async def project(connection: Any, folded: Sequence[Folded]) -> None:
 
 
 async def _shift(connection: Any, one: Folded) -> None:
-    """Ends the intervals whose share changed and begins the new ones; an unchanged share goes on."""
+    """Ends the intervals whose share changed and begins the new ones; an unchanged share goes on.
+
+    From creation to removal some interval is always open: where nobody serves it has no version and 0 percent.
+    """
     endpoint, shares = one.state.name, {share.version: share for share in one.state.traffic}
+    begun = {version: share for version, share in shares.items() if share.percent > 0}
+    if not begun and not isinstance(one.event, facts.EndpointRemoved):
+        begun = {"": TrafficShare()}
     moment = one.fact.recorded_at.ToDatetime(tzinfo=UTC)
     rows = await connection.fetch(
         "select version, percent from serving_interval where endpoint = $1 and to_revision is null", endpoint
     )
-    going_on = {row["version"] for row in rows if _percent(shares, row["version"]) == row["percent"]}
+    going_on = {
+        row["version"] for row in rows if row["version"] in begun and begun[row["version"]].percent == row["percent"]
+    }
     await connection.execute(
         "update serving_interval set to_time = $2, to_revision = $3"
         " where endpoint = $1 and to_revision is null and not version = any($4::text[])",
@@ -55,23 +74,40 @@ async def _shift(connection: Any, one: Folded) -> None:
         [
             (
                 endpoint,
-                share.version,
+                version,
                 one.revision,
                 project_of(endpoint),
                 one.state.environment,
                 share.percent,
                 moment,
                 one.state.rollout,
-                one.event.requested_by,  # type: ignore[union-attr]
+                getattr(one.event, "requested_by", ""),
                 list(share.approved_by),
             )
-            for share in shares.values()
-            if share.version not in going_on and share.percent > 0
+            for version, share in begun.items()
+            if version not in going_on
         ],
     )
     await connection.execute("delete from serving where endpoint = $1", endpoint)
     await connection.executemany("insert into serving values ($1, $2)", [(endpoint, name) for name in shares])
 
 
-def _percent(shares: dict[str, Any], version: str) -> int:
-    return shares[version].percent if version in shares else 0
+async def _repair(connection: Any, one: Folded) -> None:
+    """One row a finding; a fact of before, which told all of them in one text, makes one row."""
+    event: Any = one.event
+    moment = one.fact.recorded_at.ToDatetime(tzinfo=UTC)
+    found = event.repairs or [Repair(finding=event.repair, find_time=one.fact.recorded_at)]
+    await connection.executemany(
+        "insert into repair values ($1, $2, $3, $4, $5, $6)",
+        [
+            (
+                one.state.name,
+                one.revision,
+                number,
+                project_of(one.state.name),
+                moment,
+                repair.SerializeToString(deterministic=True),
+            )
+            for number, repair in enumerate(found, 1)
+        ],
+    )

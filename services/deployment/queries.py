@@ -1,34 +1,48 @@
-"""What is asked beyond single resources: the controller's work, and what ran where between two moments."""
+"""What is asked beyond single resources: the controller's work, and which endpoints there are and serve."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from kernel.errors import Unavailable, invalid_field
+from kernel.errors import Unavailable
 from kernel.names import child
 from kernel.postgres import Pool
-from modelog.deployment.v1 import deployment_service_pb2 as rpc
-from modelog.deployment.v1.types_pb2 import ServingInterval
 
-_PAGE_SIZE = 50
-_MOST_ROWS = 500
 _MOST_NAMED = 20
 
 
 class Work(NamedTuple):
-    """An endpoint that is not removed, and the name of its newest rollout, empty when it has none."""
+    """An endpoint that is not removed, and the name of its newest rollout, empty when it has none.
+
+    revisions: of the endpoint, its environment, that rollout and the versions it serves (their sum): the same as long
+    as nothing was recorded of any of them.
+    """
 
     endpoint: str
     rollout: str
+    revisions: tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
 async def work(pool: Pool) -> list[Work]:
     """Everything the controller looks after."""
-    rows = await _fetch(pool, "select endpoint, rollout from endpoint_work where not removed order by endpoint")
     return [
-        Work(row["endpoint"], child(row["endpoint"], "rollouts", row["rollout"]) if row["rollout"] else "")
-        for row in rows
+        Work(endpoint, child(endpoint, "rollouts", rollout) if rollout else "", tuple(revisions))
+        for endpoint, rollout, *revisions in await _fetch(pool, _WORK)
     ]
+
+
+_WORK = """
+select work.endpoint, work.rollout, coalesce(endpoint.revision, 0), coalesce(environment.revision, 0),
+  coalesce(rollout.revision, 0), coalesce(versions.revision, 0)::bigint
+from endpoint_work as work
+left join endpoint on endpoint.name = work.endpoint
+left join environment on environment.name = work.environment
+left join rollout on work.rollout > 0 and rollout.name = work.endpoint || '/rollouts/' || work.rollout
+left join (
+  select serving.endpoint, sum(known_version.revision) as revision
+  from serving join known_version on known_version.name = serving.version group by serving.endpoint
+) as versions on versions.endpoint = work.endpoint
+where not work.removed order by work.endpoint
+"""
 
 
 async def newest_rollout(pool: Pool, endpoint: str) -> int:
@@ -47,74 +61,6 @@ async def endpoints_serving(pool: Pool, version: str) -> list[str]:
     """Names of the endpoints that serve a version."""
     sql = "select endpoint from serving where version = $1 order by endpoint"
     return [row["endpoint"] for row in await _fetch(pool, sql, version)]
-
-
-async def serving_intervals(pool: Pool, request: rpc.ListServingIntervalsRequest) -> rpc.ListServingIntervalsResponse:
-    """One page, oldest first. An interval that ended only after `as_of` is shown as open, as it was then."""
-    size = min(request.page_size or _PAGE_SIZE, _MOST_ROWS)
-    after = _opened(request.page_token)
-    sql, arguments = _intervals(request)
-    first = len(arguments) + 1
-    page = f" and (from_revision, endpoint, version) > (${first}, ${first + 1}, ${first + 2})"
-    order = f" order by from_revision, endpoint, version limit ${first + 3}"
-    rows = await _fetch(pool, sql + page + order, *arguments, *after, size + 1)
-    reply = rpc.ListServingIntervalsResponse(serving_intervals=[_interval(row) for row in rows[:size]])
-    if len(rows) > size:
-        last = rows[size - 1]
-        reply.next_page_token = f"{last['from_revision']} {last['endpoint']} {last['version']}"
-    return reply
-
-
-def _intervals(request: rpc.ListServingIntervalsRequest) -> tuple[str, list[Any]]:
-    """The query without its page, and its arguments."""
-    arguments: list[Any] = [request.parent]
-    known, ended = "true", "to_revision is not null"
-    if request.read.as_of_revision:
-        arguments.append(request.read.as_of_revision)
-        known, ended = "from_revision <= $2", "to_revision <= $2"
-    elif request.read.HasField("as_of_time"):
-        arguments.append(_aware(request.read.as_of_time))
-        known, ended = "from_time <= $2", "to_time <= $2"
-    conditions = ["project = $1", known]
-    for name in ("endpoint", "version", "environment"):
-        if value := getattr(request, name):
-            arguments.append(value)
-            conditions.append(f"{name} = ${len(arguments)}")
-    if request.HasField("from_time"):
-        arguments.append(_aware(request.from_time))
-        conditions.append(f"not coalesce({ended} and to_time <= ${len(arguments)}, false)")
-    if request.HasField("to_time"):
-        arguments.append(_aware(request.to_time))
-        conditions.append(f"from_time < ${len(arguments)}")
-    columns = "endpoint, version, environment, percent, from_time, from_revision, rollout, requested_by, approved_by"
-    ends = f"case when {ended} then to_time end as to_time, case when {ended} then to_revision end as to_revision"
-    return f"select {columns}, {ends} from serving_interval where {' and '.join(conditions)}", arguments
-
-
-def _interval(row: Any) -> ServingInterval:
-    names = ("endpoint", "version", "environment", "percent", "from_revision", "rollout", "requested_by", "approved_by")
-    interval = ServingInterval(**{name: row[name] for name in names})
-    interval.from_time.FromDatetime(row["from_time"])
-    if row["to_time"] is not None:
-        interval.to_time.FromDatetime(row["to_time"])
-        interval.to_revision = row["to_revision"]
-    return interval
-
-
-def _opened(token: str) -> tuple[int, str, str]:
-    """Where the next page begins: (revision, endpoint, version) of the last row of the page before."""
-    if not token:
-        return 0, "", ""
-    revision, _, rest = token.partition(" ")
-    endpoint, _, version = rest.partition(" ")
-    if not (revision.isdigit() and len(revision) < len(str(2**63)) and endpoint and version):
-        raise invalid_field("page_token", "take it unchanged from the last reply of the same query")
-    return int(revision), endpoint, version
-
-
-def _aware(timestamp: Any) -> datetime:
-    moment: datetime = timestamp.ToDatetime(tzinfo=UTC)
-    return moment
 
 
 async def _fetch(pool: Pool, sql: str, *arguments: Any) -> Sequence[Any]:

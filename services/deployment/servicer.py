@@ -7,7 +7,7 @@ from google.protobuf.message import Message
 
 from kernel.cause import Cause
 from kernel.errors import invalid_field
-from kernel.names import Pattern, child, project_of
+from kernel.names import child, project_of
 from kernel.rooms import Rooms
 from kernel.rpc import Context
 from kernel.transact import Decided
@@ -27,14 +27,16 @@ from services.deployment.domain import (
 )
 from services.deployment.drivers.kubernetes.options import Installation
 from services.deployment.gitops import Manifests
+from services.deployment.people.door import PROJECT, Platforms, Watching
 from services.deployment.platforms import Address
 from services.deployment.rollouts import Rollouts
 
-PROJECT = Pattern("projects/*")
 
+class DeploymentServicer(Watching):
+    """drivers: names of those this installation has, and to what it narrows their settings. addresses: of endpoints.
 
-class DeploymentServicer:
-    """drivers: names of those this installation has, and to what it narrows their settings. addresses: of endpoints."""
+    platforms: makes what there is to look at, for a call that asks what is observed.
+    """
 
     def __init__(
         self,
@@ -43,7 +45,9 @@ class DeploymentServicer:
         drivers: environment.Drivers,
         addresses: Mapping[str, Address],
         installation: Installation,
+        platforms: Platforms,
     ) -> None:
+        super().__init__(rooms, platforms)
         self._transact = rooms.transact
         self._resources = rooms.resources
         self._pool = rooms.pool
@@ -156,13 +160,6 @@ class DeploymentServicer:
         ENDPOINT.pattern.ids(request.parent, "parent")
         decided = await self._rollouts.roll_back(request.parent, context.cause())
         return rpc.RollBackResponse(name=decided.name, revision=decided.revision)
-
-    async def ListServingIntervals(
-        self, request: rpc.ListServingIntervalsRequest, context: Context
-    ) -> rpc.ListServingIntervalsResponse:
-        PROJECT.ids(request.parent, "parent")
-        await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
-        return await queries.serving_intervals(self._pool, request)
 
     async def UpdateEndpoint(self, request: rpc.UpdateEndpointRequest, context: Context) -> rpc.UpdateEndpointResponse:
         ENDPOINT.pattern.ids(request.name)

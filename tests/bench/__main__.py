@@ -18,7 +18,20 @@ from typing import Any
 from rich.console import Console
 
 from suite.postgres_server import PostgresServer
-from tests.bench import access, calls, compare, gateway, imports, inference, profiles, search, sizes, tokens, views
+from tests.bench import (
+    access,
+    calls,
+    compare,
+    gateway,
+    imports,
+    inference,
+    profiles,
+    rollouts,
+    search,
+    sizes,
+    tokens,
+    views,
+)
 from tests.bench.effort import QUICK, Effort
 from tests.bench.ground import Ground
 from tests.bench.outcome import Outcome, keep, machine, show
@@ -42,6 +55,8 @@ MEASURES: Mapping[str, Callable[[Ground, Effort], Awaitable[Outcome]]] = {
     "gateway": gateway.gateway,
     "inference": inference.inference,
     "batching": inference.batching,
+    "rollouts": rollouts.rollouts,
+    "controller": rollouts.at_rest,
 }
 _PLAIN_WIDTH = 120  # Of a log file, which has none.
 RESULTS = Path(".modelog/bench/results.json")

@@ -4,6 +4,7 @@ import pytest
 
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.deployment.v1 import types_pb2 as types
+from modelog.deployment.v1.people_pb2 import Repair
 from modelog.registry.v1 import events_pb2 as registry
 from modelog.registry.v1.types_pb2 import PHASE_RETIRED, PHASE_STAGING
 from services.deployment.domain import ENDPOINT
@@ -122,6 +123,6 @@ def test_the_address_follows_the_gateway() -> None:
 
 
 def test_a_repair_is_remembered() -> None:
-    event = endpoint().when(verbs.repair, found="replica was gone").event
+    event = endpoint().when(verbs.repair, found=[Repair(object="fraud-1", finding="replica was gone")]).event
     assert event is not None
     assert endpoint(event).state.last_repair == "replica was gone"

@@ -41,7 +41,10 @@ COLUMNS: Mapping[str, Sequence[str]] = {
         "name", "state", "version", "previous_version", "steps_passed", "cause", "requested_by", "update_time",
     ),
     "modelog.deployment.v1.ServingInterval": (
-        "version", "endpoint", "percent", "from_time", "to_time", "rollout", "requested_by", "approved_by",
+        "version", "endpoint", "percent", "from_time", "to_time", "rollout", "requested_by", "approved_by", "cause",
+    ),
+    "modelog.deployment.v1.RecordedRepair": (
+        "record_time", "endpoint", "repair.object", "repair.finding", "repair.means", "revision",
     ),
     "modelog.monitoring.v1.Monitor": ("name", "endpoint", "state", "checks", "windows", "alerts"),
     "modelog.monitoring.v1.Alert": (

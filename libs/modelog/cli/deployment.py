@@ -1,10 +1,11 @@
-"""Environments, endpoints, and what served where."""
+"""Environments and endpoints."""
 
 from typing import Any
 
 import click
 
 from modelog.cli.state import Noun, State
+from modelog.cli.top import logs, show_status, top
 from modelog.cli.traffic import UPDATE
 from modelog.cli.verbs import arg, opt, verb
 
@@ -72,23 +73,22 @@ endpoints = Noun(
             show=_manifest,
         ),
         verb("remove", "deployment.RemoveEndpoint", "Take an endpoint away.", arg("name", "endpoint")),
-    ],
-)
-
-serving = Noun(
-    "serving",
-    help="What ran where between two moments.",
-    commands=[
         verb(
-            "intervals",
-            "deployment.ListServingIntervals",
-            "What ran where, with what share, asked for and approved by whom; oldest first.",
-            arg("parent", "project"),
-            opt("endpoint", "Only of this endpoint.", kind="endpoint"),
-            opt("version", "Only of this version.", kind="version"),
-            opt("environment", "Only of this environment.", kind="environment"),
-            opt("from_time", "What had not ended by then.", flag="--from"),
-            opt("to_time", "What had begun before then.", flag="--to"),
+            "status",
+            "deployment.GetEndpointStatus",
+            "Its versions and replicas as they are observed now.",
+            arg("name", "endpoint"),
+            show=show_status,
+        ),
+        top,
+        logs,
+        verb(
+            "repairs",
+            "deployment.ListRepairs",
+            "Where the platform differed from the facts, and how it was put right; risk/- for all of a project.",
+            arg("parent", "endpoint"),
+            opt("from_time", "Recorded at or after.", flag="--since"),
+            opt("to_time", "Recorded before.", flag="--until"),
         ),
     ],
 )

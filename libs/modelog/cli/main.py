@@ -57,7 +57,8 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "environments": ("deployment", "Where models run."),
         "endpoints": ("deployment", "Stable addresses, with their traffic."),
         "rollouts": ("rollouts", "Changes of what an endpoint serves."),
-        "serving": ("deployment", "What ran where between two moments."),
+        "serving": ("serving", "What ran where, at a moment or between two."),
+        "deploy": ("deploy", "Let a version take over an endpoint, by short names, and watch it."),
     },
     "Watching": {
         "monitors": ("monitors", "What is watched on an endpoint, and what was seen."),
@@ -89,6 +90,8 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
 }
 _COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+# One of a noun may be meant by its singular; help speaks of the plural only.
+_SINGULAR = {name.removesuffix("s"): name for name in ("environments", "endpoints", "rollouts", "versions", "models")}
 
 
 class _Root(click.Group):
@@ -98,6 +101,7 @@ class _Root(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = _SINGULAR.get(cmd_name, cmd_name)
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"modelog.cli.{_COMMANDS[cmd_name][0]}")

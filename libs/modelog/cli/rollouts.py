@@ -12,8 +12,8 @@ from modelog.cli.verbs import arg, opt, verb
 from modelog.cli.watch import watch
 
 
-def _strategy(_state: State, request: Any, values: dict[str, Any]) -> None:
-    """The strategy that the options describe; exactly one kind."""
+def strategy_of(_state: State, request: Any, values: dict[str, Any]) -> None:
+    """Puts the strategy that the options describe into the request; exactly one kind."""
     kinds = [kind for kind in ("recreate", "canary", "blue_green") if values[kind]]
     if len(kinds) + request.HasField("strategy") != 1:
         raise click.UsageError("say how it takes over: --recreate, --canary 10,50,100, --blue-green or --strategy")
@@ -33,9 +33,12 @@ def _strategy(_state: State, request: Any, values: dict[str, Any]) -> None:
 
 
 def _analysis(analysis: Any, values: dict[str, Any]) -> None:
-    for name in ("max_error_rate", "max_latency_ms", "min_requests", "rollback_on_alert"):
+    """Only what was asked for: one without limits would send back at the first failed request."""
+    for name in ("max_error_rate", "max_latency_ms", "min_requests"):
         if values[name] is not None:
             setattr(analysis, name, values[name])
+    if values["rollback_on_alert"]:
+        analysis.rollback_on_alert = True
 
 
 class _Steps(ParamType):
@@ -50,13 +53,14 @@ class _Steps(ParamType):
             self.fail(f"{value!r} is no list of percents like 10,50,100", param, ctx)
 
 
-_START = (
+# How a version takes over, for every command that starts a rollout.
+OPTIONS = (
     click.Option(["--recreate"], is_flag=True, help="Stop the old version, start the new one."),
     click.Option(["--canary"], type=_Steps(), help="Growing shares of the traffic: 10,50,100."),
     click.Option(["--blue-green"], is_flag=True, help="Start beside the old one, then move all traffic."),
     click.Option(["--step"], type=Span(), help="How long each step, or the soak, is watched."),
     click.Option(["--pause"], is_flag=True, help="Wait for `resume` after each step."),
-    click.Option(["--max-error-rate"], type=float, help="Failed requests / requests, 0 to 1."),
+    click.Option(["--max-error-rate"], type=float, help="Failed requests / requests, 0 to 1; else none is judged."),
     click.Option(["--max-latency-ms"], type=float, help="Of the 99th percentile."),
     click.Option(["--min-requests"], type=int, help="With fewer a step is inconclusive."),
     click.Option(["--rollback-on-alert"], is_flag=True, help="An alert of monitoring rolls back."),
@@ -65,7 +69,8 @@ _START = (
 )
 
 
-def _started(state: State, reply: Any) -> int | None:
+def started(state: State, reply: Any) -> int | None:
+    """Shows the reply, or with --watch what becomes of the rollout."""
     from modelog.cli import render
 
     ctx = click.get_current_context()
@@ -92,9 +97,9 @@ rollouts = Noun(
             arg("parent", "endpoint"),
             arg("version", "version"),
             opt("strategy", "A whole Strategy as JSON."),
-            extra=_START,
-            prepare=_strategy,
-            show=_started,
+            extra=OPTIONS,
+            prepare=strategy_of,
+            show=started,
         ),
         verb("pause", "deployment.PauseRollout", "Hold a rollout at its present share.", arg("name", "rollout")),
         verb("resume", "deployment.ResumeRollout", "Let a paused rollout go on.", arg("name", "rollout")),
@@ -108,7 +113,7 @@ rollouts = Noun(
 )
 
 
-@rollouts.command("watch", short_help="Show a rollout's progress until it ends.")
+@rollouts.command("watch", short_help="Show a rollout's progress until it ends.", method="deployment.WatchRollout")
 @click.argument("name", type=Name("rollout"))
 @click.pass_context
 def _watch(ctx: click.Context, name: str) -> int:

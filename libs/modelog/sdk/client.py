@@ -17,12 +17,14 @@ from modelog.sdk.interceptors import async_interceptors
 from modelog.sdk.registering import Registered, aregister_many
 from modelog.sdk.session import DEADLINE_SECONDS, AsOf, Session
 from modelog.sdk.subscription import Subscription
+from modelog.sdk.watching import awatch_rollout
 
 if TYPE_CHECKING:
     from modelog.archive.v1.archive_service_pb2_grpc import ArchiveServiceAsyncStub
     from modelog.archive.v1.subscription_service_pb2_grpc import SubscriptionServiceAsyncStub
     from modelog.archive.v1.types_pb2 import FactFilter
     from modelog.deployment.v1.deployment_service_pb2_grpc import DeploymentServiceAsyncStub
+    from modelog.deployment.v1.people_pb2 import WatchRolloutResponse
     from modelog.monitoring.v1.monitoring_service_pb2_grpc import MonitoringServiceAsyncStub
     from modelog.registry.v1.collaboration_service_pb2_grpc import CollaborationServiceAsyncStub
     from modelog.registry.v1.registry_service_pb2 import RegisterVersionRequest
@@ -152,6 +154,17 @@ class Client:
         consumer: how this one calls itself, for people; most: facts in a batch, 500 when 0; follow: waits for more.
         """
         return aconsume(self.subscriptions, name, consumer=consumer, most=most, follow=follow)
+
+    def watch_rollout(
+        self, name: str, *, interval_seconds: float = 0.0, patience_seconds: float = float("inf")
+    ) -> "AsyncIterator[WatchRolloutResponse]":
+        """A rollout now, then after each of its facts, until it is finished; breaks are bridged, no state is left out.
+
+        interval_seconds: also look at the endpoint this often, 0.2 to 60: replies carry what was observed. Raises the
+        refusal that will not pass, or lasts longer than patience_seconds.
+        """
+        method = self.deployment.WatchRollout
+        return awatch_rollout(method, name, interval_seconds=interval_seconds, patience_seconds=patience_seconds)
 
     def register_versions(
         self,

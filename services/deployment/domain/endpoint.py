@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 from kernel.errors import AlreadyExists, NotAllowedNow, NotFound, UnknownFact
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.deployment.v1 import traffic_events_pb2 as traffic_facts
+from modelog.deployment.v1.people_pb2 import Repair
 from modelog.deployment.v1.traffic_pb2 import TrafficPolicy
 from modelog.deployment.v1.types_pb2 import (
     ENDPOINT_STATE_ACTIVE,
@@ -141,10 +142,10 @@ def flag(endpoint: Endpoint, environment: Environment, version: KnownVersion) ->
     return facts.EndpointFlagged(flag=Flag(version=version.name, phase=version.phase, cause=cause))
 
 
-def repair(endpoint: Endpoint, *, found: str) -> facts.EndpointRepaired:
+def repair(endpoint: Endpoint, *, found: Sequence[Repair]) -> facts.EndpointRepaired:
     """The platform differed from the facts and was put right."""
     present(endpoint)
-    return facts.EndpointRepaired(repair=found)
+    return facts.EndpointRepaired(repair="; ".join(one.finding for one in found), repairs=found)
 
 
 def _split(traffic: Sequence[TrafficShare]) -> dict[str, int]:

@@ -53,6 +53,7 @@ def _fold_request(rollout: Rollout, event: facts.RolloutRequested, envelope: Fac
     rollout.restores = event.restores
     rollout.artifact_sha256, rollout.replicas = event.artifact_sha256, event.replicas
     rollout.requested_by = envelope.actor.id
+    rollout.requested_on_behalf_of.extend(one.id for one in envelope.on_behalf_of)
     rollout.approved_by.extend(event.approved_by)
     rollout.state = PENDING
 
@@ -96,6 +97,8 @@ def _fold_back(rollout: Rollout, event: Message, envelope: Fact) -> None:
         case facts.RollbackStarted():
             rollout.state, rollout.cause, rollout.trigger = ROLLING_BACK, event.cause, event.trigger
             rollout.rollback_requested_by = envelope.actor.id
+            del rollout.rollback_on_behalf_of[:]
+            rollout.rollback_on_behalf_of.extend(one.id for one in envelope.on_behalf_of)
             rollout.window_start_time.CopyFrom(envelope.recorded_at)
             if event.HasField("result"):
                 rollout.last_result.CopyFrom(event.result)

@@ -53,6 +53,7 @@ class Replica:
 
     problem says what is wrong. REFUSED is final: the artifact or the model cannot be served, whoever tries;
     `artifact` tells which of the two. restarts: how often it has ended by itself since it was last steady.
+    memory_bytes: what it holds, 0 where nobody tells.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Replica:
     run: str = ""
     restarts: int = 0
     grpc_address: str = ""
+    memory_bytes: int = field(default=0, compare=False)
 
 
 class Change(NamedTuple):

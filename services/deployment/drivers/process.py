@@ -12,6 +12,7 @@ A service that starts anew finds its replicas here and goes on with them. When n
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -25,9 +26,10 @@ from typing import Any
 
 from services.deployment.artifacts import NotInStore, locate
 from services.deployment.drivers import child
+from services.deployment.drivers.looks import Looks, status
 from services.deployment.drivers.port import LOG_BYTES, Change, Key, Replica, State, Workload
 from services.deployment.failpoints import reached
-from services.deployment.fetch import Unreachable, fetch
+from services.deployment.fetch import Unreachable
 from services.deployment.inference.order import Column, Order, to_json
 
 _READY_SECONDS = 2.0
@@ -100,6 +102,9 @@ class ProcessDriver:
         self._lease = lease.absolute()
         self._lease_seconds = lease_seconds
         self._lives: dict[str, _Life] = {}
+        self._paths: dict[str, Path] = {}
+        self._looks = Looks()
+        self._applied: dict[Key, Workload] = {}
         self._folder.mkdir(parents=True, exist_ok=True)
 
     async def plan(self, wanted: Iterable[Workload]) -> Sequence[Change]:
@@ -117,9 +122,14 @@ class ProcessDriver:
 
     async def apply(self, workload: Workload) -> Sequence[Change]:
         wanted = _ids(workload)
-        for path in self._folders():
-            if path.name not in wanted and _key(path) == workload.key:
-                self._stop(path)
+        if self._applied.get(workload.key) == workload and self._looks.certain(wanted):
+            return ()
+        self._applied[workload.key] = workload
+        stem = f"{_stem(workload.key)}_"  # Ids have no underscore, so no other key's replicas begin like that.
+        for name in os.listdir(self._folder):  # noqa: PTH208 - of hundreds of replicas, for each of hundreds of keys.
+            if name.startswith(stem) and name not in wanted and (self._folder / name / "order.json").exists():
+                self._stop(self._folder / name)
+                self._applied.pop(workload.key, None)  # To be asked again, and harder, until it is gone.
         for replica in wanted:
             await self._ensure(workload, replica)
         return ()
@@ -163,7 +173,7 @@ class ProcessDriver:
         life.process = child.start(path, command, prepare=prepare)
 
     async def observe(self) -> Sequence[Replica]:
-        return await asyncio.gather(*(self._look(path) for path in self._folders()))
+        return await self._looks.all(self._folders(), self._look)
 
     async def _look(self, path: Path) -> Replica:
         life, answer = self._life(path.name), _answer(path)
@@ -171,7 +181,8 @@ class ProcessDriver:
             life.process.poll()
         address, starts = str(answer.get("address", "")), _starts(path)
         restarts = max(starts.count - 1, 0)
-        seen = partial(Replica, path.name, _key(path), address=address, run=_run(path), restarts=restarts)
+        run = _run(path)
+        seen = partial(Replica, path.name, _key(path), address=address, run=run, restarts=restarts)
         seen = partial(seen, grpc_address=str(answer.get("grpc_address", "")))
         if not child.lives(path):
             if life.problem or answer.get("refused"):
@@ -183,12 +194,13 @@ class ProcessDriver:
         if not address:
             return seen(State.STARTING)
         try:
-            status, _ = await fetch(address, "/v2/health/ready", timeout=_READY_SECONDS)
+            ready = await status(address, "/v2/health/ready", timeout=_READY_SECONDS)
         except Unreachable as error:
             return seen(State.STARTING, problem=str(error))
-        if status != 200:
-            return seen(State.STARTING, problem=str(answer.get("ended", "")) or f"ready: {status}")
-        return seen(State.READY, problem=f"started again, for {starts.why}" if starts.why else "")
+        if ready != 200:
+            return seen(State.STARTING, problem=str(answer.get("ended", "")) or f"ready: {ready}")
+        problem = f"started again, for {starts.why}" if starts.why else ""
+        return seen(State.READY, problem=problem, memory_bytes=_memory(run))
 
     async def drain(self, key: Key) -> None:
         for path in self._folders():
@@ -227,6 +239,7 @@ class ProcessDriver:
     def _stop(self, path: Path, *, hard: bool = False) -> None:
         """SIGTERM once, SIGKILL when that was of no use for long."""
         life = self._life(path.name)
+        self._looks.forget(path.name)
         if not life.told_to_stop_at:
             reached("process.before-stop")
             if child.signal_child(path, signal.SIGTERM):
@@ -265,7 +278,13 @@ class ProcessDriver:
         return self._lives.setdefault(replica, _Life())
 
     def _folders(self) -> list[Path]:
-        return sorted(path for path in self._folder.iterdir() if (path / "order.json").exists())
+        # As texts, for with hundreds of replicas the making of paths is most of what a look costs.
+        names = sorted(os.listdir(self._folder))  # noqa: PTH208
+        known, self._paths = self._paths, {}
+        for name in names:
+            if os.path.exists(f"{self._folder}/{name}/order.json"):  # noqa: PTH110
+                self._paths[name] = known.get(name) or self._folder / name
+        return list(self._paths.values())
 
 
 def _stem(key: Key) -> str:
@@ -322,6 +341,15 @@ def _run(path: Path) -> str:
         return (path / "pid").read_text()
     except OSError:  # Whoever started it died before it could say so.
         return ""
+
+
+def _memory(pid: str) -> int:
+    """Resident bytes of a process; 0 where the system does not say."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _answer(path: Path) -> dict[str, Any]:

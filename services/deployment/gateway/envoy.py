@@ -15,6 +15,7 @@ from services.deployment.gateway.files import Files
 
 _ADMIN_SECONDS = 2.0
 _AGAIN_SECONDS = 3.0
+_ANEW_SECONDS = 60.0
 # So many names, twice over for gRPC, make a line that Envoy takes.
 _NAMES_AT_ONCE = 100
 _COUNTERS = {
@@ -73,19 +74,23 @@ class Gateway:
         self._files = files
         self._admin = admin
         self._before = (Table(), Applied(), 0.0)
+        self._marks: dict[str, tuple[int, int]] = {}
 
     async def apply(self, table: Table) -> Applied:
         """Brings Envoy as near to the table as it can be brought now. Only the files change while Envoy is away.
 
-        A table that is in use already is looked at again only after some seconds, so that rest costs nothing and
-        files which somebody changed by hand are put right all the same.
+        A table that is in use already is looked at again only after some seconds, and made anew only where somebody
+        has touched the files: so rest costs little, and what was changed by hand is put right all the same.
         """
         before, applied, at = self._before
         settled = applied.routed == frozenset(table.routes) and applied.clusters == frozenset(table.clusters)
-        if not (settled and before == table and time.monotonic() < at + _AGAIN_SECONDS):
-            applied = await self._apply(table)
-            # What was put right is told once.
-            self._before = (table, replace(applied, repaired={}), time.monotonic())
+        if settled and before == table:
+            since_applied = time.monotonic() - at
+            if since_applied < _AGAIN_SECONDS or (since_applied < _ANEW_SECONDS and self._marks == self._files.marks()):
+                return applied
+        applied = await self._apply(table)
+        # What was put right is told once.
+        self._before, self._marks = (table, replace(applied, repaired={}), time.monotonic()), self._files.marks()
         return applied
 
     async def _apply(self, table: Table) -> Applied:
@@ -132,7 +137,7 @@ class Gateway:
         return (await self.counts_of([cluster]))[cluster]
 
     async def counts_of(self, clusters: Iterable[str]) -> dict[str, Counts]:
-        """What Envoy counted for each of these clusters, with the ones beside them, read at once. Raises Unreachable."""
+        """What Envoy counted for these clusters and those beside them, read at once. Raises Unreachable."""
         names = sorted(set(clusters))
         found: dict[str, Counts] = {}
         for first in range(0, len(names), _NAMES_AT_ONCE):

@@ -1,6 +1,7 @@
 """The files Envoy reads. Each is replaced by a move, for that is what Envoy watches, and only where it differs."""
 
 import json
+import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -86,6 +87,23 @@ class Files:
         """The clusters as written, or as their replicas tell when that cannot be read."""
         known = tuple(one["name"] for one in self._resources(self._clusters))
         return known or tuple(one.stem for one in self._replicas.glob("*.json"))
+
+    def marks(self) -> dict[str, tuple[int, int]]:
+        """Differs whenever somebody has written, replaced or removed one of the files Envoy reads.
+
+        Whoever asks has looked: what it remembers of the files goes on to say something.
+        """
+        self._looked = time.monotonic()
+        found = {}
+        for folder, names in ((self.folder, ("routes.json", "clusters.json")), (self._replicas, None)):
+            if not folder.exists():
+                continue
+            with os.scandir(folder) as entries:
+                for one in entries:
+                    if names is None or one.name in names:
+                        told = one.stat()
+                        found[one.path] = (told.st_ino, told.st_mtime_ns)
+        return found
 
     def _resources(self, path: Path) -> list[dict[str, Any]]:
         try:

@@ -4,6 +4,7 @@ import datetime
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from modelog.deployment.v1 import people_pb2 as _people_pb2
 from modelog.deployment.v1 import traffic_pb2 as _traffic_pb2
 from modelog.deployment.v1 import types_pb2 as _types_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2_1
@@ -323,7 +324,7 @@ class RollBackResponse(_message.Message):
     def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class ListServingIntervalsRequest(_message.Message):
-    __slots__ = ("parent", "page_size", "page_token", "read", "endpoint", "version", "environment", "from_time", "to_time")
+    __slots__ = ("parent", "page_size", "page_token", "read", "endpoint", "version", "environment", "from_time", "to_time", "model", "include_gaps", "descending", "clip")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
@@ -333,6 +334,10 @@ class ListServingIntervalsRequest(_message.Message):
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     FROM_TIME_FIELD_NUMBER: _ClassVar[int]
     TO_TIME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_GAPS_FIELD_NUMBER: _ClassVar[int]
+    DESCENDING_FIELD_NUMBER: _ClassVar[int]
+    CLIP_FIELD_NUMBER: _ClassVar[int]
     parent: str
     page_size: int
     page_token: str
@@ -342,7 +347,11 @@ class ListServingIntervalsRequest(_message.Message):
     environment: str
     from_time: _timestamp_pb2.Timestamp
     to_time: _timestamp_pb2.Timestamp
-    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., environment: _Optional[str] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    model: str
+    include_gaps: bool
+    descending: bool
+    clip: bool
+    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., environment: _Optional[str] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model: _Optional[str] = ..., include_gaps: bool = ..., descending: bool = ..., clip: bool = ...) -> None: ...
 
 class ListServingIntervalsResponse(_message.Message):
     __slots__ = ("serving_intervals", "next_page_token")

@@ -5,6 +5,7 @@ import grpc
 import warnings
 
 from modelog.deployment.v1 import deployment_service_pb2 as modelog_dot_deployment_dot_v1_dot_deployment__service__pb2
+from modelog.deployment.v1 import people_pb2 as modelog_dot_deployment_dot_v1_dot_people__pb2
 from modelog.deployment.v1 import types_pb2 as modelog_dot_deployment_dot_v1_dot_types__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -123,6 +124,31 @@ class DeploymentServiceStub(object):
                 '/modelog.deployment.v1.DeploymentService/UpdateEndpoint',
                 request_serializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.UpdateEndpointRequest.SerializeToString,
                 response_deserializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.UpdateEndpointResponse.FromString,
+                _registered_method=True)
+        self.GetEndpointStatus = channel.unary_unary(
+                '/modelog.deployment.v1.DeploymentService/GetEndpointStatus',
+                request_serializer=modelog_dot_deployment_dot_v1_dot_people__pb2.GetEndpointStatusRequest.SerializeToString,
+                response_deserializer=modelog_dot_deployment_dot_v1_dot_people__pb2.EndpointStatus.FromString,
+                _registered_method=True)
+        self.WatchEndpoint = channel.unary_stream(
+                '/modelog.deployment.v1.DeploymentService/WatchEndpoint',
+                request_serializer=modelog_dot_deployment_dot_v1_dot_people__pb2.WatchEndpointRequest.SerializeToString,
+                response_deserializer=modelog_dot_deployment_dot_v1_dot_people__pb2.WatchEndpointResponse.FromString,
+                _registered_method=True)
+        self.WatchRollout = channel.unary_stream(
+                '/modelog.deployment.v1.DeploymentService/WatchRollout',
+                request_serializer=modelog_dot_deployment_dot_v1_dot_people__pb2.WatchRolloutRequest.SerializeToString,
+                response_deserializer=modelog_dot_deployment_dot_v1_dot_people__pb2.WatchRolloutResponse.FromString,
+                _registered_method=True)
+        self.ReadReplicaLogs = channel.unary_stream(
+                '/modelog.deployment.v1.DeploymentService/ReadReplicaLogs',
+                request_serializer=modelog_dot_deployment_dot_v1_dot_people__pb2.ReadReplicaLogsRequest.SerializeToString,
+                response_deserializer=modelog_dot_deployment_dot_v1_dot_people__pb2.ReadReplicaLogsResponse.FromString,
+                _registered_method=True)
+        self.ListRepairs = channel.unary_unary(
+                '/modelog.deployment.v1.DeploymentService/ListRepairs',
+                request_serializer=modelog_dot_deployment_dot_v1_dot_people__pb2.ListRepairsRequest.SerializeToString,
+                response_deserializer=modelog_dot_deployment_dot_v1_dot_people__pb2.ListRepairsResponse.FromString,
                 _registered_method=True)
 
 
@@ -260,6 +286,45 @@ class DeploymentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetEndpointStatus(self, request, context):
+        """An endpoint as the platform and the gateway show it now. Any process of the service that reaches the platform answers.
+        ENDPOINT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchEndpoint(self, request, context):
+        """The same again and again, with rates and latencies between two looks, until cancelled. ENDPOINT_NOT_FOUND,
+        RESOURCE_EXHAUSTED TOO_MANY_WATCHERS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchRollout(self, request, context):
+        """A rollout as it stands, then after each of its facts, until it is finished. After a break ask again behind the last
+        revision: no state is left out. ROLLOUT_NOT_FOUND, RESOURCE_EXHAUSTED TOO_MANY_WATCHERS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadReplicaLogs(self, request, context):
+        """What the replicas of an endpoint printed last, and on request what they print from now on. ENDPOINT_NOT_FOUND,
+        UNAVAILABLE PLATFORM_AWAY, RESOURCE_EXHAUSTED TOO_MANY_WATCHERS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRepairs(self, request, context):
+        """Where the platform was found different from the facts, and how it was put right; newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DeploymentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -347,6 +412,31 @@ def add_DeploymentServiceServicer_to_server(servicer, server):
                     servicer.UpdateEndpoint,
                     request_deserializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.UpdateEndpointRequest.FromString,
                     response_serializer=modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.UpdateEndpointResponse.SerializeToString,
+            ),
+            'GetEndpointStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEndpointStatus,
+                    request_deserializer=modelog_dot_deployment_dot_v1_dot_people__pb2.GetEndpointStatusRequest.FromString,
+                    response_serializer=modelog_dot_deployment_dot_v1_dot_people__pb2.EndpointStatus.SerializeToString,
+            ),
+            'WatchEndpoint': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchEndpoint,
+                    request_deserializer=modelog_dot_deployment_dot_v1_dot_people__pb2.WatchEndpointRequest.FromString,
+                    response_serializer=modelog_dot_deployment_dot_v1_dot_people__pb2.WatchEndpointResponse.SerializeToString,
+            ),
+            'WatchRollout': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchRollout,
+                    request_deserializer=modelog_dot_deployment_dot_v1_dot_people__pb2.WatchRolloutRequest.FromString,
+                    response_serializer=modelog_dot_deployment_dot_v1_dot_people__pb2.WatchRolloutResponse.SerializeToString,
+            ),
+            'ReadReplicaLogs': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadReplicaLogs,
+                    request_deserializer=modelog_dot_deployment_dot_v1_dot_people__pb2.ReadReplicaLogsRequest.FromString,
+                    response_serializer=modelog_dot_deployment_dot_v1_dot_people__pb2.ReadReplicaLogsResponse.SerializeToString,
+            ),
+            'ListRepairs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRepairs,
+                    request_deserializer=modelog_dot_deployment_dot_v1_dot_people__pb2.ListRepairsRequest.FromString,
+                    response_serializer=modelog_dot_deployment_dot_v1_dot_people__pb2.ListRepairsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -811,6 +901,141 @@ class DeploymentService(object):
             '/modelog.deployment.v1.DeploymentService/UpdateEndpoint',
             modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.UpdateEndpointRequest.SerializeToString,
             modelog_dot_deployment_dot_v1_dot_deployment__service__pb2.UpdateEndpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEndpointStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.deployment.v1.DeploymentService/GetEndpointStatus',
+            modelog_dot_deployment_dot_v1_dot_people__pb2.GetEndpointStatusRequest.SerializeToString,
+            modelog_dot_deployment_dot_v1_dot_people__pb2.EndpointStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchEndpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/modelog.deployment.v1.DeploymentService/WatchEndpoint',
+            modelog_dot_deployment_dot_v1_dot_people__pb2.WatchEndpointRequest.SerializeToString,
+            modelog_dot_deployment_dot_v1_dot_people__pb2.WatchEndpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/modelog.deployment.v1.DeploymentService/WatchRollout',
+            modelog_dot_deployment_dot_v1_dot_people__pb2.WatchRolloutRequest.SerializeToString,
+            modelog_dot_deployment_dot_v1_dot_people__pb2.WatchRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadReplicaLogs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/modelog.deployment.v1.DeploymentService/ReadReplicaLogs',
+            modelog_dot_deployment_dot_v1_dot_people__pb2.ReadReplicaLogsRequest.SerializeToString,
+            modelog_dot_deployment_dot_v1_dot_people__pb2.ReadReplicaLogsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRepairs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.deployment.v1.DeploymentService/ListRepairs',
+            modelog_dot_deployment_dot_v1_dot_people__pb2.ListRepairsRequest.SerializeToString,
+            modelog_dot_deployment_dot_v1_dot_people__pb2.ListRepairsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from modelog.deployment.v1 import deployment_service_pb2 as _deployment_service_pb2
+from modelog.deployment.v1 import people_pb2 as _people_pb2
 from modelog.deployment.v1 import types_pb2 as _types_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -87,6 +88,24 @@ class DeploymentServiceStub:
     """Changes how the gateway treats an endpoint's requests: the fields named by the mask take the values given. Nothing is
     interrupted. ENDPOINT_NOT_FOUND, ENDPOINT_REMOVED, POLICY_NOT_SUPPORTED where the driver has no such gateway.
     """
+    GetEndpointStatus: _grpc.UnaryUnaryMultiCallable[_people_pb2.GetEndpointStatusRequest, _people_pb2.EndpointStatus]
+    """An endpoint as the platform and the gateway show it now. Any process of the service that reaches the platform answers.
+    ENDPOINT_NOT_FOUND.
+    """
+    WatchEndpoint: _grpc.UnaryStreamMultiCallable[_people_pb2.WatchEndpointRequest, _people_pb2.WatchEndpointResponse]
+    """The same again and again, with rates and latencies between two looks, until cancelled. ENDPOINT_NOT_FOUND,
+    RESOURCE_EXHAUSTED TOO_MANY_WATCHERS.
+    """
+    WatchRollout: _grpc.UnaryStreamMultiCallable[_people_pb2.WatchRolloutRequest, _people_pb2.WatchRolloutResponse]
+    """A rollout as it stands, then after each of its facts, until it is finished. After a break ask again behind the last
+    revision: no state is left out. ROLLOUT_NOT_FOUND, RESOURCE_EXHAUSTED TOO_MANY_WATCHERS.
+    """
+    ReadReplicaLogs: _grpc.UnaryStreamMultiCallable[_people_pb2.ReadReplicaLogsRequest, _people_pb2.ReadReplicaLogsResponse]
+    """What the replicas of an endpoint printed last, and on request what they print from now on. ENDPOINT_NOT_FOUND,
+    UNAVAILABLE PLATFORM_AWAY, RESOURCE_EXHAUSTED TOO_MANY_WATCHERS.
+    """
+    ListRepairs: _grpc.UnaryUnaryMultiCallable[_people_pb2.ListRepairsRequest, _people_pb2.ListRepairsResponse]
+    """Where the platform was found different from the facts, and how it was put right; newest first."""
 
 @_typing.type_check_only
 class DeploymentServiceAsyncStub(DeploymentServiceStub):
@@ -145,6 +164,24 @@ class DeploymentServiceAsyncStub(DeploymentServiceStub):
     """Changes how the gateway treats an endpoint's requests: the fields named by the mask take the values given. Nothing is
     interrupted. ENDPOINT_NOT_FOUND, ENDPOINT_REMOVED, POLICY_NOT_SUPPORTED where the driver has no such gateway.
     """
+    GetEndpointStatus: _aio.UnaryUnaryMultiCallable[_people_pb2.GetEndpointStatusRequest, _people_pb2.EndpointStatus]  # type: ignore[assignment]
+    """An endpoint as the platform and the gateway show it now. Any process of the service that reaches the platform answers.
+    ENDPOINT_NOT_FOUND.
+    """
+    WatchEndpoint: _aio.UnaryStreamMultiCallable[_people_pb2.WatchEndpointRequest, _people_pb2.WatchEndpointResponse]  # type: ignore[assignment]
+    """The same again and again, with rates and latencies between two looks, until cancelled. ENDPOINT_NOT_FOUND,
+    RESOURCE_EXHAUSTED TOO_MANY_WATCHERS.
+    """
+    WatchRollout: _aio.UnaryStreamMultiCallable[_people_pb2.WatchRolloutRequest, _people_pb2.WatchRolloutResponse]  # type: ignore[assignment]
+    """A rollout as it stands, then after each of its facts, until it is finished. After a break ask again behind the last
+    revision: no state is left out. ROLLOUT_NOT_FOUND, RESOURCE_EXHAUSTED TOO_MANY_WATCHERS.
+    """
+    ReadReplicaLogs: _aio.UnaryStreamMultiCallable[_people_pb2.ReadReplicaLogsRequest, _people_pb2.ReadReplicaLogsResponse]  # type: ignore[assignment]
+    """What the replicas of an endpoint printed last, and on request what they print from now on. ENDPOINT_NOT_FOUND,
+    UNAVAILABLE PLATFORM_AWAY, RESOURCE_EXHAUSTED TOO_MANY_WATCHERS.
+    """
+    ListRepairs: _aio.UnaryUnaryMultiCallable[_people_pb2.ListRepairsRequest, _people_pb2.ListRepairsResponse]  # type: ignore[assignment]
+    """Where the platform was found different from the facts, and how it was put right; newest first."""
 
 class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Turns approved versions into serving endpoints, and says what served where and when.
@@ -302,5 +339,53 @@ class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes how the gateway treats an endpoint's requests: the fields named by the mask take the values given. Nothing is
         interrupted. ENDPOINT_NOT_FOUND, ENDPOINT_REMOVED, POLICY_NOT_SUPPORTED where the driver has no such gateway.
         """
+
+    @_abc_1.abstractmethod
+    def GetEndpointStatus(
+        self,
+        request: _people_pb2.GetEndpointStatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_people_pb2.EndpointStatus, _abc.Awaitable[_people_pb2.EndpointStatus]]:
+        """An endpoint as the platform and the gateway show it now. Any process of the service that reaches the platform answers.
+        ENDPOINT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchEndpoint(
+        self,
+        request: _people_pb2.WatchEndpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_people_pb2.WatchEndpointResponse], _abc.AsyncIterator[_people_pb2.WatchEndpointResponse]]:
+        """The same again and again, with rates and latencies between two looks, until cancelled. ENDPOINT_NOT_FOUND,
+        RESOURCE_EXHAUSTED TOO_MANY_WATCHERS.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchRollout(
+        self,
+        request: _people_pb2.WatchRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_people_pb2.WatchRolloutResponse], _abc.AsyncIterator[_people_pb2.WatchRolloutResponse]]:
+        """A rollout as it stands, then after each of its facts, until it is finished. After a break ask again behind the last
+        revision: no state is left out. ROLLOUT_NOT_FOUND, RESOURCE_EXHAUSTED TOO_MANY_WATCHERS.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadReplicaLogs(
+        self,
+        request: _people_pb2.ReadReplicaLogsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_people_pb2.ReadReplicaLogsResponse], _abc.AsyncIterator[_people_pb2.ReadReplicaLogsResponse]]:
+        """What the replicas of an endpoint printed last, and on request what they print from now on. ENDPOINT_NOT_FOUND,
+        UNAVAILABLE PLATFORM_AWAY, RESOURCE_EXHAUSTED TOO_MANY_WATCHERS.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRepairs(
+        self,
+        request: _people_pb2.ListRepairsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_people_pb2.ListRepairsResponse, _abc.Awaitable[_people_pb2.ListRepairsResponse]]:
+        """Where the platform was found different from the facts, and how it was put right; newest first."""
 
 def add_DeploymentServiceServicer_to_server(servicer: DeploymentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

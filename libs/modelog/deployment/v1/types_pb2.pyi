@@ -258,7 +258,7 @@ class AnalysisResult(_message.Message):
     def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., finding: _Optional[str] = ..., requests: _Optional[int] = ..., errors: _Optional[int] = ..., error_rate: _Optional[float] = ..., latency_quantile: _Optional[float] = ..., latency_ms: _Optional[float] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Rollout(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "version", "strategy", "environment", "previous_version", "previous_traffic", "restores", "artifact_sha256", "replicas", "requested_by", "approved_by", "state", "step", "steps_passed", "moved_traffic", "inconclusive_windows", "last_result", "cause", "trigger", "rollback_requested_by", "window_start_time", "rollback_attempts", "ready_replicas", "unready_time")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "version", "strategy", "environment", "previous_version", "previous_traffic", "restores", "artifact_sha256", "replicas", "requested_by", "approved_by", "state", "step", "steps_passed", "moved_traffic", "inconclusive_windows", "last_result", "cause", "trigger", "rollback_requested_by", "window_start_time", "rollback_attempts", "ready_replicas", "unready_time", "requested_on_behalf_of", "rollback_on_behalf_of")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -288,6 +288,8 @@ class Rollout(_message.Message):
     ROLLBACK_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     READY_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     UNREADY_TIME_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    ROLLBACK_ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -317,10 +319,12 @@ class Rollout(_message.Message):
     rollback_attempts: int
     ready_replicas: int
     unready_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., version: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, _Mapping]] = ..., environment: _Optional[str] = ..., previous_version: _Optional[str] = ..., previous_traffic: _Optional[_Iterable[_Union[TrafficShare, _Mapping]]] = ..., restores: _Optional[str] = ..., artifact_sha256: _Optional[str] = ..., replicas: _Optional[int] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[RolloutState, str]] = ..., step: _Optional[int] = ..., steps_passed: _Optional[int] = ..., moved_traffic: bool = ..., inconclusive_windows: _Optional[int] = ..., last_result: _Optional[_Union[AnalysisResult, _Mapping]] = ..., cause: _Optional[str] = ..., trigger: _Optional[_Union[Trigger, str]] = ..., rollback_requested_by: _Optional[str] = ..., window_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rollback_attempts: _Optional[int] = ..., ready_replicas: _Optional[int] = ..., unready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    requested_on_behalf_of: _containers.RepeatedScalarFieldContainer[str]
+    rollback_on_behalf_of: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., version: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, _Mapping]] = ..., environment: _Optional[str] = ..., previous_version: _Optional[str] = ..., previous_traffic: _Optional[_Iterable[_Union[TrafficShare, _Mapping]]] = ..., restores: _Optional[str] = ..., artifact_sha256: _Optional[str] = ..., replicas: _Optional[int] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[RolloutState, str]] = ..., step: _Optional[int] = ..., steps_passed: _Optional[int] = ..., moved_traffic: bool = ..., inconclusive_windows: _Optional[int] = ..., last_result: _Optional[_Union[AnalysisResult, _Mapping]] = ..., cause: _Optional[str] = ..., trigger: _Optional[_Union[Trigger, str]] = ..., rollback_requested_by: _Optional[str] = ..., window_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rollback_attempts: _Optional[int] = ..., ready_replicas: _Optional[int] = ..., unready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., requested_on_behalf_of: _Optional[_Iterable[str]] = ..., rollback_on_behalf_of: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ServingInterval(_message.Message):
-    __slots__ = ("version", "endpoint", "environment", "percent", "from_time", "to_time", "from_revision", "to_revision", "rollout", "requested_by", "approved_by")
+    __slots__ = ("version", "endpoint", "environment", "percent", "from_time", "to_time", "from_revision", "to_revision", "rollout", "requested_by", "approved_by", "on_behalf_of", "cause", "ready_replicas")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
@@ -332,6 +336,9 @@ class ServingInterval(_message.Message):
     ROLLOUT_FIELD_NUMBER: _ClassVar[int]
     REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
     APPROVED_BY_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    READY_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     version: str
     endpoint: str
     environment: str
@@ -343,7 +350,10 @@ class ServingInterval(_message.Message):
     rollout: str
     requested_by: str
     approved_by: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[str] = ..., endpoint: _Optional[str] = ..., environment: _Optional[str] = ..., percent: _Optional[int] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., from_revision: _Optional[int] = ..., to_revision: _Optional[int] = ..., rollout: _Optional[str] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[_Iterable[str]] = ...) -> None: ...
+    on_behalf_of: _containers.RepeatedScalarFieldContainer[str]
+    cause: str
+    ready_replicas: int
+    def __init__(self, version: _Optional[str] = ..., endpoint: _Optional[str] = ..., environment: _Optional[str] = ..., percent: _Optional[int] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., from_revision: _Optional[int] = ..., to_revision: _Optional[int] = ..., rollout: _Optional[str] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[_Iterable[str]] = ..., on_behalf_of: _Optional[_Iterable[str]] = ..., cause: _Optional[str] = ..., ready_replicas: _Optional[int] = ...) -> None: ...
 
 class KnownVersion(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "stage", "phase", "artifact", "signature", "approved_sha256", "approvers", "deprecated", "successor", "retired", "makers", "approving_people")
