@@ -98,6 +98,16 @@ def read_stream(stream: bytes) -> dict[str, Values]:
     return {field.name: _joined([part[at] for part in parts]) for at, field in enumerate(fields)}
 
 
+def count_rows(stream: bytes) -> int:
+    """How many rows its record batches claim to have; Malformed."""
+    rows, place = 0, 0
+    while (message := _message(stream, place)) is not None:
+        header_kind, metadata, _, place = message
+        if header_kind == _RECORDS:
+            rows += max(0, Table.root(metadata).table(2).scalar(0, "<q"))
+    return rows
+
+
 def _message(stream: bytes, place: int) -> tuple[int, bytes, memoryview, int] | None:
     """Kind, metadata and body of the message at a place, and the place of the next one; None at the end."""
     if place == len(stream):
