@@ -156,3 +156,28 @@ async def test_producers_are_held_back_while_counting_is_behind(
         answers = await ingest(live.live.channel, sent)
         assert [one.refusal.reason for one in answers] == [""] * 40
         assert sum(not one.repeated for one in answers) == 40 - held
+
+
+MODEL = VERSION.rpartition("/versions/")[0]
+
+
+async def test_batch_scoring_is_counted_for_a_model_without_an_endpoint(live: Station) -> None:
+    """Its monitor alerts for whichever version scores."""
+    monitor = "projects/risk/monitors/fraud-batch"
+    fields: dict[str, Any] = {"parent": "projects/risk", "monitor_id": "fraud-batch", "endpoint": MODEL}
+    many = check(types.METHOD_VOLUME, 1000, id="rows")
+    fields |= {"window": types.WindowSpec(size_rows=100), "checks": [many]}
+    assert (await live.refused("CreateMonitor", **fields))[1] == "ENDPOINT_NOT_FOUND"
+    await live.register()
+    await live.call("CreateMonitor", **fields)
+    scored = batch("b1", np.ones(100))
+    scored.endpoint = MODEL
+    foreign = batch("b2", [1.0])
+    foreign.endpoint, foreign.version = MODEL, "projects/risk/models/other/versions/1"
+    answers = await ingest(live.live.channel, [request(scored), request(foreign)])
+    assert [one.refusal.reason for one in answers] == ["", ""]
+    found = await live.monitor(lambda monitor: monitor.windows == 1, monitor)
+    assert [(one.version, one.condition) for one in found.statuses] == [(VERSION, types.CONDITION_FIRING)]
+    await live.counted()
+    (aside,) = (await live.call("ListRejectedBatches", parent=MODEL)).batches
+    assert aside.reason == f"version '{foreign.version}' is not one of {MODEL}"

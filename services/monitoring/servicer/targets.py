@@ -5,14 +5,11 @@ from kernel.names import Pattern
 from kernel.rooms import Rooms
 from services.monitoring import queries
 from services.monitoring.domain import KNOWN_ENDPOINT
+from services.monitoring.domain.target import is_model
 from services.monitoring.servicer.room import Room
 from services.monitoring.telemetry.publishing import Publisher
 
 _MODEL = Pattern("projects/*/models/*")
-
-
-def is_model(name: str) -> bool:
-    return name.startswith("projects/") and "/models/" in name
 
 
 def check_target(name: str, field: str) -> None:

@@ -107,6 +107,7 @@ class Consumer:
                 raise Moved(f"telemetry is no longer counted to {self._at}")
             counting = await self._counting(connection, plans, now)
             await self._count(connection, counting, batches, now)
+            await asyncio.to_thread(counting.settle)  # So that calls are answered meanwhile.
             await queries.save_lanes(connection, counting.lanes.values())
             await queries.move_position(connection, batches[-1][0].revision)
         self._at = batches[-1][0].revision
