@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pyarrow as arrow
+import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
@@ -85,11 +85,11 @@ def test_a_column_of_a_csv_file_is_of_one_type_in_all_chunks(tmp_path: Path, mon
 
 
 def test_parquet_is_read_by_row_groups(line: CommandLine, version: str, monitor: str, tmp_path: Path) -> None:
-    table = arrow.table(
+    table = pa.table(
         {
-            "age": arrow.array([1, None, 3], arrow.int32()),
-            "city": arrow.array(["Rome", None, "Rome"]).dictionary_encode(),
-            "t": arrow.array([1, 2, 3], arrow.timestamp("s")),
+            "age": pa.array([1, None, 3], pa.int32()),
+            "city": pa.array(["Rome", None, "Rome"]).dictionary_encode(),
+            "t": pa.array([1, 2, 3], pa.timestamp("s")),
         }
     )
     parquet.write_table(table, tmp_path / "scored.parquet")

@@ -39,8 +39,8 @@ async def test_what_is_streamed_is_stored_in_order_and_counted_once(live: Statio
 
 async def test_outcomes_are_streamed_beside_predictions(live: Station) -> None:
     await live.create(ACCURACY, window=types.WindowSpec(size_rows=2))
-    sent = [batch("b1", [1.0, 2.0], scores=[1.0, 1.0]), outcomes("o1", {"b1-0": 1.0, "b1-1": 0.0})]
-    await ingest(live.live.channel, [request(one) for one in sent])
+    sent = [request(batch("b1", [1.0, 2.0], scores=[1.0, 1.0])), request(outcomes("o1", {"b1-0": 1.0, "b1-1": 0.0}))]
+    await ingest(live.live.channel, sent)
     assert [point.value for point in await windows(live, 1)] == [0.5]
 
 
@@ -117,7 +117,9 @@ async def test_what_is_put_aside_is_kept_within_bounds(
         assert len(found) == 8
         assert 0 < sum(one.kept for one in found) < 8
         lost = next(one for one in found if not one.kept)
-        assert (await live.refused("RetryRejectedBatch", parent=ENDPOINT, position=lost.position))[1] == "BATCH_NOT_KEPT"
+        assert (await live.refused("RetryRejectedBatch", parent=ENDPOINT, position=lost.position))[
+            1
+        ] == "BATCH_NOT_KEPT"
 
 
 async def refused(live: Station, requests: Any) -> tuple[str, str]:

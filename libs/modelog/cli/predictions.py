@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 from modelog.cli import render
 from modelog.cli.cells import Cell
 from modelog.cli.names import Name
-from modelog.cli.progress import bar
+from modelog.cli.progress import Told, bar
 from modelog.cli.state import Command, moment, state_of
 from modelog.cli.verbs import arg, opt, verb
 
@@ -69,7 +70,7 @@ def log(ctx: click.Context, /, **given: Any) -> int:
                     at=at,
                     times=given["time_column"],
                     batch_id=f"{named}-{number}",
-                    progress=lambda rows, before=before, total=chunk.total: told("logging", before + rows, total),
+                    progress=partial(_tell, told, before, chunk.total),
                 )
                 for what in counts:
                     counts[what] += getattr(done, what)
@@ -86,6 +87,10 @@ def log(ctx: click.Context, /, **given: Any) -> int:
         again = f", {counts['repeated']:,} of them there already" if counts["repeated"] else ""
         click.echo(f"{counts['rows']:,} rows of {given['version']} in {counts['batches']:,} batches{again}")
     return 0
+
+
+def _tell(told: Told, before: int, total: int, rows: int) -> None:
+    told("logging", before + rows, total)
 
 
 def _endpoint(state: Any, given: dict[str, Any]) -> str:

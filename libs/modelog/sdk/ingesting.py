@@ -1,4 +1,4 @@
-"""Telemetry sent to monitoring in streams, over any number of broken connections: sent again is what was not answered."""
+"""Telemetry sent to monitoring in streams, over broken connections too: sent again is what was not answered."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -42,7 +42,7 @@ def request_of(batch: "PredictionBatch | OutcomeBatch") -> "IngestRequest":
 
 def send(session: Session, method: Callable[..., Any], requests: "Iterable[IngestRequest]") -> "Iterator[Sent]":
     """What each batch came to, in order. Where monitoring goes away or asks to wait, what was not answered is sent
-    again for as long as the session has patience; then Refused is raised, and sending all again counts nothing twice."""
+    again for as long as the session has patience; then Refused is raised; sending all again counts nothing twice."""
     for some in _calls(requests):
         answered = 0
         attempts = Attempts(session, some[0], None)

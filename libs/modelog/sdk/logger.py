@@ -60,7 +60,7 @@ class PredictionLogger:
     ) -> None:
         self._session = session
         self._apart = apart
-        self._about = {"version": version, "endpoint": endpoint, "replica": replica or f"pid-{os.getpid()}"}
+        self._version, self._endpoint, self._replica = version, endpoint, replica
         self._most_rows = most_rows
         self._flush_seconds = flush_seconds
         self._sample = sample
@@ -210,7 +210,12 @@ class PredictionLogger:
     def _batch(self, rows: Sequence[_Row]) -> "PredictionBatch":
         from modelog.monitoring.v1.telemetry_pb2 import PredictionBatch
 
-        batch = PredictionBatch(batch_id=uuid.uuid4().hex, **self._about)
+        batch = PredictionBatch(
+            batch_id=uuid.uuid4().hex,
+            endpoint=self._endpoint,
+            version=self._version,
+            replica=self._replica or f"pid-{os.getpid()}",
+        )
         first, last = (rows[0].time, rows[-1].time) if rows else (time.time(), time.time())
         batch.start_time.FromMicroseconds(int(min(first, last) * 1e6))
         batch.end_time.FromMicroseconds(int(max(first, last) * 1e6))

@@ -55,9 +55,7 @@ class Ingest(Targets):
             subject = subject_of(kind, request.endpoint)
             begun = await self._publisher.begin(subject, _message_id(request.endpoint, request.request_id), payload)
         stored = await begun
-        return rpc.IngestResponse(
-            request_id=request.request_id, position=stored.position, repeated=stored.repeated
-        )
+        return rpc.IngestResponse(request_id=request.request_id, position=stored.position, repeated=stored.repeated)
 
     async def RetryRejectedBatch(
         self, request: rpc.RetryRejectedBatchRequest, context: Context

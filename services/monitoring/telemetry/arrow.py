@@ -8,6 +8,7 @@ The format: https://arrow.apache.org/docs/format/Columnar.html#serialization-and
 import struct
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,7 +57,7 @@ class _Field(NamedTuple):
     dtype: str
     per_second: float
     dictionary: int | None
-    index: str
+    codes: str
 
 
 class _Budget:
@@ -272,7 +273,8 @@ def _null(buffers: _Buffers, rows: int, nulls: int) -> NDArray[np.bool_] | None:
     if len(validity) * _BITS_A_BYTE < rows:
         raise Malformed("a validity bitmap is too short")
     bits = np.unpackbits(np.frombuffer(validity, np.uint8), count=rows, bitorder="little")
-    return bits == 0
+    null: NDArray[np.bool_] = bits == 0
+    return null
 
 
 def _texts(buffers: _Buffers, dtype: str, rows: int, budget: _Budget) -> list[str]:
@@ -288,8 +290,8 @@ def _texts(buffers: _Buffers, dtype: str, rows: int, budget: _Budget) -> list[st
     try:
         if data.isascii():
             whole = data.decode("ascii")
-            return [whole[start:stop] for start, stop in zip(places, places[1:], strict=False)]
-        return [data[start:stop].decode() for start, stop in zip(places, places[1:], strict=False)]
+            return [whole[start:stop] for start, stop in pairwise(places)]
+        return [data[start:stop].decode() for start, stop in pairwise(places)]
     except UnicodeDecodeError as error:
         raise Malformed("text is not UTF-8") from error
 
@@ -298,7 +300,7 @@ def _looked_up(field: _Field, buffers: _Buffers, dictionary: Values | None, budg
     rows, nulls = buffers.node()
     budget.take(rows)
     null = _null(buffers, rows, nulls)
-    codes = buffers.array(field.index, rows).astype(np.int64)
+    codes = buffers.array(field.codes, rows).astype(np.int64)
     if null is not None:
         codes[null] = -1
     if dictionary is None or codes.max(initial=-1) >= len(dictionary) or codes.min(initial=0) < -1:

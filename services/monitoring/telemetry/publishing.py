@@ -35,9 +35,7 @@ class Publisher:
     async def publish(self, subject: str, message_id: str, payload: bytes) -> Stored:
         """Unavailable while the stream does not have it for sure; the same again is safe then."""
         try:
-            answer = await self._asker.ask(
-                subject, payload, headers={"Nats-Msg-Id": message_id}, seconds=_ACK_SECONDS
-            )
+            answer = await self._asker.ask(subject, payload, headers={"Nats-Msg-Id": message_id}, seconds=_ACK_SECONDS)
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise Unavailable(
                 "TELEMETRY_UNREACHABLE", f"{error!r}; repeat with the same request_id, which counts once"

@@ -38,9 +38,7 @@ async def position(pool: Pool) -> int:
     return at
 
 
-async def remember_batches(
-    connection: Any, batches: Sequence[tuple[str, str]], now: datetime
-) -> set[tuple[str, str]]:
+async def remember_batches(connection: Any, batches: Sequence[tuple[str, str]], now: datetime) -> set[tuple[str, str]]:
     """Remembers batches by endpoint and id; returns those that are new."""
     endpoints, ids = zip(*batches, strict=True) if batches else ((), ())
     rows = await connection.fetch(
@@ -274,7 +272,8 @@ async def forget_old(pool: Pool, before: dict[str, datetime], most_waiting: int)
         kept = " and not baseline" if table == "profile" else ""
         await pool.execute(f"delete from {table} where {columns.get(table, 'stored_at')} < $1{kept}", since)
     await pool.execute(
-        "delete from rejected where position <= (select position from rejected order by position desc offset $1 limit 1)",
+        "delete from rejected where position <="
+        " (select position from rejected order by position desc offset $1 limit 1)",
         _MOST_REJECTED,
     )
     for table in ("prediction", "outcome"):
