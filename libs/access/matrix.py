@@ -91,7 +91,8 @@ ROLES: Mapping[str, frozenset[str]] = {
         "deployment.endpoints.create deployment.endpoints.update deployment.endpoints.remove"
         " deployment.rollouts.request deployment.rollouts.pause"
         " deployment.rollouts.resume deployment.rollouts.rollback deployment.logs.read monitoring.monitors.create"
-        " monitoring.baselines.capture monitoring.outcomes.record registry.emergencies.declare"
+        " monitoring.baselines.capture monitoring.outcomes.record monitoring.telemetry.ingest"
+        " monitoring.batches.retry registry.emergencies.declare"
     ),
     # Keeps what serves serving.
     OPERATOR: _and(
@@ -99,7 +100,8 @@ ROLES: Mapping[str, frozenset[str]] = {
         " deployment.rollouts.resume deployment.rollouts.rollback"
         " deployment.logs.read registry.aliases.rollback"
         " monitoring.monitors.create monitoring.monitors.update monitoring.monitors.pause monitoring.monitors.resume"
-        " monitoring.baselines.capture monitoring.outcomes.record monitoring.alerts.acknowledge"
+        " monitoring.baselines.capture monitoring.outcomes.record monitoring.telemetry.ingest monitoring.batches.retry"
+        " monitoring.alerts.acknowledge"
         " monitoring.alerts.silence monitoring.alerts.resolve monitoring.retrainings.request"
         " monitoring.retrainings.start monitoring.retrainings.abandon registry.emergencies.declare"
     )
