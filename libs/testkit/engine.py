@@ -70,7 +70,10 @@ class Engine:
         return ["dockerd", *places, "--pidfile", str(self.folder / "pid"), "--host", self.host, *quiet]
 
     def kill(self) -> None:
-        """As by a loss of power, but for the machine: the engine is gone, and what it kept goes on or not."""
+        """As when it is killed for want of memory: containers go on, and the next engine finds them.
+
+        containerd dies with it. Where nobody reaps it, its pid looks alive to the next engine, which would wait for it.
+        """
         if self.process:
             self.process.kill()
             self.process.wait()
@@ -86,12 +89,12 @@ class Engine:
         self.kill()
 
     def _end_containerd(self) -> None:
-        """It is dockerd's child, and outlives one that was killed."""
         pid = self.folder / "exec/containerd/containerd.pid"
         with suppress(OSError, ValueError):
             number = int(pid.read_text())
             if b"containerd" in Path(f"/proc/{number}/cmdline").read_bytes():
                 os.kill(number, signal.SIGKILL)
+        pid.unlink(missing_ok=True)
 
     def call(self, method: str, path: str, *, timeout: float = 60.0, **more: Any) -> httpx.Response:
         transport = httpx.HTTPTransport(uds=str(self.socket))
@@ -155,7 +158,14 @@ class Engine:
         self.call("POST", "/networks/prune")
 
     def close(self) -> None:
+        """Ends it with all its containers, also those that a killed engine has left running."""
+        if self.process and self.process.poll() is not None:
+            with suppress(NoEngine):
+                self.start()
         self.stop()
+        for line in Path("/proc/mounts").read_text().splitlines():  # Namespaces of networks that it leaves mounted.
+            if (place := line.split()[1]).startswith(f"{self.folder}/"):
+                subprocess.run(["umount", place], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

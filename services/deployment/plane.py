@@ -9,6 +9,7 @@ from pathlib import Path
 from kernel.logs import structlog
 from kernel.rooms import Rooms
 from services.deployment.drivers import docker
+from services.deployment.drivers.docker import options as docker_options
 from services.deployment.drivers.docker.driver import DockerDriver
 from services.deployment.drivers.docker.lending import containers_user, lent
 from services.deployment.drivers.kubernetes import connected
@@ -89,7 +90,7 @@ def docker_of(settings: Settings) -> DockerDriver:
     telemetry = settings.docker_nats_url != ""
     given = (settings.inference_password_file, settings.nats_ca_file) if telemetry else ("", "")
     password, ca = (lent(file, folder / "lent", user) for file in given)
-    installation = docker.Installation(
+    installation = docker_options.Installation(
         name=settings.docker_installation,
         images=words(settings.docker_images),
         networks=words(settings.docker_networks),

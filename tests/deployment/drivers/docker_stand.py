@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from services.deployment import failpoints
-from services.deployment.drivers.docker import DockerDriver, Installation, connected
+from services.deployment.drivers.docker import connected
+from services.deployment.drivers.docker.driver import DockerDriver
 from services.deployment.drivers.docker.names import INSTALLATION, VERSION
+from services.deployment.drivers.docker.options import Installation
 from services.deployment.drivers.port import Key, Workload
 from testkit.engine import SERVING, Engine
 from tests.deployment import models

@@ -157,7 +157,7 @@ async def test_endpoints_follow_their_containers_when_the_engine_restarts(yard: 
         request = rpc.RequestRolloutRequest(
             parent=f"{PROJECT}/endpoints/beside",
             version=version_name(2),
-            strategy=types.Strategy(**CANARY),
+            strategy=canary(10, 50, hold=1),
         )
         async with Load(host, f"/{path}{PATH}", ROW) as load:
             moved = await yard.town.stub.RequestRollout(request, metadata=BY)

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from services.deployment.artifacts import NotInStore, locate
@@ -88,8 +89,8 @@ class Building:
         if base is None:
             how = "build it from deploy/serving.Dockerfile (target runtime), or pull it"
             raise NotBuilt(f"the engine has no image {options.image!r}, in which replicas run: {how}")
-        names = {"tag": tag, "installation": self._installation.name, "folder": self._folder}
-        packed = await asyncio.to_thread(lambda: pack(workload, artifact, base, **names))
+        packing = partial(pack, tag=tag, installation=self._installation.name, folder=self._folder)
+        packed = await asyncio.to_thread(packing, workload, artifact, base)
         try:
             said = await self._engine.load(packed.archive)
         finally:

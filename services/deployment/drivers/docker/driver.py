@@ -235,9 +235,9 @@ class DockerDriver:
         return key_of_tag(self._world.installation.name, tag)
 
     def _keep_only(self, containers: set[str]) -> None:
-        for remembered in (self._told_to_stop_at, self._steady_at, self._starts):
-            for one in remembered.keys() - containers:
-                del remembered[one]  # type: ignore[attr-defined]
+        self._told_to_stop_at = {one: at for one, at in self._told_to_stop_at.items() if one in containers}
+        self._steady_at = {one: count for one, count in self._steady_at.items() if one in containers}
+        self._starts = {one: starts for one, starts in self._starts.items() if one in containers}
 
 
 def _change(name: str, look: Look | None, spec: Mapping[str, Any]) -> Change | None:

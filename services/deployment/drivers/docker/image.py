@@ -78,7 +78,10 @@ def _write_layer(layer: IO[bytes], artifact: Path, sha256: str) -> tuple[str, in
     if reading.digest.hexdigest() != sha256:
         raise ArtifactRefused(f"the artifact has digest {reading.digest.hexdigest()}, but {sha256} was approved")
     layer.seek(0)
-    return hashlib.file_digest(layer, "sha256").hexdigest(), layer.seek(0, io.SEEK_END)
+    digest = hashlib.sha256()
+    while part := layer.read(_CHUNK_BYTES):
+        digest.update(part)
+    return digest.hexdigest(), layer.tell()
 
 
 class _Hashed(io.RawIOBase):

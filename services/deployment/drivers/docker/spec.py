@@ -48,6 +48,14 @@ def specs_of(workload: Workload, options: Options, installation: Installation) -
 
 
 def _spec(name: str, workload: Workload, options: Options, installation: Installation) -> dict[str, Any]:
+    labels = {
+        INSTALLATION: installation.name,
+        ENDPOINT: workload.key.endpoint,
+        VERSION: workload.key.version,
+        DIGEST: workload.sha256,
+        REVISION: str(workload.revision),
+        REPLICA: name,
+    }
     body = {
         "Image": tag_of(installation.name, workload.key, recipe_of(workload, options.image)),
         "Cmd": [to_json(_order(name, workload, options, installation))],
@@ -56,18 +64,11 @@ def _spec(name: str, workload: Workload, options: Options, installation: Install
         "Healthcheck": _HEALTH,
         "StopSignal": "SIGTERM",
         "StopTimeout": STOP_SECONDS,
-        "Labels": {
-            INSTALLATION: installation.name,
-            ENDPOINT: workload.key.endpoint,
-            VERSION: workload.key.version,
-            DIGEST: workload.sha256,
-            REVISION: str(workload.revision),
-            REPLICA: name,
-        },
+        "Labels": labels,
         "HostConfig": _host(options, installation),
     }
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-    body["Labels"] = {**body["Labels"], SPEC: digest}
+    labels[SPEC] = digest
     return body
 
 
