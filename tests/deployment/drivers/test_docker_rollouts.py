@@ -161,6 +161,7 @@ async def test_endpoints_follow_their_containers_when_the_engine_restarts(yard: 
         )
         async with Load(host, f"/{path}{PATH}", ROW) as load:
             moved = await yard.town.stub.RequestRollout(request, metadata=BY)
+            yard.town.newest = moved.revision
             assert (await yard.town.finished(moved.name)).state == SUCCEEDED
         assert set(load.statuses) == {200}, load.statuses
     finally:
@@ -183,6 +184,7 @@ async def _endpoint_of_processes(yard: Yard) -> str:
         strategy=types.Strategy(recreate=types.Recreate()),
     )
     asked = await stub.RequestRollout(request, metadata=BY)
+    yard.town.newest = asked.revision
     assert (await yard.town.finished(asked.name)).state == SUCCEEDED
     assert await yard.town.answers(made.address, 200)
     return str(made.address)
