@@ -113,7 +113,7 @@ class Engine:
         """Makes the base image unless it is there, and builds what replicas run in, of the present code."""
         if not self.has(BASE):
             self._import_base()
-        self.build(SERVING, target="runtime", args={"BASE": BASE})
+        self.build(SERVING, target="runtime", args={"BASE": BASE, **_index()})
 
     def _import_base(self) -> None:
         print(f"making {BASE} with debootstrap, once", file=sys.stderr)  # noqa: T201 - It takes half a minute.
@@ -190,14 +190,18 @@ def engine(data: Path) -> Iterator[Engine]:
 
 
 def _as_here(root: Path) -> None:
-    """pip in the image finds packages as it does on this machine: same authorities, same index if one is named."""
+    """pip in the image trusts whom this machine trusts."""
     authorities = Path("/etc/ssl/certs/ca-certificates.crt")
     if authorities.exists():
         shutil.copy(authorities, root / "etc/ssl/certs/ca-certificates.crt")
+    (root / "etc/pip.conf").write_text("[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n")
+
+
+def _index() -> dict[str, str]:
+    """Where this machine's pip finds packages, if it is told to look anywhere else than usual."""
     asked = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
     index = subprocess.run(asked, check=False, capture_output=True, text=True).stdout.strip()
-    lines = ["[global]", "cert = /etc/ssl/certs/ca-certificates.crt", *([f"index-url = {index}"] if index else [])]
-    (root / "etc/pip.conf").write_text("\n".join(lines) + "\n")
+    return {"PIP_INDEX_URL": index} if index else {}
 
 
 def _context(more: dict[str, bytes]) -> bytes:
