@@ -51,6 +51,15 @@ test-model-signing: .venv/.installed ## Compare our reading of OpenSSF model sig
 test-mlflow: .venv/.installed .venv-mlflow/.installed ## Import from a real MLflow server, which is installed for it.
 	$(BIN)/python -m pytest tests/mlflow -m long --durations=5 $(ARGS)
 
+# The engine, its images and the base that debootstrap makes for them stay under .modelog/engine/ for the next time.
+.PHONY: test-docker
+test-docker: .venv/.installed ## Run the driver `docker` on a real engine, installed and started for it as root; FAULTS=1: kills too.
+	@command -v dockerd debootstrap >/dev/null && test "$$(command -v dockerd debootstrap | wc -l)" = 2 || { \
+		test "$$(id -u)" = 0 || { echo "needs docker.io and debootstrap; as root this target installs them" >&2; exit 2; }; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io debootstrap; }
+	MODELOG_TEST_ENGINE=.modelog/engine/data $(BIN)/python -m pytest tests/deployment -m "docker $(if $(FAULTS),,and not long)" \
+		--timeout=900 --durations=10 $(ARGS)
+
 .PHONY: test-manifests
 test-manifests: .venv/.installed .venv-manifests/.installed ## Hold manifests against the published schemas of Kubernetes.
 	@mkdir -p .modelog
@@ -173,7 +182,7 @@ audit: .venv/.installed ## Compare requirements.lock with the published vulnerab
 .PHONY: sbom
 sbom: .venv/.installed ## Write a CycloneDX bill of materials of each image to .modelog/sbom/.
 	deploy/bill .modelog/sbom/registry.cdx.json server
-	deploy/bill .modelog/sbom/deployment.cdx.json server inference gateway kubernetes
+	deploy/bill .modelog/sbom/deployment.cdx.json server inference gateway kubernetes docker
 	deploy/bill .modelog/sbom/monitoring.cdx.json server
 	deploy/bill .modelog/sbom/archive.cdx.json server
 

@@ -78,6 +78,8 @@ class Controller:
         self._windows = Windows()
         self._repairs = Repairs()
         self._rest = Rest()
+        # Of each driver, as last known: what is away goes on as it was, and holds up nobody it shares traffic with.
+        self._tables: dict[str, Table] = {}
         self._recorded = 0
         self._looked_at = 0
 
@@ -213,11 +215,13 @@ class Controller:
         done: dict[str, Applied] = {}
         for traffic in self._traffics:
             drivers = {name for name, one in self._platforms.items() if one.traffic is traffic}
-            if not drivers <= replicas.keys():
+            present = drivers & replicas.keys()
+            for name in present:
+                self._tables[name] = _table(sight for sight in sights if sight.environment.driver == name)
+            if not present or not drivers <= self._tables.keys():
                 continue  # A table without the endpoints of whoever is away would take their routes down.
-            mine = [sight for sight in sights if sight.environment.driver in drivers]
             try:
-                applied = await traffic.apply(_table(mine))
+                applied = await traffic.apply(_joined(self._tables[name] for name in drivers))
             except PlatformAway as away:
                 _log.error("traffic_away", drivers=sorted(drivers), error=str(away))
                 continue
@@ -340,6 +344,14 @@ def _table(sights: Iterable[Sight]) -> Table:
                 clusters[cluster] = sight.ready.get(version, ())
                 clusters[grpc.beside(cluster)] = sight.ready_rpc.get(version, ())
     return Table(routes, clusters)
+
+
+def _joined(tables: Iterable[Table]) -> Table:
+    """Endpoints are of one driver, so nothing is in two tables."""
+    joined = Table({}, {})
+    for one in tables:
+        joined = Table({**joined.routes, **one.routes}, {**joined.clusters, **one.clusters})
+    return joined
 
 
 def _clusters_of(endpoint_name: str) -> str:

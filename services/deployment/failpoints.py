@@ -18,10 +18,15 @@ KUBERNETES_POINTS = tuple(
     for kind in KUBERNETES_KINDS
     for moment in ("before", "after")
 )
+DOCKER_POINTS = tuple(
+    f"docker.{verb}.{moment}"
+    for verb in ("load", "create", "start", "signal", "remove", "untag")
+    for moment in ("before", "after")
+)
 CONTROLLER_POINTS = tuple(
     f"controller.{moment}" for moment in ("observed", "started", "routed", "stopped", "before-fact", "after-fact")
 )
-POINTS = frozenset((*PROCESS_POINTS, *KUBERNETES_POINTS, *CONTROLLER_POINTS))
+POINTS = frozenset((*PROCESS_POINTS, *DOCKER_POINTS, *KUBERNETES_POINTS, *CONTROLLER_POINTS))
 
 
 class Crash(BaseException):

@@ -39,6 +39,18 @@ class Settings(kernel.settings.Settings):
     # Where pods publish telemetry, and the Secret of their namespace that has `password` and, for TLS, `ca.crt`.
     kubernetes_nats_url: str = ""
     kubernetes_nats_secret: str = ""
+    # The driver `docker`: the engine's socket (unix:///var/run/docker.sock); empty: this installation has no such
+    # driver. Images in which replicas run, of which environments may choose, by commas, the first by default; without
+    # any each environment names its own. Networks likewise, made when they are not there.
+    docker_host: str = ""
+    docker_images: str = ""
+    docker_networks: str = "modelog"
+    # Marks what is ours, on an engine that several installations use.
+    docker_installation: str = "modelog"
+    # The address of this machine at which the gateway finds replicas.
+    docker_publish: str = "127.0.0.1"
+    # Where containers publish telemetry; empty: nowhere, for what is 127.0.0.1 here is not there.
+    docker_nats_url: str = ""
     # For tests: the process dies when it reaches this point, see failpoints.py.
     failpoint: str = ""
     # Who replicas publish telemetry as. The file defaults to the one of that name beside nats_password_file.

@@ -53,6 +53,15 @@ REPLICA: Mapping[str, Rule] = {
 }
 SETTINGS: Mapping[str, Mapping[str, Rule]] = {
     "process": {"threads": Whole(1, 64), "memory_mib": Whole(256, 1 << 20), "cpus": Whole(1, 256), **REPLICA},
+    "docker": {
+        "threads": Whole(1, 64),
+        # Beyond it a replica is killed, and the endpoint says so.
+        "memory_mib": Whole(64, 1 << 20),
+        "cpus": _CPU,
+        "image": Form(r"[a-z0-9][A-Za-z0-9._:/@-]{0,254}", "an image with tag or digest"),
+        "network": Form(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", "a network of the engine"),
+        **REPLICA,
+    },
     "kubernetes": {
         "threads": Whole(1, 64),
         "namespace": _NAME,

@@ -8,6 +8,7 @@ import pytest
 
 from services.deployment.drivers.port import LOG_BYTES, State
 from tests.deployment.calls import eventually
+from tests.deployment.drivers.docker_stand import docker_stand
 from tests.deployment.drivers.stand import (
     Stand,
     crashing_once_at_each,
@@ -25,8 +26,12 @@ STANDS: dict[str, Callable[[Path], Any]] = {
 }
 
 
-@pytest.fixture(params=list(STANDS))
+@pytest.fixture(params=[*STANDS, pytest.param("docker", marks=pytest.mark.docker)])
 async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
+    if request.param == "docker":
+        async with docker_stand(tmp_path, request.getfixturevalue("docker_engine")) as on_engine:
+            yield on_engine
+        return
     async with STANDS[request.param](tmp_path) as made:
         yield made
 
