@@ -8,7 +8,7 @@ twice is recorded once.
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -21,8 +21,9 @@ from modelog.deployment.v1.types_pb2 import ENDPOINT_STATE_ACTIVE, Endpoint, Env
 from modelog.type.v1.principal_pb2 import Principal
 from services.deployment import queries
 from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_VERSION, ROLLOUT, endpoint
-from services.deployment.domain.conduct import Move, Scene, Seen, next_move, wanted_versions
+from services.deployment.domain.conduct import Move, Scene, Seen, next_move
 from services.deployment.domain.states import is_unfinished
+from services.deployment.domain.targets import mirrored, wanted_replicas
 from services.deployment.drivers.port import Change, Key, PlatformAway, Replica, State
 from services.deployment.failpoints import reached
 from services.deployment.gateway.config import Route, Table, cluster_of
@@ -40,13 +41,18 @@ _IDLE_SECONDS = 1.0
 
 @dataclass
 class Sight:
-    """One endpoint in one turn."""
+    """One endpoint in one turn.
+
+    wanted: replicas by version. counts: how many there are but for what is stopping; where fewer are wanted, those
+    with the last names go. ready: addresses of a version's replicas that may get requests.
+    """
 
     endpoint: Endpoint
     environment: Environment
     rollout: Rollout
     scene: Scene
-    wanted: list[str] = field(default_factory=list)
+    wanted: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     ready: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -56,7 +62,7 @@ class Sight:
     @property
     def settled(self) -> bool:
         """Nothing is under way: everything wanted is ready and nothing else is there."""
-        ready = all(self.scene.of(version).ready >= self.endpoint.replicas for version in self.wanted)
+        ready = all(self.scene.of(version).ready >= count for version, count in self.wanted.items())
         return (
             self.active and not is_unfinished(self.rollout.state) and ready and set(self.scene.seen) <= set(self.wanted)
         )
@@ -138,32 +144,40 @@ class Controller:
         mine = [replica for replica in on_platform if replica.key.endpoint == one.endpoint]
         seen = {version: _seen(mine, version) for version in {replica.key.version for replica in mine}}
         sight = Sight(state, environment, rollout, Scene(self._rooms.clock(), seen, retired=retired))
-        sight.wanted = wanted_versions(state, rollout, sight.scene)
-        for replica in mine:
-            if replica.state is State.READY:
-                sight.ready[replica.key.version] = (*sight.ready.get(replica.key.version, ()), replica.address)
+        sight.wanted = wanted_replicas(
+            state,
+            rollout,
+            present=lambda version: sight.scene.of(version).present,
+            ready=lambda version: sight.scene.of(version).ready,
+        )
+        _sort(sight, mine)
         return sight
 
     async def _start(self, sights: Iterable[Sight]) -> None:
         away: set[str] = set()
         for sight in sights:
-            name, driver = sight.endpoint.name, sight.environment.driver
-            for version in sight.wanted if driver not in away else ():
-                known = await self._rooms.resources.load(KNOWN_VERSION, version)
-                workload = workload_of(sight.endpoint, known, sight.environment)
-                try:
-                    changes = await self._platforms[driver].driver.apply(workload)
-                except PlatformAway as error:  # Asking once more for each endpoint would hold up those elsewhere.
-                    _log.error("platform_away", driver=driver, endpoint=name, version=version, error=str(error))
-                    away.add(driver)
-                    break
-                except OSError as error:  # A full disk, too many processes: other endpoints go on, and this one later.
-                    _log.error("replicas_not_started", endpoint=name, version=version, error=str(error))
-                    continue
-                served = version in {share.version for share in sight.endpoint.traffic}
-                for what in (_healed(change, served=served) for change in changes):
-                    if what:
-                        self._repairs.found(name, what)
+            for version, count in sight.wanted.items():
+                if sight.environment.driver not in away and sight.counts.get(version, 0) <= count:
+                    await self._apply(sight, version, count, away)
+
+    async def _apply(self, sight: Sight, version: str, count: int, away: set[str]) -> None:
+        """Tells the driver; one that does not answer is put among those that are away."""
+        name, driver = sight.endpoint.name, sight.environment.driver
+        known = await self._rooms.resources.load(KNOWN_VERSION, version)
+        workload = workload_of(sight.endpoint, known, sight.environment)
+        try:
+            changes = await self._platforms[driver].driver.apply(replace(workload, replicas=count))
+        except PlatformAway as error:  # Asking once more for each endpoint would hold up those elsewhere.
+            _log.error("platform_away", driver=driver, endpoint=name, version=version, error=str(error))
+            away.add(driver)
+            return
+        except OSError as error:  # A full disk, too many processes: other endpoints go on, and this one later.
+            _log.error("replicas_not_started", endpoint=name, version=version, error=str(error))
+            return
+        served = version in {share.version for share in sight.endpoint.traffic}
+        for what in (_healed(change, served=served) for change in changes):
+            if what:
+                self._repairs.found(name, what)
 
     async def _route(self, sights: Sequence[Sight], replicas: Mapping[str, object]) -> dict[str, Applied]:
         """What came of the routes, by driver; drivers whose traffic cannot be reached are left out."""
@@ -184,9 +198,14 @@ class Controller:
         return done
 
     async def _stop(
-        self, sights: Iterable[Sight], replicas: Mapping[str, Sequence[Replica]], applied: Mapping[str, Applied]
+        self, sights: Sequence[Sight], replicas: Mapping[str, Sequence[Replica]], applied: Mapping[str, Applied]
     ) -> None:
-        """Ends what nobody wants, once the gateway has had its last answer."""
+        """Ends what nobody wants, once the gateway has had its last answer; and surplus, which it no longer asks."""
+        away: set[str] = set()
+        for sight in sights:
+            for version, count in sight.wanted.items():
+                if sight.environment.driver in applied.keys() - away and sight.counts.get(version, 0) > count:
+                    await self._apply(sight, version, count, away)
         wanted = {Key(sight.endpoint.name, version) for sight in sights for version in sight.wanted}
         for name, done in applied.items():
             for key in {replica.key for replica in replicas.get(name, ())} - wanted:
@@ -271,7 +290,22 @@ def _seen(replicas: Iterable[Replica], version: str) -> Seen:
         problem=problems[0] if problems else "",
         refused=bool(refused),
         artifact=any(replica.artifact for replica in refused),
+        restarts=max((replica.restarts for replica in mine), default=0),
     )
+
+
+def _sort(sight: Sight, replicas: Iterable[Replica]) -> None:
+    """Counts the replicas of an endpoint by version, and finds those that may get requests."""
+    by_version: dict[str, list[Replica]] = {}
+    for replica in sorted(replicas, key=lambda one: (len(one.id), one.id)):
+        if replica.state is not State.STOPPING:
+            by_version.setdefault(replica.key.version, []).append(replica)
+    for version, found in by_version.items():
+        sight.counts[version] = len(found)
+        surplus = len(found) - sight.wanted.get(version, len(found))
+        staying = found[: len(found) - surplus] if surplus > 0 else found
+        if ready := tuple(one.address for one in staying if one.state is State.READY):
+            sight.ready[version] = ready
 
 
 def _healed(change: Change, *, served: bool) -> str:
@@ -298,7 +332,12 @@ def _table(sights: Iterable[Sight]) -> Table:
         if not sight.active:
             continue
         weights = {cluster_of(name, share.version): share.percent for share in sight.endpoint.traffic}
-        routes[name] = Route(name, weights, dict(sight.environment.driver_settings))
+        mirrors = {
+            cluster_of(name, version): percent
+            for version, percent in mirrored(sight.rollout).items()
+            if version in sight.ready
+        }
+        routes[name] = Route(name, weights, dict(sight.environment.driver_settings), mirrors=mirrors)
         for version in sight.wanted:
             cluster = cluster_of(name, version)
             if version in sight.ready or cluster in weights:

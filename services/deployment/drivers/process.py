@@ -111,7 +111,7 @@ class ProcessDriver:
         wanted = _ids(workload)
         for path in self._folders():
             if path.name not in wanted and _key(path) == workload.key:
-                self._stop(path)
+                self._end(path)
         for replica in wanted:
             await self._ensure(workload, replica)
         return ()
@@ -185,18 +185,21 @@ class ProcessDriver:
 
     async def remove(self, key: Key) -> None:
         for path in self._folders():
-            if _key(path) != key:
-                continue
-            if child.lives(path):
-                self._stop(path)
-                continue
-            life = self._lives.pop(path.name, None)
-            if life and life.process:
-                life.process.poll()
-            _forget(path)
+            if _key(path) == key:
+                self._end(path)
         for path in self._folder.glob(f"{_stem(key)}_*"):  # Begun by somebody who died before it had an order.
             if not (path / "order.json").exists() and not child.lives(path):
                 shutil.rmtree(path, ignore_errors=True)
+
+    def _end(self, path: Path) -> None:
+        """Stops a replica, or forgets the one that has stopped."""
+        if child.lives(path):
+            self._stop(path)
+            return
+        life = self._lives.pop(path.name, None)
+        if life and life.process:
+            life.process.poll()
+        _forget(path)
 
     async def logs(self, key: Key) -> Mapping[str, str]:
         return {path.name: child.tail(path, LOG_BYTES) for path in self._folders() if _key(path) == key}

@@ -13,6 +13,7 @@ _REQUEST_SECONDS = 30
 _IDLE_SECONDS = 60
 _CONNECT_SECONDS = 1
 _MOST_RETRIES = 100
+_MILLIONTHS = 10_000
 _MOST_CONNECTIONS = 10_000
 _BUFFER_BYTES = 16 * 1024 * 1024
 # Upper bounds of the latency histogram in milliseconds: what an analysis can tell apart.
@@ -26,12 +27,13 @@ LATENCY_BOUNDS_MS = (
 class Route:
     """Where one endpoint's requests go: weights by cluster, adding up to 100, or none for an answer of 503.
 
-    settings: the driver's, of the endpoint's environment.
+    settings: the driver's, of the endpoint's environment. mirrors: percent of requests copied, by cluster.
     """
 
     endpoint: str
     weights: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict, compare=False)
+    mirrors: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def prefix(self) -> str:
@@ -77,9 +79,19 @@ def _route(route: Route) -> dict[str, Any]:
     if not route.weights:
         return _answer(route.prefix, 503, "no version serves this endpoint")
     weighted = [{"name": name, "weight": weight} for name, weight in sorted(route.weights.items())]
+    mirrors = [
+        {
+            "cluster": name,
+            "runtime_fraction": {
+                "default_value": {"numerator": round(percent * _MILLIONTHS), "denominator": "MILLION"}
+            },
+        }
+        for name, percent in sorted(route.mirrors.items())
+    ]
     return {
         "match": {"prefix": route.prefix},
         "route": {
+            **({"request_mirror_policies": mirrors} if mirrors else {}),
             "prefix_rewrite": "/",
             "weighted_clusters": {"clusters": weighted},
             "timeout": f"{_REQUEST_SECONDS}s",
@@ -99,6 +111,12 @@ def _route(route: Route) -> dict[str, Any]:
             },
         },
     }
+
+
+def percent_of(mirror: dict[str, Any]) -> float:
+    """Of a mirror as `_route` writes it."""
+    numerator: int = mirror["runtime_fraction"]["default_value"]["numerator"]
+    return numerator / _MILLIONTHS
 
 
 def _answer(prefix: str, status: int, text: str) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class Gateway:
         version = self._files.write_routes(routes)
         if await self._routes_version() != version:
             return Applied(clusters=frozenset(known))
-        used = {name for route in routes.values() for name in route.weights}
+        used = {name for route in routes.values() for name in (*route.weights, *route.mirrors)}
         idle = {name for name in known if name not in table.clusters and name not in used and not _busy(name, seen)}
         if idle:
             self._files.write_clusters(tuple(known - idle))
@@ -138,7 +138,7 @@ class Gateway:
 
 
 def _healthy(route: Route, seen: Mapping[str, Mapping[str, int]]) -> bool:
-    return all(seen.get(name, {}).get("membership_healthy", 0) > 0 for name in route.weights)
+    return all(seen.get(name, {}).get("membership_healthy", 0) > 0 for name in (*route.weights, *route.mirrors))
 
 
 def _busy(name: str, seen: Mapping[str, Mapping[str, int]]) -> bool:

@@ -58,7 +58,12 @@ class Files:
             if rest:
                 endpoint = f"projects/{project}/endpoints/{rest[0]}"
                 weighted = route.get("route", {}).get("weighted_clusters", {}).get("clusters", [])
-                found[endpoint] = config.Route(endpoint, {one["name"]: one["weight"] for one in weighted})
+                copied = route.get("route", {}).get("request_mirror_policies", [])
+                found[endpoint] = config.Route(
+                    endpoint,
+                    {one["name"]: one["weight"] for one in weighted},
+                    mirrors={one["cluster"]: config.percent_of(one) for one in copied},
+                )
         return found
 
     def clusters(self) -> tuple[str, ...]:
