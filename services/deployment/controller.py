@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from prometheus_client import Counter
+
 from kernel.cause import Cause
 from kernel.errors import Refusal
 from kernel.fold import Kind, etag_of
@@ -30,10 +32,12 @@ from services.deployment.gateway.config import Route, Table, cluster_of
 from services.deployment.gateway.envoy import Applied
 from services.deployment.platforms import Platform, Traffic
 from services.deployment.repairs import Repairs
+from services.deployment.shadowing import Shadows
 from services.deployment.windows import Windows
 from services.deployment.workloads import workload_of
 
 _log = structlog.get_logger()
+FAILED_ROLLBACKS = Counter("modelog_rollback_failures_total", "Attempts to go back that have failed; each is an alarm.")
 _ACTOR = Principal(id="services/deployment", auth_method="controller")
 _BUSY_SECONDS = 0.2
 _IDLE_SECONDS = 1.0
@@ -75,7 +79,8 @@ class Controller:
         self._rooms = rooms
         self._platforms = platforms
         self._traffics = tuple({id(one.traffic): one.traffic for one in platforms.values()}.values())
-        self._windows = Windows()
+        self._windows, self._serving = Windows(), Windows()
+        self._shadows = Shadows(rooms)
         self._repairs = Repairs()
         self._recorded = 0
 
@@ -92,6 +97,7 @@ class Controller:
                     async with asyncio.timeout(pause):
                         await self._rooms.position.wait(self._rooms.position.revision + 1)
         finally:
+            await self._shadows.close()
             for platform in self._platforms.values():
                 await platform.driver.close()
 
@@ -119,7 +125,10 @@ class Controller:
             if (done := applied.get(sight.environment.driver)) is not None:
                 await self._advance(sight, done)
         await self._repair(sights, [one for found in replicas.values() for one in found])
-        self._windows.forget({sight.rollout.name for sight in sights})
+        newest = {sight.rollout.name for sight in sights}
+        self._windows.forget(newest)
+        self._serving.forget(newest)
+        await self._shadows.forget(newest)
         return all(sight.settled and _routed(sight, applied) for sight in sights)
 
     async def _observe(self) -> dict[str, Sequence[Replica]]:
@@ -219,12 +228,18 @@ class Controller:
         """At most one fact about this endpoint."""
         name, rollout = sight.endpoint.name, sight.rollout
         if is_unfinished(rollout.state):
+            traffic = self._traffic(sight)
+            window = await self._windows.of(rollout, cluster_of(name, rollout.version), traffic)
+            serving = None
+            if mirrored(rollout):
+                serving = await self._serving.of(rollout, cluster_of(name, rollout.previous_version), traffic)
             sight.scene = Scene(
                 now=sight.scene.now,
                 seen=sight.scene.seen,
                 routed=name in applied.routed,
-                window=await self._windows.of(rollout, cluster_of(name, rollout.version), self._traffic(sight)),
+                window=window,
                 retired=sight.scene.retired,
+                comparison=await self._shadows.of(rollout, window, serving),
             )
             if move := next_move(sight.endpoint, rollout, sight.scene):
                 await self._make(sight, move)
@@ -239,8 +254,11 @@ class Controller:
             reads = ((ROLLOUT, sight.rollout.name), (KNOWN_VERSION, sight.rollout.version))
             key = f"{sight.rollout.name}/{sight.rollout.generation}/{move.key}"
             await self._record(ENDPOINT, sight.endpoint, key, move.verb, reads)
-        else:
-            await self._record(ROLLOUT, sight.rollout, move.key, move.verb)
+            return
+        if await self._record(ROLLOUT, sight.rollout, move.key, move.verb) and move.key == "fail-rollback":
+            FAILED_ROLLBACKS.inc()
+            attempt = sight.rollout.rollback_attempts + 1
+            _log.error("rollback_failed", rollout=sight.rollout.name, endpoint=sight.endpoint.name, attempt=attempt)
 
     def _traffic(self, sight: Sight) -> Traffic:
         return self._platforms[sight.environment.driver].traffic

@@ -16,7 +16,7 @@ from services.deployment.domain.strategy import only_shadows
 from tests.deployment.build import canary, seconds
 from tests.deployment.played import BAD, GOOD, IDLE, ONE, TWO, Copy, Played, play_of
 
-LIMITS = {"max_error_rate": 0.1, "min_requests": 20, "max_inconclusive": 2, "rollback_on_alert": True}
+LIMITS: dict[str, Any] = {"max_error_rate": 0.1, "min_requests": 20, "max_inconclusive": 2, "rollback_on_alert": True}
 ANALYSIS = types.Analysis(**LIMITS)
 
 
