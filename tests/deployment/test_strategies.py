@@ -13,7 +13,7 @@ from services.deployment.domain.rolling import Leeway, batches, check_leeway, le
 from services.deployment.domain.rollout import check_undoable
 from services.deployment.domain.states import FAILED, PAUSED, PROGRESSING, ROLLBACK_FAILED, ROLLED_BACK, SUCCEEDED
 from services.deployment.domain.strategy import check_fits, check_strategy
-from tests.deployment.build import canary, endpoint, seconds
+from tests.deployment.build import canary, endpoint, environment, seconds
 from tests.deployment.played import BAD, GOOD, IDLE, ONE, TWO, Played, play_of
 
 
@@ -54,8 +54,16 @@ def test_a_single_replica_is_not_replaced_without_a_surge() -> None:
     with pytest.raises(Refusal, match="use recreate"):
         check_leeway(rolling(0, 1).rolling, 1)
     with pytest.raises(Refusal, match="max_surge or max_unavailable"):
-        check_fits(rolling(0, 0), endpoint(replicas=3).state)
+        check_fits(rolling(0, 0), endpoint(replicas=3).state, environment().state)
     check_leeway(rolling(0, 1).rolling, 2)
+
+
+@pytest.mark.parametrize("setting", ["replicas_max", "replicas_min"])
+def test_nothing_rolls_where_an_autoscaler_decides_on_the_replicas(setting: str) -> None:
+    scaled = environment(driver="kubernetes", driver_settings={setting: "4"}).state
+    with pytest.raises(Refusal, match="an autoscaler decides"):
+        check_fits(rolling(), endpoint(replicas=3).state, scaled)
+    check_fits(rolling(), endpoint(replicas=3).state, environment(driver_settings={"replicas_max": "3"}).state)
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 4, 5])
@@ -173,7 +181,7 @@ def test_a_shadow_may_go_on_as_a_canary() -> None:
 
 def test_nothing_is_mirrored_where_nothing_serves() -> None:
     with pytest.raises(Refusal, match="no version serves"):
-        check_fits(shadow(), endpoint().state)
+        check_fits(shadow(), endpoint().state, environment().state)
     with pytest.raises(Refusal, match="have to grow"):
         check_strategy(shadow(then=canary(50, 20).canary))
 

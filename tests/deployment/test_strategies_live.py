@@ -3,6 +3,8 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from modelog.deployment.v1 import types_pb2 as types
 from modelog.deployment.v1.strategies_pb2 import Amount
 from services.deployment.domain.states import FAILED, ROLLED_BACK, SUCCEEDED
-from services.deployment.drivers.port import Change, Key, PlatformAway, Replica, Workload
+from services.deployment.drivers.port import Change, Key, PlatformAway, Replica, State, Workload
 from services.deployment.drivers.process import ProcessDriver
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
@@ -123,10 +125,6 @@ async def test_a_crash_loop_fails_before_the_deadline_for_replicas(
 
 
 def _crashing(one: Replica) -> Replica:
-    from dataclasses import replace
-
-    from services.deployment.drivers.port import State
-
     return replace(one, state=State.DOWN, restarts=6, problem="exit status 1")
 
 
@@ -208,15 +206,14 @@ async def test_of_two_services_one_acts_and_the_other_takes_over(
         return await real(self, workload)
 
     monkeypatch.setattr(ProcessDriver, "apply", apply)
-    async with town(nats, postgres, tmp_path, schema) as second:
-        first_actor = await _wait_for(acting, second)
-        async with town(nats, postgres, tmp_path, schema, outlive=True) as other:
-            name = await other.request(2, canary=canary(10, 50, hold=0.5).canary)
-            other_sees = await other.finished(name)
-            assert other_sees.state == SUCCEEDED
-            assert set(acting) == {first_actor}, "the second service watches"
-
-
-async def _wait_for(acting: list[int], place: Town) -> int:
-    await serving(place, models.classifier(bias=1.0))
-    return acting[0]
+    async with AsyncExitStack() as outer, AsyncExitStack() as inner:
+        first = await inner.enter_async_context(town(nats, postgres, tmp_path, schema, outlive=True))
+        await serving(first, models.classifier(bias=1.0))
+        second = await outer.enter_async_context(town(nats, postgres, tmp_path, schema))
+        ended = await second.finished(await second.request(2, canary=canary(10, 50, hold=0.5).canary))
+        assert ended.state == SUCCEEDED
+        assert len(set(acting)) == 1, "the second one watches"
+        await inner.aclose()
+        ended = await second.finished(await second.request(1, canary=canary(50, hold=0.5).canary))
+        assert ended.state == SUCCEEDED
+        assert len(set(acting)) == 2, "and takes over when the first is gone"

@@ -58,7 +58,7 @@ def request(
     check_strategy(strategy)
     _check_free(rollout, endpoint, before)
     check_deployable(version, environment, Deployers(by, (project, everywhere)))
-    check_fits(strategy, endpoint)
+    check_fits(strategy, endpoint, environment)
     if [(share.version, share.percent) for share in endpoint.traffic] == [(version.name, _ALL)]:
         raise NotAllowedNow("ALREADY_SERVING", f"{version.name} serves all of {endpoint.name} already")
     return _requested(endpoint, version, strategy)

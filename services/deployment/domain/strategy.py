@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from kernel.errors import invalid_field
-from modelog.deployment.v1.types_pb2 import Analysis, Canary, Endpoint, Strategy, TrafficShare
+from modelog.deployment.v1.types_pb2 import Analysis, Canary, Endpoint, Environment, Strategy, TrafficShare
 from services.deployment.domain.rolling import batches, check_leeway, percent_of
 
 _ALL = 100
@@ -108,14 +108,23 @@ def check_strategy(strategy: Strategy) -> None:
             )
 
 
-def check_fits(strategy: Strategy, endpoint: Endpoint) -> None:
+def check_fits(strategy: Strategy, endpoint: Endpoint, environment: Environment) -> None:
     """Refuses a strategy that cannot work on this endpoint as it is."""
     match strategy.WhichOneof("kind"):
         case "rolling":
             check_leeway(strategy.rolling, endpoint.replicas)
+            if _scales(environment, endpoint):
+                advice = f"an autoscaler decides on the replicas in {environment.name}; use canary or blue_green there"
+                raise invalid_field("strategy.rolling", advice, "REPLICAS_NOT_OURS")
         case "shadow" if not endpoint.traffic:
             advice = f"no version serves {endpoint.name}, so there are no requests to copy; use recreate for the first"
             raise invalid_field("strategy.shadow", advice, "NOTHING_SERVES")
+
+
+def _scales(environment: Environment, endpoint: Endpoint) -> bool:
+    """Whether somebody else sets the number of replicas, or sets a floor to it."""
+    settings = environment.driver_settings
+    return int(settings.get("replicas_max", "0")) > endpoint.replicas or int(settings.get("replicas_min", "0")) > 1
 
 
 def split(version: str, percent: int, previous: Sequence[TrafficShare]) -> list[tuple[str, int]]:
