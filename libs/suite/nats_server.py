@@ -4,7 +4,8 @@ Accounts and rights are those of deploy/nats/rights.json, the same file that con
 
     user         account     may                                                       url
     registry     REGISTRY    append lifecycle.registry.>, read the whole log           url_for("registry")
-    deployment   DEPLOYMENT  append lifecycle.deployment.>, read the whole log         url_for("deployment")
+    deployment   DEPLOYMENT  append lifecycle.deployment.>, read the whole log,        url_for("deployment")
+                             read TELEMETRY
     monitoring   MONITORING  append lifecycle.monitoring.>, read the whole log,        url_for("monitoring")
                              publish telemetry.>, read TELEMETRY
     archive      ARCHIVE     append lifecycle.archive.>, read the whole log and ACCESS url_for("archive")

@@ -8,64 +8,44 @@ twice is recorded once.
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from prometheus_client import Counter
 
 from kernel.cause import Cause
 from kernel.errors import Refusal
 from kernel.fold import Kind, etag_of
 from kernel.logs import structlog
 from kernel.rooms import Rooms
-from modelog.deployment.v1.types_pb2 import ENDPOINT_STATE_ACTIVE, Endpoint, Environment, Rollout
+from modelog.deployment.v1.types_pb2 import Rollout
 from modelog.type.v1.principal_pb2 import Principal
 from services.deployment import queries
 from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_VERSION, ROLLOUT, endpoint
-from services.deployment.domain.conduct import Move, Scene, Seen, next_move, wanted_versions
+from services.deployment.domain.conduct import Move, Scene, next_move
 from services.deployment.domain.states import is_unfinished
-from services.deployment.drivers.port import Key, PlatformAway, Replica, State, Workload
+from services.deployment.domain.targets import mirrored, wanted_replicas
+from services.deployment.drivers.port import Key, PlatformAway, Replica, Workload
 from services.deployment.failpoints import reached
 from services.deployment.gateway import grpc
-from services.deployment.gateway.config import Route, Table, cluster_of
+from services.deployment.gateway.config import Table, cluster_of
 from services.deployment.gateway.envoy import Applied
 from services.deployment.platforms import Platform, Traffic
 from services.deployment.repairs import Repairs
 from services.deployment.rest import Rest
+from services.deployment.shadowing import Shadows
+from services.deployment.sights import Sight, clusters_of, is_routed, joined, seen_of, sort, table_of
 from services.deployment.windows import Windows
 from services.deployment.workloads import workload_of
 
 _log = structlog.get_logger()
+FAILED_ROLLBACKS = Counter("modelog_rollback_failures_total", "Attempts to go back that have failed; each is an alarm.")
 _ACTOR = Principal(id="services/deployment", auth_method="controller")
 _BUSY_SECONDS = 0.2
 _IDLE_SECONDS = 1.5
 # At rest the facts of others are looked through this often at most.
 _GLANCE_SECONDS = 0.1
-
-
-@dataclass
-class Sight:
-    """One endpoint in one turn."""
-
-    endpoint: Endpoint
-    environment: Environment
-    rollout: Rollout
-    scene: Scene
-    wanted: list[str] = field(default_factory=list)
-    ready: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    ready_rpc: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    workloads: list[Workload] = field(default_factory=list)
-
-    @property
-    def active(self) -> bool:
-        return bool(self.endpoint.state == ENDPOINT_STATE_ACTIVE)
-
-    @property
-    def settled(self) -> bool:
-        """Nothing is under way: everything wanted is ready and nothing else is there."""
-        ready = all(self.scene.of(version).ready >= self.endpoint.replicas for version in self.wanted)
-        return (
-            self.active and not is_unfinished(self.rollout.state) and ready and set(self.scene.seen) <= set(self.wanted)
-        )
 
 
 class Controller:
@@ -75,7 +55,8 @@ class Controller:
         self._rooms = rooms
         self._platforms = platforms
         self._traffics = tuple({id(one.traffic): one.traffic for one in platforms.values()}.values())
-        self._windows = Windows()
+        self._windows, self._serving = Windows(), Windows()
+        self._shadows = Shadows(rooms)
         self._repairs = Repairs()
         self._rest = Rest()
         # Of each driver, as last known: what is away goes on as it was, and holds up nobody it shares traffic with.
@@ -95,6 +76,7 @@ class Controller:
                     async with asyncio.timeout(_IDLE_SECONDS if settled else _BUSY_SECONDS):
                         await self._news(settled=settled)
         finally:
+            await self._shadows.close()
             for platform in self._platforms.values():
                 await platform.driver.close()
 
@@ -132,8 +114,11 @@ class Controller:
             if (done := applied.get(sight.environment.driver)) is not None:
                 await self._advance(sight, done)
         await self._repair(here, [one for found in replicas.values() for one in found])
-        self._windows.forget({sight.rollout.name for sight in sights})
-        return all(sight.settled and _routed(sight, applied) for sight in sights)
+        newest = {sight.rollout.name for sight in sights}
+        self._windows.forget(newest)
+        self._serving.forget(newest)
+        await self._shadows.forget(newest)
+        return all(sight.settled and is_routed(sight, applied) for sight in sights)
 
     async def _observe(self) -> dict[str, Sequence[Replica]]:
         """Replicas by driver. One whose platform does not answer is left out: what is there goes on as it is."""
@@ -171,43 +156,51 @@ class Controller:
         if is_unfinished(rollout.state):
             retired = (await resources.load(KNOWN_VERSION, rollout.version)).retired
         mine = [replica for driver, replica in replicas if driver == environment.driver]
-        seen = {version: _seen(mine, version) for version in {replica.key.version for replica in mine}}
+        seen = {version: seen_of(mine, version) for version in {replica.key.version for replica in mine}}
         sight = Sight(state, environment, rollout, Scene(self._rooms.clock(), seen, retired=retired))
-        sight.wanted = wanted_versions(state, rollout, sight.scene)
-        for replica in mine:
-            if replica.state is State.READY:
-                sight.ready[replica.key.version] = (*sight.ready.get(replica.key.version, ()), replica.address)
-                if replica.grpc_address:
-                    rpc = sight.ready_rpc.get(replica.key.version, ())
-                    sight.ready_rpc[replica.key.version] = (*rpc, replica.grpc_address)
+        sight.wanted = wanted_replicas(
+            state,
+            rollout,
+            present=lambda version: sight.scene.of(version).present,
+            ready=lambda version: sight.scene.of(version).ready,
+        )
+        sort(sight, mine)
         return sight
 
     async def _start(self, sights: Iterable[Sight]) -> None:
         away: set[str] = set()
         for sight in sights:
-            name, driver = sight.endpoint.name, sight.environment.driver
-            if driver in away or self._rest.skips(name):
+            driver = sight.environment.driver
+            if driver in away or self._rest.skips(sight.endpoint.name):
                 continue
             for workload in await self._workloads(sight):
-                version = workload.key.version
-                try:
-                    changes = await self._platforms[driver].driver.apply(workload)
-                except PlatformAway as error:  # Asking once more for each endpoint would hold up those elsewhere.
-                    _log.error("platform_away", driver=driver, endpoint=name, version=version, error=str(error))
-                    away.add(driver)
-                    break
-                except OSError as error:  # A full disk, too many processes: other endpoints go on, and this one later.
-                    _log.error("replicas_not_started", endpoint=name, version=version, error=str(error))
-                    continue
-                served = version in {share.version for share in sight.endpoint.traffic}
-                for change in changes:
-                    self._repairs.changed(name, change, served=served)
+                # Fewer than there are: the surplus goes when the gateway has let go of it.
+                if driver not in away and sight.counts.get(workload.key.version, 0) <= workload.replicas:
+                    await self._apply(sight, workload, away)
+
+    async def _apply(self, sight: Sight, workload: Workload, away: set[str]) -> None:
+        """Tells the driver; one that does not answer is put among those that are away."""
+        driver, (name, version) = sight.environment.driver, workload.key
+        try:
+            changes = await self._platforms[driver].driver.apply(workload)
+        except PlatformAway as error:  # Asking once more for each endpoint would hold up those elsewhere.
+            _log.error("platform_away", driver=driver, endpoint=name, version=version, error=str(error))
+            away.add(driver)
+            return
+        except OSError as error:  # A full disk, too many processes: other endpoints go on, and this one later.
+            _log.error("replicas_not_started", endpoint=name, version=version, error=str(error))
+            return
+        served = version in {share.version for share in sight.endpoint.traffic}
+        for change in changes:
+            self._repairs.changed(name, change, served=served)
 
     async def _workloads(self, sight: Sight) -> Sequence[Workload]:
         """What shall run; made once for a sight, which lives as long as nothing changes that it was made from."""
         if len(sight.workloads) != len(sight.wanted):
-            known = [await self._rooms.resources.load(KNOWN_VERSION, version) for version in sight.wanted]
-            sight.workloads = [workload_of(sight.endpoint, one, sight.environment) for one in known]
+            sight.workloads = []
+            for version, count in sight.wanted.items():
+                known = await self._rooms.resources.load(KNOWN_VERSION, version)
+                sight.workloads.append(replace(workload_of(sight.endpoint, known, sight.environment), replicas=count))
         return sight.workloads
 
     async def _route(self, sights: Sequence[Sight], replicas: Mapping[str, object]) -> dict[str, Applied]:
@@ -217,11 +210,11 @@ class Controller:
             drivers = {name for name, one in self._platforms.items() if one.traffic is traffic}
             present = drivers & replicas.keys()
             for name in present:
-                self._tables[name] = _table(sight for sight in sights if sight.environment.driver == name)
+                self._tables[name] = table_of(sight for sight in sights if sight.environment.driver == name)
             if not present or not drivers <= self._tables.keys():
                 continue  # A table without the endpoints of whoever is away would take their routes down.
             try:
-                applied = await traffic.apply(_joined(self._tables[name] for name in drivers))
+                applied = await traffic.apply(joined(self._tables[name] for name in drivers))
             except PlatformAway as away:
                 _log.error("traffic_away", drivers=sorted(drivers), error=str(away))
                 continue
@@ -231,33 +224,51 @@ class Controller:
         return done
 
     async def _stop(
-        self, sights: Iterable[Sight], replicas: Mapping[str, Sequence[Replica]], applied: Mapping[str, Applied]
+        self, sights: Sequence[Sight], replicas: Mapping[str, Sequence[Replica]], applied: Mapping[str, Applied]
     ) -> None:
-        """Ends what nobody wants, once the gateway has had its last answer."""
+        """Ends what nobody wants, once the gateway has had its last answer; and surplus, which it no longer asks."""
+        away: set[str] = set()
+        for sight in sights:
+            if sight.environment.driver not in applied or all(
+                sight.counts.get(version, 0) <= count for version, count in sight.wanted.items()
+            ):
+                continue
+            for workload in await self._workloads(sight):
+                if (
+                    sight.environment.driver not in away
+                    and sight.counts.get(workload.key.version, 0) > workload.replicas
+                ):
+                    await self._apply(sight, workload, away)
         wanted = {Key(sight.endpoint.name, version) for sight in sights for version in sight.wanted}
         for name, done in applied.items():
             for key in {replica.key for replica in replicas.get(name, ())} - wanted:
                 if not grpc.with_beside([cluster_of(*key)]) & done.clusters:
                     try:
                         await self._platforms[name].driver.remove(key)
-                    except PlatformAway as away:
-                        _log.error("replicas_not_stopped", endpoint=key.endpoint, version=key.version, error=str(away))
+                    except PlatformAway as error:
+                        _log.error("replicas_not_stopped", endpoint=key.endpoint, version=key.version, error=str(error))
 
     async def _advance(self, sight: Sight, applied: Applied) -> None:
         """At most one fact about this endpoint."""
         name, rollout = sight.endpoint.name, sight.rollout
         if is_unfinished(rollout.state):
+            traffic = self._traffic(sight)
+            window = await self._windows.of(rollout, cluster_of(name, rollout.version), traffic)
+            serving = None
+            if mirrored(rollout):
+                serving = await self._serving.of(rollout, cluster_of(name, rollout.previous_version), traffic)
             sight.scene = Scene(
                 now=sight.scene.now,
                 seen=sight.scene.seen,
                 routed=name in applied.routed,
-                window=await self._windows.of(rollout, cluster_of(name, rollout.version), self._traffic(sight)),
+                window=window,
                 retired=sight.scene.retired,
+                comparison=await self._shadows.of(rollout, window, serving),
             )
             if move := next_move(sight.endpoint, rollout, sight.scene):
                 await self._make(sight, move)
         elif not sight.active:
-            if not sight.scene.seen and not any(one.startswith(_clusters_of(name)) for one in applied.clusters):
+            if not sight.scene.seen and not any(one.startswith(clusters_of(name)) for one in applied.clusters):
                 await self._record(ENDPOINT, sight.endpoint, "remove", endpoint.finish_removal)
         elif sight.endpoint.address != (address := self._address(sight)):
             await self._record(ENDPOINT, sight.endpoint, "address", partial(endpoint.move, address=address))
@@ -267,8 +278,11 @@ class Controller:
             reads = ((ROLLOUT, sight.rollout.name), (KNOWN_VERSION, sight.rollout.version))
             key = f"{sight.rollout.name}/{sight.rollout.generation}/{move.key}"
             await self._record(ENDPOINT, sight.endpoint, key, move.verb, reads)
-        else:
-            await self._record(ROLLOUT, sight.rollout, move.key, move.verb)
+            return
+        if await self._record(ROLLOUT, sight.rollout, move.key, move.verb) and move.key == "fail-rollback":
+            FAILED_ROLLBACKS.inc()
+            attempt = sight.rollout.rollback_attempts + 1
+            _log.error("rollback_failed", rollout=sight.rollout.name, endpoint=sight.endpoint.name, attempt=attempt)
 
     def _traffic(self, sight: Sight) -> Traffic:
         return self._platforms[sight.environment.driver].traffic
@@ -309,51 +323,3 @@ class Controller:
         if decided.recorded:
             _log.info("step_taken", step=key, resource=state.name, revision=decided.revision)
         return True
-
-
-def _seen(replicas: Iterable[Replica], version: str) -> Seen:
-    mine = [replica for replica in replicas if replica.key.version == version]
-    refused = [replica for replica in mine if replica.state is State.REFUSED]
-    problems = [replica.problem for replica in mine if replica.problem]
-    return Seen(
-        ready=sum(replica.state is State.READY for replica in mine),
-        present=len(mine),
-        problem=problems[0] if problems else "",
-        refused=bool(refused),
-        artifact=any(replica.artifact for replica in refused),
-    )
-
-
-def _routed(sight: Sight, applied: Mapping[str, Applied]) -> bool:
-    done = applied.get(sight.environment.driver)
-    return done is not None and sight.endpoint.name in done.routed
-
-
-def _table(sights: Iterable[Sight]) -> Table:
-    routes, clusters = {}, {}
-    for sight in sights:
-        name = sight.endpoint.name
-        if not sight.active:
-            continue
-        weights = {cluster_of(name, share.version): share.percent for share in sight.endpoint.traffic}
-        settings, policy = dict(sight.environment.driver_settings), sight.endpoint.traffic_policy
-        routes[name] = Route(name, weights, settings, policy=policy)
-        for version in sight.wanted:
-            cluster = cluster_of(name, version)
-            if version in sight.ready or cluster in weights:
-                clusters[cluster] = sight.ready.get(version, ())
-                clusters[grpc.beside(cluster)] = sight.ready_rpc.get(version, ())
-    return Table(routes, clusters)
-
-
-def _joined(tables: Iterable[Table]) -> Table:
-    """Endpoints are of one driver, so nothing is in two tables."""
-    joined = Table({}, {})
-    for one in tables:
-        joined = Table({**joined.routes, **one.routes}, {**joined.clusters, **one.clusters})
-    return joined
-
-
-def _clusters_of(endpoint_name: str) -> str:
-    _, project, _, id_ = endpoint_name.split("/")
-    return f"{project}_{id_}_"

@@ -14,7 +14,7 @@ from services.deployment.drivers.port import Replica
 from services.deployment.queries import Work
 
 if TYPE_CHECKING:
-    from services.deployment.controller import Sight
+    from services.deployment.sights import Sight
 
 _Value = TypeVar("_Value")
 # Within the ten seconds in which a drift has to be healed, with room for the turn itself.

@@ -55,7 +55,7 @@ def test_the_way_to_take_over_is_said_in_options(line: CommandLine, project: str
     begin = ["rollouts", "start", endpoint, f"{project}/fraud/1"]
     assert "say how it takes over" in line(*begin, expect=USAGE).err
     assert "say how it takes over" in line(*begin, "--recreate", "--canary", "10", expect=USAGE).err
-    assert "no list of percents" in line(*begin, "--canary", "ten", expect=USAGE).err
+    assert "is no step like 5" in line(*begin, "--canary", "ten", expect=USAGE).err
     line(*begin, "--blue-green", "--step", "5m", "--max-error-rate", "0.1", "--dry-run")
     line(*begin, "--canary", "10,50,100", "--step", "1h30m", "--pause", "--min-requests", "20")
     strategy = line.json("rollouts", "get", f"{endpoint}/1")["strategy"]

@@ -9,8 +9,9 @@ from google.protobuf.message import Message
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.deployment.v1 import types_pb2 as types
 from services.deployment.domain.analysis import Window
-from services.deployment.domain.conduct import Scene, Seen, next_move, wanted_versions
+from services.deployment.domain.conduct import Scene, Seen, next_move
 from services.deployment.domain.states import is_unfinished
+from services.deployment.domain.targets import wanted_replicas
 from testkit.scenario import START, Life
 from tests.deployment.build import (
     RECREATE,
@@ -66,17 +67,22 @@ class Platform:
             event = move.verb(self.endpoint.state, self.rollout.state, version().state)
             if event is not None:
                 self.endpoint.given(event)
-                self.splits.append({one.version: one.percent for one in self.endpoint.state.traffic})
+                if isinstance(event, facts.TrafficShifted):
+                    self.splits.append({one.version: one.percent for one in self.endpoint.state.traffic})
         elif move:
             event = move.verb(self.rollout.state)
             if event is not None:
                 self.rollout.given(event)
         if event is not None:
             self.facts.append(type(event).__name__)
-        wanted = wanted_versions(self.endpoint.state, self.rollout.state, scene)
+        wanted = self.wanted(scene)
         self.running = {name: self.running.get(name, -1) + 1 for name in wanted}
         self.together.add(frozenset(self.running))
         return event
+
+    def wanted(self, scene: Scene) -> dict[str, int]:
+        counts = {"present": lambda name: scene.of(name).present, "ready": lambda name: scene.of(name).ready}
+        return wanted_replicas(self.endpoint.state, self.rollout.state, **counts)
 
     def play(self) -> "Platform":
         for _ in range(MOST_TURNS):
@@ -204,7 +210,7 @@ def test_a_way_back_that_does_not_work_is_loud_and_tried_until_it_does() -> None
     while "RollbackStarted" not in played.facts:
         played.turn()
     played.never_ready = {ONE}
-    played.late = timedelta(seconds=61)
+    played.late = timedelta(seconds=121)
     while played.facts.count("RollbackFailed") < 2:
         played.turn()
     state = played.rollout.state
@@ -243,7 +249,7 @@ def test_an_endpoint_that_goes_away_takes_its_rollout_along() -> None:
     played.endpoint.given(facts.EndpointRemovalStarted())
     played.play()
     assert played.rollout.state.trigger == types.TRIGGER_REMOVED
-    assert wanted_versions(played.endpoint.state, played.rollout.state, played.scene()) == []
+    assert played.wanted(played.scene()) == {}
 
 
 @pytest.mark.parametrize("forget", range(1, 12))

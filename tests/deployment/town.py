@@ -106,13 +106,16 @@ class Town:
         await self.live.rooms.resources.wait(revision)
         return version_name(number)
 
-    async def found(self, **values: Any) -> str:
+    async def found(self, *, replicas: int = 0, **values: Any) -> str:
         """The environment and the endpoint; its address."""
         await self.stub.DefineEnvironment(
             rpc.DefineEnvironmentRequest(parent=PROJECT, environment_id="production", **values), metadata=BY
         )
         reply = await self.stub.CreateEndpoint(
-            rpc.CreateEndpointRequest(parent=PROJECT, endpoint_id="fraud-eu", environment=ENVIRONMENT), metadata=BY
+            rpc.CreateEndpointRequest(
+                parent=PROJECT, endpoint_id="fraud-eu", environment=ENVIRONMENT, replicas=replicas
+            ),
+            metadata=BY,
         )
         await self.live.rooms.resources.wait(reply.revision)
         return str(reply.address)

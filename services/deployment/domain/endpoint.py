@@ -142,6 +142,19 @@ def flag(endpoint: Endpoint, environment: Environment, version: KnownVersion) ->
     return facts.EndpointFlagged(flag=Flag(version=version.name, phase=version.phase, cause=cause))
 
 
+def flag_stuck(endpoint: Endpoint, rollout: Rollout, version: KnownVersion) -> facts.EndpointFlagged | None:
+    """Says at the endpoint that a rollback from `version` does not work. The flag goes with the version's traffic."""
+    present(endpoint)
+    if rollout.state not in GOING_BACK or version.name in {one.version for one in endpoint.flags}:
+        return None
+    attempts = f"{rollout.rollback_attempts} attempts" if rollout.rollback_attempts > 1 else "an attempt"
+    cause = (
+        f"going back from {version.name} has failed after {attempts} and is tried until it works; "
+        f"see {rollout.name} and put right what stands in its way"
+    )
+    return facts.EndpointFlagged(flag=Flag(version=version.name, phase=version.phase, cause=cause))
+
+
 def repair(endpoint: Endpoint, *, found: Sequence[Repair]) -> facts.EndpointRepaired:
     """The platform differed from the facts and was put right."""
     present(endpoint)

@@ -4,6 +4,8 @@ from google.protobuf.message import Message
 
 from kernel.errors import NotAllowedNow
 from modelog.deployment.v1 import events_pb2 as facts
+from modelog.deployment.v1 import strategies_events_pb2 as more
+from modelog.deployment.v1.strategies_pb2 import ShadowComparison
 from modelog.deployment.v1.types_pb2 import (
     TRIGGER_ANALYSIS,
     VERDICT_FAILED,
@@ -35,12 +37,12 @@ def start(rollout: Rollout) -> facts.RolloutStarted:
     )
 
 
-def observe(rollout: Rollout, *, ready: int, problem: str) -> facts.ReplicaObserved | None:
-    """The number of ready replicas changed."""
+def observe(rollout: Rollout, *, ready: int, wanted: int, problem: str) -> facts.ReplicaObserved | None:
+    """The number of ready replicas changed. wanted: how many the present step needs."""
     _expect(rollout, *GOING_IN)
     if rollout.ready_replicas == ready:
         return None
-    return facts.ReplicaObserved(ready_replicas=ready, wanted_replicas=rollout.replicas, problem=problem)
+    return facts.ReplicaObserved(ready_replicas=ready, wanted_replicas=wanted, problem=problem)
 
 
 def start_step(rollout: Rollout, *, step: int) -> facts.StepStarted | None:
@@ -48,27 +50,43 @@ def start_step(rollout: Rollout, *, step: int) -> facts.StepStarted | None:
     _expect(rollout, PROGRESSING)
     if rollout.step == step:
         return None
-    return facts.StepStarted(step=step, percent=steps_of(rollout.strategy)[step - 1].percent)
+    return facts.StepStarted(step=step, percent=steps_of(rollout.strategy, rollout.replicas)[step - 1].percent)
 
 
 def end_window(rollout: Rollout, *, step: int, result: AnalysisResult) -> Message:
     """A window of the step has ended with this result: on, again, or back."""
     _expect(rollout, PROGRESSING)
     if result.verdict == VERDICT_PASSED:
-        return facts.StepPassed(step=step, result=result, paused=steps_of(rollout.strategy)[step - 1].pause)
+        return facts.StepPassed(
+            step=step, result=result, paused=steps_of(rollout.strategy, rollout.replicas)[step - 1].pause
+        )
     if result.verdict in (VERDICT_INCONCLUSIVE, VERDICT_NO_DATA):
-        analysis = analysis_of(rollout.strategy)
+        analysis = analysis_of(rollout.strategy, step)
         windows = rollout.inconclusive_windows + 1
-        paused = analysis is not None and windows >= most_inconclusive(analysis)
+        paused = windows >= most_inconclusive(analysis)
         return facts.StepInconclusive(step=step, result=result, paused=paused)
     if result.verdict != VERDICT_FAILED:
         raise ValueError("a window ends with a verdict")
     return facts.RollbackStarted(cause=result.finding, trigger=TRIGGER_ANALYSIS, result=result)
 
 
+def compare(rollout: Rollout, *, step: int, comparison: ShadowComparison) -> more.ShadowCompared:
+    """The answers of a shadow in the present window, before it is judged."""
+    _expect(rollout, PROGRESSING)
+    return more.ShadowCompared(step=step, comparison=comparison)
+
+
+def end_shadow(rollout: Rollout) -> more.RolloutShadowed:
+    """It has only mirrored, and nothing of it is left."""
+    _expect(rollout, PROGRESSING)
+    return more.RolloutShadowed(
+        version=rollout.version, serving_version=rollout.previous_version, environment=rollout.environment
+    )
+
+
 def promote(rollout: Rollout) -> facts.RolloutPromoted:
     _expect(rollout, PROGRESSING)
-    if rollout.steps_passed < len(steps_of(rollout.strategy)):
+    if rollout.steps_passed < len(steps_of(rollout.strategy, rollout.replicas)):
         raise NotAllowedNow("STEPS_LEFT", f"{rollout.name} has steps that have not passed yet")
     return facts.RolloutPromoted()
 

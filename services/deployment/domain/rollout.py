@@ -28,7 +28,7 @@ from services.deployment.domain.states import (
     is_unfinished,
     words,
 )
-from services.deployment.domain.strategy import analysis_of, check_strategy
+from services.deployment.domain.strategy import analysis_of, check_fits, check_strategy, only_shadows
 from services.deployment.domain.version import Deployers, check_deployable
 
 _ALL = 100
@@ -58,6 +58,7 @@ def request(
     check_strategy(strategy)
     _check_free(rollout, endpoint, before)
     check_deployable(version, environment, Deployers(by, (project, everywhere)))
+    check_fits(strategy, endpoint, environment)
     if [(share.version, share.percent) for share in endpoint.traffic] == [(version.name, _ALL)]:
         raise NotAllowedNow("ALREADY_SERVING", f"{version.name} serves all of {endpoint.name} already")
     return _requested(endpoint, version, strategy)
@@ -93,6 +94,10 @@ def check_undoable(before: Rollout) -> None:
     """Refuses when nothing served before `before`, or when it is itself the way back."""
     if before.state != SUCCEEDED:
         raise NotAllowedNow("NOTHING_TO_ROLL_BACK", "no rollout of this endpoint has succeeded last")
+    if only_shadows(before.strategy):
+        raise NotAllowedNow(
+            "NOTHING_TO_ROLL_BACK", f"{before.name} only mirrored requests; request a rollout of the version you want"
+        )
     if before.restores:
         raise NotAllowedNow(
             "NOTHING_TO_ROLL_BACK",
@@ -165,7 +170,7 @@ def roll_back(rollout: Rollout, *, cause: str) -> facts.RollbackStarted | None:
 
 def alert(rollout: Rollout, *, version: str, name: str, check: str) -> Message | None:
     """Monitoring raised an alert; rolls back when the rollout's analysis says so and the alert is about its version."""
-    analysis = analysis_of(rollout.strategy)
+    analysis = analysis_of(rollout.strategy, rollout.steps_passed + 1)
     if rollout.state not in (PROGRESSING, PAUSED, PROMOTING) or analysis is None or not analysis.rollback_on_alert:
         return None
     if version not in ("", rollout.version):

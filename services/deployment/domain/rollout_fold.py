@@ -4,6 +4,7 @@ from google.protobuf.message import Message
 
 from kernel.errors import UnknownFact
 from modelog.deployment.v1 import events_pb2 as facts
+from modelog.deployment.v1 import strategies_events_pb2 as more
 from modelog.deployment.v1.types_pb2 import Rollout
 from modelog.log.v1.fact_pb2 import Fact
 from services.deployment.domain.states import (
@@ -29,12 +30,16 @@ def evolve_rollout(rollout: Rollout, event: Message, envelope: Fact) -> None:
         case facts.RolloutStarted():
             rollout.state = PROGRESSING
             rollout.unready_time.CopyFrom(envelope.recorded_at)
+            rollout.progress_time.CopyFrom(envelope.recorded_at)
         case facts.ReplicaObserved():
             _fold_replicas(rollout, event, envelope)
         case facts.RolloutPromoted():
             rollout.state = PROMOTING
-        case facts.RolloutSucceeded():
+            rollout.progress_time.CopyFrom(envelope.recorded_at)
+        case facts.RolloutSucceeded() | more.RolloutShadowed():
             rollout.state = SUCCEEDED
+        case more.ShadowCompared():
+            rollout.comparison.CopyFrom(event.comparison)
         case facts.RolloutFailed():
             rollout.state, rollout.cause, rollout.trigger = FAILED, event.cause, event.trigger
         case _ if isinstance(event, _STEPS):
@@ -60,6 +65,9 @@ def _fold_request(rollout: Rollout, event: facts.RolloutRequested, envelope: Fac
 
 def _fold_replicas(rollout: Rollout, event: facts.ReplicaObserved, envelope: Fact) -> None:
     rollout.ready_replicas = event.ready_replicas
+    if event.ready_replicas > rollout.most_ready:
+        rollout.most_ready = event.ready_replicas
+        rollout.progress_time.CopyFrom(envelope.recorded_at)
     if event.ready_replicas >= event.wanted_replicas:
         rollout.ClearField("unready_time")
     elif not rollout.HasField("unready_time"):
@@ -67,9 +75,11 @@ def _fold_replicas(rollout: Rollout, event: facts.ReplicaObserved, envelope: Fac
 
 
 def _fold_step(rollout: Rollout, event: Message, envelope: Fact) -> None:
+    rollout.undecided = isinstance(event, facts.StepInconclusive) and event.paused
+    _fold_times(rollout, event, envelope)
     match event:
         case facts.StepStarted():
-            rollout.step, rollout.moved_traffic = event.step, True
+            rollout.step, rollout.moved_traffic = event.step, rollout.moved_traffic or event.percent > 0
             rollout.inconclusive_windows = 0
             rollout.window_start_time.CopyFrom(envelope.recorded_at)
         case facts.StepPassed():
@@ -90,6 +100,19 @@ def _fold_step(rollout: Rollout, event: Message, envelope: Fact) -> None:
             rollout.state, rollout.cause = PROGRESSING, ""
             rollout.inconclusive_windows = 0
             rollout.window_start_time.CopyFrom(envelope.recorded_at)
+
+
+def _fold_times(rollout: Rollout, event: Message, envelope: Fact) -> None:
+    """Since when it stands, and since when replicas are waited for; each batch and each resumption has its own time."""
+    if not isinstance(event, (facts.StepInconclusive, facts.RolloutPaused)):
+        rollout.progress_time.CopyFrom(envelope.recorded_at)
+    match event:
+        case facts.StepStarted():
+            rollout.ClearField("unready_time")
+        case facts.StepPassed() if rollout.strategy.HasField("rolling"):
+            rollout.unready_time.CopyFrom(envelope.recorded_at)
+        case facts.RolloutResumed() if rollout.HasField("unready_time"):
+            rollout.unready_time.CopyFrom(envelope.recorded_at)
 
 
 def _fold_back(rollout: Rollout, event: Message, envelope: Fact) -> None:

@@ -128,7 +128,7 @@ class ProcessDriver:
         stem = f"{_stem(workload.key)}_"  # Ids have no underscore, so no other key's replicas begin like that.
         for name in os.listdir(self._folder):  # noqa: PTH208 - of hundreds of replicas, for each of hundreds of keys.
             if name.startswith(stem) and name not in wanted and (self._folder / name / "order.json").exists():
-                self._stop(self._folder / name)
+                self._end(self._folder / name)
                 self._applied.pop(workload.key, None)  # To be asked again, and harder, until it is gone.
         for replica in wanted:
             await self._ensure(workload, replica)
@@ -209,18 +209,21 @@ class ProcessDriver:
 
     async def remove(self, key: Key) -> None:
         for path in self._folders():
-            if _key(path) != key:
-                continue
-            if child.lives(path):
-                self._stop(path)
-                continue
-            life = self._lives.pop(path.name, None)
-            if life and life.process:
-                life.process.poll()
-            _forget(path)
+            if _key(path) == key:
+                self._end(path)
         for path in self._folder.glob(f"{_stem(key)}_*"):  # Begun by somebody who died before it had an order.
             if not (path / "order.json").exists() and not child.lives(path):
                 shutil.rmtree(path, ignore_errors=True)
+
+    def _end(self, path: Path) -> None:
+        """Stops a replica, or forgets the one that has stopped."""
+        if child.lives(path):
+            self._stop(path)
+            return
+        life = self._lives.pop(path.name, None)
+        if life and life.process:
+            life.process.poll()
+        _forget(path)
 
     async def logs(self, key: Key) -> Mapping[str, str]:
         return {path.name: child.tail(path, LOG_BYTES) for path in self._folders() if _key(path) == key}

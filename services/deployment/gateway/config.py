@@ -133,6 +133,12 @@ def read_route(endpoint: str, written: Mapping[str, Any]) -> Route:
     return Route(endpoint, {one["name"]: one["weight"] for one in weighted}, mirrors=mirrors, policy=policy)
 
 
+def percent_of(mirror: dict[str, Any]) -> float:
+    """Of a mirror as `_route` writes it."""
+    numerator: int = mirror["runtime_fraction"]["default_value"]["numerator"]
+    return numerator / _MILLIONTHS
+
+
 def _answer(prefix: str, status: int, text: str) -> dict[str, Any]:
     return {"match": {"prefix": prefix}, "direct_response": {"status": status, "body": {"inline_string": text}}}
 

@@ -1,6 +1,7 @@
 """What every driver promises, whatever it runs replicas on."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,25 @@ async def test_applying_twice_is_applying_once_and_leaves_nothing_to_plan(stand:
     assert not await stand.driver.plan([workload])
     assert {change.verb for change in await stand.driver.plan([])} == {"stop"}
     assert stand.running(workload.key) == 2
+
+
+async def test_fewer_replicas_leave_nothing_of_those_that_go(stand: Stand) -> None:
+    """As a rolling rollout asks for, where no autoscaler decides; what stays is not touched."""
+    workload = stand.workload(1, replicas=3)
+    fixed = {name: value for name, value in workload.settings.items() if name != "replicas_max"}
+    workload = replace(workload, settings=fixed)
+    before = await ready(stand, workload)
+    fewer = replace(workload, replicas=1)
+
+    async def one_is_left() -> bool:
+        await stand.driver.apply(fewer)
+        return len(await seen(stand, workload.key)) == 1
+
+    await eventually(one_is_left)
+    (left,) = await seen(stand, workload.key)
+    assert left.run in {one.run for one in before}
+    assert stand.running(workload.key) == 1
+    assert not await stand.driver.plan([fewer])
 
 
 async def test_a_driver_that_dies_anywhere_is_continued_by_the_next(stand: Stand) -> None:

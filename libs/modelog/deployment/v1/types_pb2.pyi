@@ -4,6 +4,7 @@ import datetime
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from modelog.deployment.v1 import strategies_pb2 as _strategies_pb2
 from modelog.deployment.v1 import traffic_pb2 as _traffic_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2
 from modelog.type.v1 import quarantine_pb2 as _quarantine_pb2
@@ -54,6 +55,8 @@ class Trigger(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRIGGER_ARTIFACT: _ClassVar[Trigger]
     TRIGGER_REMOVED: _ClassVar[Trigger]
     TRIGGER_RETIRED: _ClassVar[Trigger]
+    TRIGGER_CRASH_LOOP: _ClassVar[Trigger]
+    TRIGGER_DEADLINE: _ClassVar[Trigger]
 ENDPOINT_STATE_UNSPECIFIED: EndpointState
 ENDPOINT_STATE_ACTIVE: EndpointState
 ENDPOINT_STATE_REMOVING: EndpointState
@@ -81,6 +84,8 @@ TRIGGER_REPLICAS: Trigger
 TRIGGER_ARTIFACT: Trigger
 TRIGGER_REMOVED: Trigger
 TRIGGER_RETIRED: Trigger
+TRIGGER_CRASH_LOOP: Trigger
+TRIGGER_DEADLINE: Trigger
 
 class Environment(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "description", "driver", "driver_settings", "admitted_phases", "approvals_needed", "protected", "removed")
@@ -180,16 +185,24 @@ class Flag(_message.Message):
     def __init__(self, version: _Optional[str] = ..., phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., cause: _Optional[str] = ...) -> None: ...
 
 class Strategy(_message.Message):
-    __slots__ = ("recreate", "canary", "blue_green", "ready_deadline")
+    __slots__ = ("recreate", "canary", "blue_green", "rolling", "shadow", "ready_deadline", "progress_deadline", "max_restarts")
     RECREATE_FIELD_NUMBER: _ClassVar[int]
     CANARY_FIELD_NUMBER: _ClassVar[int]
     BLUE_GREEN_FIELD_NUMBER: _ClassVar[int]
+    ROLLING_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
     READY_DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    MAX_RESTARTS_FIELD_NUMBER: _ClassVar[int]
     recreate: Recreate
     canary: Canary
     blue_green: BlueGreen
+    rolling: Rolling
+    shadow: Shadow
     ready_deadline: _duration_pb2.Duration
-    def __init__(self, recreate: _Optional[_Union[Recreate, _Mapping]] = ..., canary: _Optional[_Union[Canary, _Mapping]] = ..., blue_green: _Optional[_Union[BlueGreen, _Mapping]] = ..., ready_deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    progress_deadline: _duration_pb2.Duration
+    max_restarts: int
+    def __init__(self, recreate: _Optional[_Union[Recreate, _Mapping]] = ..., canary: _Optional[_Union[Canary, _Mapping]] = ..., blue_green: _Optional[_Union[BlueGreen, _Mapping]] = ..., rolling: _Optional[_Union[Rolling, _Mapping]] = ..., shadow: _Optional[_Union[Shadow, _Mapping]] = ..., ready_deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., progress_deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_restarts: _Optional[int] = ...) -> None: ...
 
 class Recreate(_message.Message):
     __slots__ = ()
@@ -204,12 +217,44 @@ class Canary(_message.Message):
     def __init__(self, steps: _Optional[_Iterable[_Union[CanaryStep, _Mapping]]] = ..., analysis: _Optional[_Union[Analysis, _Mapping]] = ...) -> None: ...
 
 class BlueGreen(_message.Message):
-    __slots__ = ("soak", "analysis")
+    __slots__ = ("soak", "analysis", "gate")
     SOAK_FIELD_NUMBER: _ClassVar[int]
     ANALYSIS_FIELD_NUMBER: _ClassVar[int]
+    GATE_FIELD_NUMBER: _ClassVar[int]
     soak: _duration_pb2.Duration
     analysis: Analysis
-    def __init__(self, soak: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., analysis: _Optional[_Union[Analysis, _Mapping]] = ...) -> None: ...
+    gate: bool
+    def __init__(self, soak: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., analysis: _Optional[_Union[Analysis, _Mapping]] = ..., gate: bool = ...) -> None: ...
+
+class Rolling(_message.Message):
+    __slots__ = ("max_surge", "max_unavailable", "step", "analysis")
+    MAX_SURGE_FIELD_NUMBER: _ClassVar[int]
+    MAX_UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    ANALYSIS_FIELD_NUMBER: _ClassVar[int]
+    max_surge: _strategies_pb2.Amount
+    max_unavailable: _strategies_pb2.Amount
+    step: _duration_pb2.Duration
+    analysis: Analysis
+    def __init__(self, max_surge: _Optional[_Union[_strategies_pb2.Amount, _Mapping]] = ..., max_unavailable: _Optional[_Union[_strategies_pb2.Amount, _Mapping]] = ..., step: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., analysis: _Optional[_Union[Analysis, _Mapping]] = ...) -> None: ...
+
+class Shadow(_message.Message):
+    __slots__ = ("percent", "duration", "analysis", "max_disagreement", "min_compared", "tolerance", "then")
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    ANALYSIS_FIELD_NUMBER: _ClassVar[int]
+    MAX_DISAGREEMENT_FIELD_NUMBER: _ClassVar[int]
+    MIN_COMPARED_FIELD_NUMBER: _ClassVar[int]
+    TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    THEN_FIELD_NUMBER: _ClassVar[int]
+    percent: int
+    duration: _duration_pb2.Duration
+    analysis: Analysis
+    max_disagreement: float
+    min_compared: int
+    tolerance: float
+    then: Canary
+    def __init__(self, percent: _Optional[int] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., analysis: _Optional[_Union[Analysis, _Mapping]] = ..., max_disagreement: _Optional[float] = ..., min_compared: _Optional[int] = ..., tolerance: _Optional[float] = ..., then: _Optional[_Union[Canary, _Mapping]] = ...) -> None: ...
 
 class CanaryStep(_message.Message):
     __slots__ = ("percent", "duration", "pause")
@@ -258,7 +303,7 @@ class AnalysisResult(_message.Message):
     def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., finding: _Optional[str] = ..., requests: _Optional[int] = ..., errors: _Optional[int] = ..., error_rate: _Optional[float] = ..., latency_quantile: _Optional[float] = ..., latency_ms: _Optional[float] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Rollout(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "version", "strategy", "environment", "previous_version", "previous_traffic", "restores", "artifact_sha256", "replicas", "requested_by", "approved_by", "state", "step", "steps_passed", "moved_traffic", "inconclusive_windows", "last_result", "cause", "trigger", "rollback_requested_by", "window_start_time", "rollback_attempts", "ready_replicas", "unready_time", "requested_on_behalf_of", "rollback_on_behalf_of")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "version", "strategy", "environment", "previous_version", "previous_traffic", "restores", "artifact_sha256", "replicas", "requested_by", "approved_by", "state", "step", "steps_passed", "moved_traffic", "inconclusive_windows", "last_result", "cause", "trigger", "rollback_requested_by", "window_start_time", "rollback_attempts", "ready_replicas", "unready_time", "progress_time", "most_ready", "comparison", "undecided", "requested_on_behalf_of", "rollback_on_behalf_of")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -288,6 +333,10 @@ class Rollout(_message.Message):
     ROLLBACK_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     READY_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     UNREADY_TIME_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_TIME_FIELD_NUMBER: _ClassVar[int]
+    MOST_READY_FIELD_NUMBER: _ClassVar[int]
+    COMPARISON_FIELD_NUMBER: _ClassVar[int]
+    UNDECIDED_FIELD_NUMBER: _ClassVar[int]
     REQUESTED_ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
     ROLLBACK_ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
     name: str
@@ -319,9 +368,13 @@ class Rollout(_message.Message):
     rollback_attempts: int
     ready_replicas: int
     unready_time: _timestamp_pb2.Timestamp
+    progress_time: _timestamp_pb2.Timestamp
+    most_ready: int
+    comparison: _strategies_pb2.ShadowComparison
+    undecided: bool
     requested_on_behalf_of: _containers.RepeatedScalarFieldContainer[str]
     rollback_on_behalf_of: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., version: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, _Mapping]] = ..., environment: _Optional[str] = ..., previous_version: _Optional[str] = ..., previous_traffic: _Optional[_Iterable[_Union[TrafficShare, _Mapping]]] = ..., restores: _Optional[str] = ..., artifact_sha256: _Optional[str] = ..., replicas: _Optional[int] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[RolloutState, str]] = ..., step: _Optional[int] = ..., steps_passed: _Optional[int] = ..., moved_traffic: bool = ..., inconclusive_windows: _Optional[int] = ..., last_result: _Optional[_Union[AnalysisResult, _Mapping]] = ..., cause: _Optional[str] = ..., trigger: _Optional[_Union[Trigger, str]] = ..., rollback_requested_by: _Optional[str] = ..., window_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rollback_attempts: _Optional[int] = ..., ready_replicas: _Optional[int] = ..., unready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., requested_on_behalf_of: _Optional[_Iterable[str]] = ..., rollback_on_behalf_of: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., version: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, _Mapping]] = ..., environment: _Optional[str] = ..., previous_version: _Optional[str] = ..., previous_traffic: _Optional[_Iterable[_Union[TrafficShare, _Mapping]]] = ..., restores: _Optional[str] = ..., artifact_sha256: _Optional[str] = ..., replicas: _Optional[int] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[RolloutState, str]] = ..., step: _Optional[int] = ..., steps_passed: _Optional[int] = ..., moved_traffic: bool = ..., inconclusive_windows: _Optional[int] = ..., last_result: _Optional[_Union[AnalysisResult, _Mapping]] = ..., cause: _Optional[str] = ..., trigger: _Optional[_Union[Trigger, str]] = ..., rollback_requested_by: _Optional[str] = ..., window_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rollback_attempts: _Optional[int] = ..., ready_replicas: _Optional[int] = ..., unready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., most_ready: _Optional[int] = ..., comparison: _Optional[_Union[_strategies_pb2.ShadowComparison, _Mapping]] = ..., undecided: bool = ..., requested_on_behalf_of: _Optional[_Iterable[str]] = ..., rollback_on_behalf_of: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ServingInterval(_message.Message):
     __slots__ = ("version", "endpoint", "environment", "percent", "from_time", "to_time", "from_revision", "to_revision", "rollout", "requested_by", "approved_by", "on_behalf_of", "cause", "ready_replicas")
