@@ -20,7 +20,7 @@ from kernel.rooms import Rooms
 from modelog.deployment.v1.types_pb2 import ENDPOINT_STATE_ACTIVE, Endpoint, Environment, Rollout
 from modelog.type.v1.principal_pb2 import Principal
 from services.deployment import queries
-from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_VERSION, ROLLOUT, endpoint
+from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_MONITOR, KNOWN_VERSION, ROLLOUT, endpoint
 from services.deployment.domain.conduct import Move, Scene, Seen, next_move, wanted_versions
 from services.deployment.domain.states import is_unfinished
 from services.deployment.drivers.port import Change, Key, PlatformAway, Replica, State
@@ -69,7 +69,7 @@ class Controller:
         self._rooms = rooms
         self._platforms = platforms
         self._traffics = tuple({id(one.traffic): one.traffic for one in platforms.values()}.values())
-        self._windows = Windows()
+        self._windows = Windows(partial(rooms.resources.load, KNOWN_MONITOR))
         self._repairs = Repairs()
         self._recorded = 0
 
@@ -204,7 +204,7 @@ class Controller:
                 now=sight.scene.now,
                 seen=sight.scene.seen,
                 routed=name in applied.routed,
-                window=await self._windows.of(rollout, cluster_of(name, rollout.version), self._traffic(sight)),
+                window=await self._windows.of(rollout, self._traffic(sight), sight.scene.now),
                 retired=sight.scene.retired,
             )
             if move := next_move(sight.endpoint, rollout, sight.scene):

@@ -4,6 +4,7 @@ from google.protobuf.message import Message
 
 from kernel.errors import NotAllowedNow
 from modelog.deployment.v1 import events_pb2 as facts
+from modelog.deployment.v1.analysis_events_pb2 import WindowFailed
 from modelog.deployment.v1.types_pb2 import (
     TRIGGER_ANALYSIS,
     VERDICT_FAILED,
@@ -63,6 +64,9 @@ def end_window(rollout: Rollout, *, step: int, result: AnalysisResult) -> Messag
         return facts.StepInconclusive(step=step, result=result, paused=paused)
     if result.verdict != VERDICT_FAILED:
         raise ValueError("a window ends with a verdict")
+    analysis = analysis_of(rollout.strategy)
+    if analysis is not None and rollout.failed_windows < analysis.failure_limit:
+        return WindowFailed(step=step, result=result)
     return facts.RollbackStarted(cause=result.finding, trigger=TRIGGER_ANALYSIS, result=result)
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from kernel.errors import invalid_field
 from modelog.deployment.v1.types_pb2 import Analysis, Strategy, TrafficShare
+from services.deployment.domain.analysis import check_analysis
 
 _ALL = 100
 _READY_SECONDS = 60.0
@@ -41,6 +42,11 @@ def analysis_of(strategy: Strategy) -> Analysis | None:
             return None
 
 
+def serves_alone(strategy: Strategy, step: Step) -> bool:
+    """Whether the version gets all requests of the step, so that there is nothing to compare it with."""
+    return step.percent >= _ALL and strategy.WhichOneof("kind") != "shadow"
+
+
 def old_goes_first(strategy: Strategy) -> bool:
     """Whether the version before stops before the new one starts."""
     return bool(strategy.WhichOneof("kind") == "recreate")
@@ -62,6 +68,9 @@ def check_strategy(strategy: Strategy) -> None:
     percents = [one.percent for one in strategy.canary.steps]
     if percents != sorted(set(percents)):
         raise invalid_field("strategy.canary.steps", f"shares have to grow, but are {percents}", "STEPS_NOT_GROWING")
+    if (analysis := analysis_of(strategy)) is not None:
+        compares = any(not serves_alone(strategy, step) for step in steps_of(strategy))
+        check_analysis(analysis, f"strategy.{strategy.WhichOneof('kind')}.analysis", compares=compares)
 
 
 def split(version: str, percent: int, previous: Sequence[TrafficShare]) -> list[tuple[str, int]]:

@@ -147,8 +147,9 @@ def _busy(name: str, seen: Mapping[str, Mapping[str, int]]) -> bool:
 
 def since(now: Counts, before: Counts) -> Counts:
     """What was counted between two readings. Envoy that started anew in between counts from nothing."""
-    if now.requests < before.requests:
-        return now
     earlier = dict(before.latency)
+    shrunk = any(count < earlier.get(bound, 0) for bound, count in now.latency)
+    if now.requests < before.requests or now.errors < before.errors or shrunk:
+        return now
     latency = tuple((bound, count - earlier.get(bound, 0)) for bound, count in now.latency)
     return Counts(now.requests - before.requests, max(now.errors - before.errors, 0), latency)
