@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from modelog.cli.analyses import OPTIONS, fill_analysis
 from modelog.cli.names import Name
 from modelog.cli.state import Noun, State, state_of
 from modelog.cli.values import ParamType, Span
@@ -24,18 +25,12 @@ def _strategy(_state: State, request: Any, values: dict[str, Any]) -> None:
         for percent in values["canary"]:
             step = strategy.canary.steps.add(percent=percent, pause=values["pause"])
             step.duration.FromTimedelta(values["step"] or timedelta(0))
-        _analysis(strategy.canary.analysis, values)
+        fill_analysis(strategy.canary.analysis, values)
     elif values["blue_green"]:
         strategy.blue_green.soak.FromTimedelta(values["step"] or timedelta(0))
-        _analysis(strategy.blue_green.analysis, values)
+        fill_analysis(strategy.blue_green.analysis, values)
     if values["ready"]:
         strategy.ready_deadline.FromTimedelta(values["ready"])
-
-
-def _analysis(analysis: Any, values: dict[str, Any]) -> None:
-    for name in ("max_error_rate", "max_latency_ms", "min_requests", "rollback_on_alert"):
-        if values[name] is not None:
-            setattr(analysis, name, values[name])
 
 
 class _Steps(ParamType):
@@ -56,10 +51,7 @@ _START = (
     click.Option(["--blue-green"], is_flag=True, help="Start beside the old one, then move all traffic."),
     click.Option(["--step"], type=Span(), help="How long each step, or the soak, is watched."),
     click.Option(["--pause"], is_flag=True, help="Wait for `resume` after each step."),
-    click.Option(["--max-error-rate"], type=float, help="Failed requests / requests, 0 to 1."),
-    click.Option(["--max-latency-ms"], type=float, help="Of the 99th percentile."),
-    click.Option(["--min-requests"], type=int, help="With fewer a step is inconclusive."),
-    click.Option(["--rollback-on-alert"], is_flag=True, help="An alert of monitoring rolls back."),
+    *OPTIONS,
     click.Option(["--ready"], type=Span(), help="How long replicas may take to become ready."),
     click.Option(["--watch"], is_flag=True, help="Show its progress until it ends; exit status 1 when it goes back."),
 )

@@ -26,9 +26,9 @@ _HALVINGS = 40
 
 
 class Rate(NamedTuple):
-    """So many of the requests."""
+    """So many of the requests failed."""
 
-    count: int
+    errors: int
     requests: int
 
 
@@ -68,8 +68,8 @@ def rates_not_worse(new: Rate, running: Rate, tolerance: Tolerance, alpha: float
 
 def _rates(new: Rate, running: Rate, tolerance: Tolerance, alpha: float, *, upper: bool) -> float:
     spent = alpha * _NUISANCE
-    low, high = interval(running.count, running.requests, spent)
-    seen = new.count / new.requests - tolerance.ratio * running.count / running.requests
+    low, high = interval(running.errors, running.requests, spent)
+    seen = new.errors / new.requests - tolerance.ratio * running.errors / running.requests
     greatest = 0.0
     for chance in np.linspace(low, high, _GRID):
         boundary = min(1.0, tolerance.ratio * float(chance) + tolerance.difference)
@@ -90,7 +90,7 @@ def detectable(new_requests: int, running: Rate, tolerance: Tolerance, alpha: fl
     By the normal approximation with unpooled variances, since it is for orientation: Fleiss, Levin and Paik,
     Statistical Methods for Rates and Proportions, 3rd edition (2003), chapter 4.
     """
-    other = (running.count + 0.5) / (running.requests + 1)
+    other = (running.errors + 0.5) / (running.requests + 1)
     boundary = min(1.0, tolerance.ratio * other + tolerance.difference)
     theirs = tolerance.ratio**2 * other * (1 - other) / running.requests
     normal = NormalDist()
