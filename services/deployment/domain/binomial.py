@@ -1,6 +1,7 @@
 """The binomial distribution, exact, over as many trials as a gateway counts, without a normal approximation."""
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 # Beyond so many standard deviations, and so many counts more, there is less than any float tells.
 _DEVIATIONS = 12.0
 _MORE = 40
-_HALVINGS = 60
+_HALVINGS = 50
 
 
 def masses(trials: int, chance: float) -> tuple[int, Any]:
@@ -41,6 +42,7 @@ def at_most(count: Any, trials: int, chance: float) -> Any:
     return at_least(trials - np.asarray(count), trials, 1.0 - chance)
 
 
+@lru_cache(maxsize=1024)
 def interval(count: int, trials: int, alpha: float) -> tuple[float, float]:
     """Where the chance lies with a confidence of 1 - alpha: Clopper and Pearson, Biometrika 26 (1934) 404."""
     low = _root(lambda chance: at_least(count, trials, chance) > alpha / 2) if count else 0.0

@@ -91,10 +91,11 @@ def detectable(new_requests: int, running: Rate, tolerance: Tolerance, alpha: fl
     Statistical Methods for Rates and Proportions, 3rd edition (2003), chapter 4.
     """
     other = (running.errors + 0.5) / (running.requests + 1)
-    boundary = min(1.0, tolerance.ratio * other + tolerance.difference)
-    theirs = tolerance.ratio**2 * other * (1 - other) / running.requests
+    _, highest = interval(running.errors, running.requests, alpha * _NUISANCE)
+    boundary, gravest = (min(1.0, tolerance.ratio * one + tolerance.difference) for one in (other, highest))
+    theirs, most = (tolerance.ratio**2 * one * (1 - one) / running.requests for one in (other, highest))
     normal = NormalDist()
-    wanted = -normal.inv_cdf(alpha * (1 - _NUISANCE)) * _deviation(boundary, new_requests, theirs)
+    wanted = -normal.inv_cdf(alpha * (1 - _NUISANCE)) * _deviation(gravest, new_requests, most)
     low, high = boundary, 1.0
     for _ in range(_HALVINGS):
         rate = (low + high) / 2
