@@ -18,6 +18,7 @@ from services.deployment import queries
 from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_VERSION, ROLLOUT, endpoint, environment, rollout
 from services.deployment.drivers.kubernetes.options import Installation
 from services.deployment.gitops import Manifests
+from services.deployment.monitors import check_monitors
 from services.deployment.platforms import Address
 from services.deployment.rollouts import Rollouts
 
@@ -118,6 +119,7 @@ class DeploymentServicer:
         ENDPOINT.pattern.ids(request.parent, "parent")
         KNOWN_VERSION.pattern.ids(request.version, "version")
         _check_project(request.version, request.parent, "version")
+        await check_monitors(self._resources, request.strategy, request.parent)
         cause = context.cause()
         decided = await self._rollouts.request(request.parent, request.version, request.strategy, cause)
         return rpc.RequestRolloutResponse(name=decided.name, revision=decided.revision)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
@@ -83,6 +84,9 @@ async def test_without_requests_there_is_no_data_and_with_few_it_is_inconclusive
 
 async def test_what_a_monitor_says_of_the_new_version_sends_it_back(place: Town) -> None:
     await serving(place, models.classifier(bias=1.0))
+    with pytest.raises(grpc.aio.AioRpcError, match="create it first"):
+        await place.request(2, canary=canary(50, 60, DRIFT))
+    await place.others.record(KNOWN_MONITOR, MONITOR, monitoring.MonitorCreated(endpoint=ENDPOINT))
     name = await place.request(2, canary=canary(50, 60, DRIFT))
     step = await place.reaches(name, PROGRESSING)
     while step.step == 0:

@@ -175,7 +175,8 @@ def test_all_looks_together_spend_alpha(comparisons: int, steps: int, alpha: flo
 
 def rollouts_failed(rollouts: int, ours: float, theirs: float, alpha: float, seed: int) -> float:
     """The share of rollouts that are sent back: 10 and 50 % of 400 requests a window, three windows a step."""
-    random, failed, known = np.random.default_rng(seed), 0, {}
+    random, failed = np.random.default_rng(seed), 0
+    known: dict[tuple[int, int, float], int] = {}
     for _ in range(rollouts):
         failed += _is_failed(random, ours, theirs, alpha, known)
     return failed / rollouts

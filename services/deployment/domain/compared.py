@@ -30,10 +30,13 @@ _ALPHA = 0.05
 
 
 class _Tested(NamedTuple):
-    """p-values of "not worse" and of "worse". bound: of latency; None when there are too few requests for one."""
+    """p-values of "not worse" and, where that is to be proved, of "worse".
+
+    bound: of latency; None when there are too few requests for one.
+    """
 
     worse: float
-    not_worse: float
+    not_worse: float = 1.0
     bound: float | None = None
 
 
@@ -103,14 +106,17 @@ def _rate(metric: AnalysisMetric, window: Window, tolerance: Tolerance, result: 
     new, running = Rate(window.errors, window.requests), Rate(window.running.errors, window.running.requests)
     found = detectable(new.requests, running, tolerance, result.alpha)
     result.detectable = 1 - found if metric.source == METRIC_SOURCE_SUCCESS_RATE else found
-    return _Tested(
-        rates_worse(new, running, tolerance, result.alpha), rates_not_worse(new, running, tolerance, result.alpha)
-    )
+    worse = rates_worse(new, running, tolerance, result.alpha)
+    if not metric.compared.prove:
+        return _Tested(worse)
+    return _Tested(worse, rates_not_worse(new, running, tolerance, result.alpha))
 
 
 def _latency(metric: AnalysisMetric, window: Window, tolerance: Tolerance, result: MetricResult) -> _Tested:
     assert window.running is not None
     q = metric.quantile or QUANTILE
     slower = latency_slower(window.latency, window.running.latency, q, tolerance, result.alpha)
+    if not metric.compared.prove:
+        return _Tested(slower.p_value, bound=slower.bound)
     not_slower = latency_not_slower(window.latency, window.running.latency, q, tolerance, result.alpha)
     return _Tested(slower.p_value, not_slower.p_value, slower.bound)
