@@ -22,10 +22,10 @@ from kernel.rooms import Rooms
 from modelog.deployment.v1.types_pb2 import Rollout
 from modelog.type.v1.principal_pb2 import Principal
 from services.deployment import queries
-from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_VERSION, ROLLOUT, endpoint
+from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_MONITOR, KNOWN_VERSION, ROLLOUT, endpoint
 from services.deployment.domain.conduct import Move, Scene, next_move
 from services.deployment.domain.states import is_unfinished
-from services.deployment.domain.targets import mirrored, wanted_replicas
+from services.deployment.domain.targets import wanted_replicas
 from services.deployment.drivers.port import Key, PlatformAway, Replica, Workload
 from services.deployment.failpoints import reached
 from services.deployment.gateway import grpc
@@ -55,7 +55,7 @@ class Controller:
         self._rooms = rooms
         self._platforms = platforms
         self._traffics = tuple({id(one.traffic): one.traffic for one in platforms.values()}.values())
-        self._windows, self._serving = Windows(), Windows()
+        self._windows = Windows(partial(rooms.resources.load, KNOWN_MONITOR))
         self._shadows = Shadows(rooms)
         self._repairs = Repairs()
         self._rest = Rest()
@@ -116,7 +116,6 @@ class Controller:
         await self._repair(here, [one for found in replicas.values() for one in found])
         newest = {sight.rollout.name for sight in sights}
         self._windows.forget(newest)
-        self._serving.forget(newest)
         await self._shadows.forget(newest)
         return all(sight.settled and is_routed(sight, applied) for sight in sights)
 
@@ -252,18 +251,14 @@ class Controller:
         """At most one fact about this endpoint."""
         name, rollout = sight.endpoint.name, sight.rollout
         if is_unfinished(rollout.state):
-            traffic = self._traffic(sight)
-            window = await self._windows.of(rollout, cluster_of(name, rollout.version), traffic)
-            serving = None
-            if mirrored(rollout):
-                serving = await self._serving.of(rollout, cluster_of(name, rollout.previous_version), traffic)
+            window = await self._windows.of(rollout, self._traffic(sight), sight.scene.now)
             sight.scene = Scene(
                 now=sight.scene.now,
                 seen=sight.scene.seen,
                 routed=name in applied.routed,
                 window=window,
                 retired=sight.scene.retired,
-                comparison=await self._shadows.of(rollout, window, serving),
+                comparison=await self._shadows.of(rollout, window),
             )
             if move := next_move(sight.endpoint, rollout, sight.scene):
                 await self._make(sight, move)

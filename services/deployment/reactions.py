@@ -22,7 +22,8 @@ def reactions(rooms: Rooms) -> Reactions:
         newest = await rollouts.newest(alert.endpoint)
         if not newest.name:
             return
-        verb = partial(rollout.alert, version=alert.version, name=reaction.fact.resource, check=alert.check)
+        told = {"version": alert.version, "check": alert.check, "severity": alert.severity}
+        verb = partial(rollout.alert, name=reaction.fact.resource, **told)
         await rooms.transact(ROLLOUT, newest.name, reaction.cause("alert-rolls-back"), verb)
 
     async def moved(reaction: Reaction) -> None:

@@ -27,6 +27,7 @@ from services.deployment.domain import (
 )
 from services.deployment.drivers.kubernetes.options import Installation
 from services.deployment.gitops import Manifests
+from services.deployment.monitors import check_monitors
 from services.deployment.people.door import PROJECT, Platforms, Watching
 from services.deployment.platforms import Address
 from services.deployment.rollouts import Rollouts
@@ -136,6 +137,7 @@ class DeploymentServicer(Watching):
         ENDPOINT.pattern.ids(request.parent, "parent")
         KNOWN_VERSION.pattern.ids(request.version, "version")
         _check_project(request.version, request.parent, "version")
+        await check_monitors(self._resources, request.strategy, request.parent)
         cause = context.cause()
         decided = await self._rollouts.request(request.parent, request.version, request.strategy, cause)
         return rpc.RequestRolloutResponse(name=decided.name, revision=decided.revision)

@@ -45,10 +45,10 @@ class Shadows:
         self._rooms = rooms
         self._listening: dict[str, _Listening] = {}
 
-    async def of(self, rollout: Rollout, window: Window | None, serving: Window | None) -> ShadowComparison | None:
+    async def of(self, rollout: Rollout, window: Window | None) -> ShadowComparison | None:
         """What the present window has shown so far; None while nothing is mirrored and watched.
 
-        window and serving: what the gateway counted for the mirrored version and for the one that serves.
+        window: what the gateway counted for the mirrored version and for the one that serves.
         """
         if rollout.state != PROGRESSING or not mirrored(rollout) or window is None:
             await self._end(rollout.name)
@@ -62,7 +62,7 @@ class Shadows:
         comparison = known.answers.comparison()
         comparison.only_serving = window.errors
         comparison.shadow_latency_ms = quantile(window.latency, _LATENCY_QUANTILE)
-        comparison.serving_latency_ms = quantile(serving.latency, _LATENCY_QUANTILE) if serving is not None else 0.0
+        comparison.serving_latency_ms = quantile(window.running.latency, _LATENCY_QUANTILE) if window.running else 0.0
         comparison.window_start_time.CopyFrom(rollout.window_start_time)
         comparison.window.FromMilliseconds(int(window.seconds * 1000))
         return comparison

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernel.expressions import evaluate, fault
 from modelog.registry.v1 import types_pb2 as types
-from services.registry.domain.expressions import evaluate, fault
 from services.registry.domain.gates import judge
 from services.registry.domain.seen import NAMES, values_of, worst_fairness
 from tests.registry.build import ADA, DIGEST, at, evaluated, project, registered, rule

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.registry.domain.expressions import Result, evaluate, fault
+from kernel.expressions import Result, evaluate, fault
 from services.registry.domain.seen import NAMES
 from tests.registry.test_expressions import large
 

@@ -26,6 +26,13 @@ def _traffic(share: Any) -> str:
     return f"{tail(share.version)} {share.percent} % ({share.ready_replicas} ready)"
 
 
+def _judged(result: Any) -> str:
+    """A metric of an analysis: its verdict, what it means, and how many requests it rests on."""
+    word = enum(result.DESCRIPTOR.fields_by_name["verdict"], result.verdict).text or "not judged"
+    beside = f" and {result.running_samples}" if result.running_samples else ""
+    return f"{result.id}: {word}, {result.finding} ({result.samples}{beside} samples)"
+
+
 def _gate(gate: Any) -> str:
     passed = gate.result == 1
     return f"{'passed' if passed else 'FAILED'}: {gate.name}{'' if passed else f': {gate.reason}'}"
@@ -70,6 +77,7 @@ _SHORT: Mapping[str, Callable[[Any], str]] = {
     ),
     "modelog.registry.v1.RoleBinding": lambda one: f"{one.principal} {one.role}{_limits(one)}",
     "modelog.deployment.v1.TrafficShare": _traffic,
+    "modelog.deployment.v1.MetricResult": _judged,
     "modelog.archive.v1.TreeHead": lambda one: f"size {one.size}, root {one.root_hash.hex()}",
 }
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from modelog.cli.analyses import OPTIONS as ANALYSIS
+from modelog.cli.analyses import asks_something, fill_analysis
 from modelog.cli.values import ParamType, Span
 
 _STEP = re.compile(r"(?P<percent>\d{1,3})%?(@(?P<time>[^:]+))?(?P<pause>:pause)?")
@@ -55,7 +57,7 @@ class Leeway(ParamType):
         return amounts
 
 
-def options() -> Iterator[click.Option]:
+def options() -> Iterator[click.Parameter]:
     """The options that describe a strategy; `fill` reads what they hold."""
     yield click.Option(["--recreate"], is_flag=True, help="Stop the old version, start the new one.")
     yield click.Option(["--rolling"], type=Leeway(), help="Replace replicas gradually: surge=1,unavailable=25%.")
@@ -71,10 +73,7 @@ def options() -> Iterator[click.Option]:
     yield click.Option(["--tolerance"], type=float, help="How far numbers of a shadow may be off; 1e-6.")
     yield click.Option(["--gate"], is_flag=True, help="Wait for `resume` before --blue-green moves any traffic.")
     yield click.Option(["--pause"], is_flag=True, help="Wait for `resume` after each step.")
-    yield click.Option(["--max-error-rate"], type=float, help="Failed requests / requests, 0 to 1.")
-    yield click.Option(["--max-latency-ms"], type=float, help="Of the 99th percentile.")
-    yield click.Option(["--min-requests"], type=int, help="With fewer a step is inconclusive.")
-    yield click.Option(["--rollback-on-alert"], is_flag=True, help="An alert of monitoring rolls back.")
+    yield from ANALYSIS
     yield click.Option(["--ready"], type=Span(), help="How long replicas may take to become ready.")
     yield click.Option(["--progress"], type=Span(), help="Go back when nothing has moved on for so long.")
     yield click.Option(["--max-restarts"], type=int, help="Go back when a replica has crashed so often in a row; 5.")
@@ -140,12 +139,9 @@ def _steps(canary: Any, steps: list[Step], values: dict[str, Any]) -> None:
 
 
 def _analysis(analysis: Any, values: dict[str, Any]) -> None:
-    """Only what was asked for: an analysis without limits would send back at the first failed request."""
-    for name in ("max_error_rate", "max_latency_ms", "min_requests"):
-        if values[name] is not None:
-            setattr(analysis, name, values[name])
-    if values["rollback_on_alert"]:
-        analysis.rollback_on_alert = True
+    """Only where it was asked for: one without limits would send back at the first failed request."""
+    if asks_something(values):
+        fill_analysis(analysis, values)
 
 
 _KINDS = {

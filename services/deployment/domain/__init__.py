@@ -3,8 +3,10 @@
 from access.fold import KNOWN_PROJECT
 from kernel.fold import kind
 from modelog.deployment.v1 import types_pb2 as types
+from modelog.deployment.v1.analysis_pb2 import KnownMonitor
 from services.deployment.domain.endpoint import evolve_endpoint
 from services.deployment.domain.environment import evolve_environment
+from services.deployment.domain.monitored import MONITOR_HEARD, evolve_known_monitor
 from services.deployment.domain.rollout_fold import evolve_rollout
 from services.deployment.domain.version import HEARD, evolve_known_version
 
@@ -19,4 +21,12 @@ KNOWN_VERSION = kind(
     table="known_version",
     listens=HEARD,
 )
-KINDS = (ENVIRONMENT, ENDPOINT, ROLLOUT, KNOWN_VERSION, KNOWN_PROJECT)
+KNOWN_MONITOR = kind(
+    "monitoring",
+    "projects/*/monitors/*",
+    KnownMonitor,
+    evolve_known_monitor,
+    table="known_monitor",
+    listens=MONITOR_HEARD,
+)
+KINDS = (ENVIRONMENT, ENDPOINT, ROLLOUT, KNOWN_VERSION, KNOWN_MONITOR, KNOWN_PROJECT)

@@ -5,6 +5,7 @@ from google.protobuf.message import Message
 from kernel.errors import NotAllowedNow
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.deployment.v1 import strategies_events_pb2 as more
+from modelog.deployment.v1.analysis_events_pb2 import WindowFailed
 from modelog.deployment.v1.strategies_pb2 import ShadowComparison
 from modelog.deployment.v1.types_pb2 import (
     TRIGGER_ANALYSIS,
@@ -56,17 +57,19 @@ def start_step(rollout: Rollout, *, step: int) -> facts.StepStarted | None:
 def end_window(rollout: Rollout, *, step: int, result: AnalysisResult) -> Message:
     """A window of the step has ended with this result: on, again, or back."""
     _expect(rollout, PROGRESSING)
+    analysis = analysis_of(rollout.strategy, step)
     if result.verdict == VERDICT_PASSED:
         return facts.StepPassed(
             step=step, result=result, paused=steps_of(rollout.strategy, rollout.replicas)[step - 1].pause
         )
     if result.verdict in (VERDICT_INCONCLUSIVE, VERDICT_NO_DATA):
-        analysis = analysis_of(rollout.strategy, step)
         windows = rollout.inconclusive_windows + 1
         paused = windows >= most_inconclusive(analysis)
         return facts.StepInconclusive(step=step, result=result, paused=paused)
     if result.verdict != VERDICT_FAILED:
         raise ValueError("a window ends with a verdict")
+    if analysis is not None and rollout.failed_windows < analysis.failure_limit:
+        return WindowFailed(step=step, result=result)
     return facts.RollbackStarted(cause=result.finding, trigger=TRIGGER_ANALYSIS, result=result)
 
 

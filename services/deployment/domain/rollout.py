@@ -18,6 +18,7 @@ from modelog.deployment.v1.types_pb2 import (
     Strategy,
     TrafficShare,
 )
+from modelog.monitoring.v1.types_pb2 import SEVERITY_WARNING
 from services.deployment.domain import endpoint as endpoints
 from services.deployment.domain.states import (
     GOING_IN,
@@ -168,11 +169,11 @@ def roll_back(rollout: Rollout, *, cause: str) -> facts.RollbackStarted | None:
     return facts.RollbackStarted(cause=cause or "somebody asked for it", trigger=TRIGGER_REQUESTED)
 
 
-def alert(rollout: Rollout, *, version: str, name: str, check: str) -> Message | None:
+def alert(rollout: Rollout, *, version: str, name: str, check: str, severity: int = SEVERITY_WARNING) -> Message | None:
     """Monitoring raised an alert; rolls back when the rollout's analysis says so and the alert is about its version."""
     analysis = analysis_of(rollout.strategy, rollout.steps_passed + 1)
     if rollout.state not in (PROGRESSING, PAUSED, PROMOTING) or analysis is None or not analysis.rollback_on_alert:
         return None
-    if version not in ("", rollout.version):
+    if version not in ("", rollout.version) or severity < analysis.minimum_alert_severity:
         return None
     return facts.RollbackStarted(cause=f"alert {name} on {check}", trigger=TRIGGER_ALERT, alert=name)

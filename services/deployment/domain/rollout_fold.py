@@ -5,6 +5,7 @@ from google.protobuf.message import Message
 from kernel.errors import UnknownFact
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.deployment.v1 import strategies_events_pb2 as more
+from modelog.deployment.v1.analysis_events_pb2 import WindowFailed
 from modelog.deployment.v1.types_pb2 import Rollout
 from modelog.log.v1.fact_pb2 import Fact
 from services.deployment.domain.states import (
@@ -19,7 +20,14 @@ from services.deployment.domain.states import (
     SUCCEEDED,
 )
 
-_STEPS = (facts.StepStarted, facts.StepPassed, facts.StepInconclusive, facts.RolloutPaused, facts.RolloutResumed)
+_STEPS = (
+    WindowFailed,
+    facts.StepStarted,
+    facts.StepPassed,
+    facts.StepInconclusive,
+    facts.RolloutPaused,
+    facts.RolloutResumed,
+)
 _BACK = (facts.RollbackStarted, facts.RolledBack, facts.RollbackFailed)
 
 
@@ -80,8 +88,13 @@ def _fold_step(rollout: Rollout, event: Message, envelope: Fact) -> None:
     match event:
         case facts.StepStarted():
             rollout.step, rollout.moved_traffic = event.step, rollout.moved_traffic or event.percent > 0
+            rollout.inconclusive_windows, rollout.failed_windows, rollout.window = 0, 0, 0
+            _open_window(rollout, envelope)
+        case WindowFailed():
+            rollout.last_result.CopyFrom(event.result)
+            rollout.failed_windows += 1
             rollout.inconclusive_windows = 0
-            rollout.window_start_time.CopyFrom(envelope.recorded_at)
+            _open_window(rollout, envelope)
         case facts.StepPassed():
             rollout.steps_passed = event.step
             rollout.last_result.CopyFrom(event.result)
@@ -91,7 +104,7 @@ def _fold_step(rollout: Rollout, event: Message, envelope: Fact) -> None:
         case facts.StepInconclusive():
             rollout.last_result.CopyFrom(event.result)
             rollout.inconclusive_windows += 1
-            rollout.window_start_time.CopyFrom(envelope.recorded_at)
+            _open_window(rollout, envelope)
             if event.paused:
                 rollout.state, rollout.cause = PAUSED, f"step {event.step} cannot be judged: {event.result.finding}"
         case facts.RolloutPaused():
@@ -99,7 +112,13 @@ def _fold_step(rollout: Rollout, event: Message, envelope: Fact) -> None:
         case facts.RolloutResumed():
             rollout.state, rollout.cause = PROGRESSING, ""
             rollout.inconclusive_windows = 0
-            rollout.window_start_time.CopyFrom(envelope.recorded_at)
+            _open_window(rollout, envelope)
+
+
+def _open_window(rollout: Rollout, envelope: Fact) -> None:
+    """Another window of the step, or its first one."""
+    rollout.window += 1
+    rollout.window_start_time.CopyFrom(envelope.recorded_at)
 
 
 def _fold_times(rollout: Rollout, event: Message, envelope: Fact) -> None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from kernel.errors import invalid_field
 from modelog.deployment.v1.types_pb2 import Analysis, Canary, Endpoint, Environment, Strategy, TrafficShare
+from services.deployment.domain.analysis import check_analysis
 from services.deployment.domain.rolling import batches, check_leeway, percent_of
 
 _ALL = 100
@@ -66,6 +67,11 @@ def analysis_of(strategy: Strategy, step: int = 1) -> Analysis | None:
     return judged.analysis if judged.HasField("analysis") else None
 
 
+def serves_alone(strategy: Strategy, step: Step) -> bool:
+    """Whether the version gets all requests of the step, so that there is nothing to compare it with."""
+    return step.percent >= _ALL and strategy.WhichOneof("kind") != "shadow"
+
+
 def old_goes_first(strategy: Strategy) -> bool:
     """Whether the version before stops before the new one starts."""
     return bool(strategy.WhichOneof("kind") == "recreate")
@@ -106,6 +112,16 @@ def check_strategy(strategy: Strategy) -> None:
             raise invalid_field(
                 f"strategy.{field}.steps", f"shares have to grow, but are {percents}", "STEPS_NOT_GROWING"
             )
+    _check_analyses(strategy)
+
+
+def _check_analyses(strategy: Strategy) -> None:
+    kind = str(strategy.WhichOneof("kind"))
+    compares = kind == "rolling" or any(not serves_alone(strategy, step) for step in steps_of(strategy))
+    judged: list[tuple[str, Any]] = [(kind, getattr(strategy, kind)), ("shadow.then", strategy.shadow.then)]
+    for field, one in judged:
+        if field != "recreate" and one.HasField("analysis"):
+            check_analysis(one.analysis, f"strategy.{field}.analysis", compares=compares)
 
 
 def check_fits(strategy: Strategy, endpoint: Endpoint, environment: Environment) -> None:

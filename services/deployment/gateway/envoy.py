@@ -214,9 +214,10 @@ def added(one: Counts, other: Counts) -> Counts:
 
 def since(now: Counts, before: Counts) -> Counts:
     """What was counted between two readings. Envoy that started anew in between counts from nothing."""
-    if now.requests < before.requests:
-        return now
     earlier = dict(before.latency)
+    shrunk = any(count < earlier.get(bound, 0) for bound, count in now.latency)
+    if now.requests < before.requests or now.errors < before.errors or shrunk:
+        return now
     latency = tuple((bound, count - earlier.get(bound, 0)) for bound, count in now.latency)
     counted = {name: max(getattr(now, name) - getattr(before, name), 0) for name in set(_COUNTERS.values())}
     return Counts(**counted, latency=latency)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from kernel.expressions import BUDGET_STEPS, evaluate
 from modelog.registry.v1.types_pb2 import (
     FINDING_STATE_ACCEPTED,
     GATE_KIND_CARD,
@@ -30,7 +31,6 @@ from services.registry.domain.approvals import review_gates
 from services.registry.domain.card import missing_of, version_share
 from services.registry.domain.checklists import items_of, why_unanswered
 from services.registry.domain.emergencies import why_frozen
-from services.registry.domain.expressions import BUDGET_STEPS, evaluate
 from services.registry.domain.findings import blocking_from, why_blocking
 from services.registry.domain.lifecycle import LAST_PHASES, leads, stage_in
 from services.registry.domain.outcomes import outcome

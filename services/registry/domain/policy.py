@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 
 from access.matrix import ROLES
 from kernel.errors import invalid_field
+from kernel.expressions import fault
 from modelog.registry.v1.types_pb2 import (
     ChecklistItem,
     Documentation,
@@ -16,7 +17,6 @@ from modelog.registry.v1.types_pb2 import (
 )
 from services.registry.domain.artifacts import check_globals
 from services.registry.domain.card import check_card
-from services.registry.domain.expressions import fault
 from services.registry.domain.lifecycle import LAST_PHASES, leads, stage_in
 from services.registry.domain.seen import NAMES
 

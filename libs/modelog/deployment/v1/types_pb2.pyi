@@ -4,9 +4,11 @@ import datetime
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from modelog.deployment.v1 import analysis_pb2 as _analysis_pb2
 from modelog.deployment.v1 import strategies_pb2 as _strategies_pb2
 from modelog.deployment.v1 import traffic_pb2 as _traffic_pb2
-from modelog.registry.v1 import types_pb2 as _types_pb2
+from modelog.monitoring.v1 import types_pb2 as _types_pb2
+from modelog.registry.v1 import types_pb2 as _types_pb2_1
 from modelog.type.v1 import quarantine_pb2 as _quarantine_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -118,11 +120,11 @@ class Environment(_message.Message):
     description: str
     driver: str
     driver_settings: _containers.ScalarMap[str, str]
-    admitted_phases: _containers.RepeatedScalarFieldContainer[_types_pb2.Phase]
+    admitted_phases: _containers.RepeatedScalarFieldContainer[_types_pb2_1.Phase]
     approvals_needed: int
     protected: bool
     removed: bool
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., description: _Optional[str] = ..., driver: _Optional[str] = ..., driver_settings: _Optional[_Mapping[str, str]] = ..., admitted_phases: _Optional[_Iterable[_Union[_types_pb2.Phase, str]]] = ..., approvals_needed: _Optional[int] = ..., protected: bool = ..., removed: bool = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., description: _Optional[str] = ..., driver: _Optional[str] = ..., driver_settings: _Optional[_Mapping[str, str]] = ..., admitted_phases: _Optional[_Iterable[_Union[_types_pb2_1.Phase, str]]] = ..., approvals_needed: _Optional[int] = ..., protected: bool = ..., removed: bool = ...) -> None: ...
 
 class Endpoint(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "environment", "description", "address", "replicas", "state", "traffic", "rollout", "shift_time", "flags", "last_repair", "traffic_policy")
@@ -180,9 +182,9 @@ class Flag(_message.Message):
     PHASE_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     version: str
-    phase: _types_pb2.Phase
+    phase: _types_pb2_1.Phase
     cause: str
-    def __init__(self, version: _Optional[str] = ..., phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., cause: _Optional[str] = ...) -> None: ...
+    def __init__(self, version: _Optional[str] = ..., phase: _Optional[_Union[_types_pb2_1.Phase, str]] = ..., cause: _Optional[str] = ...) -> None: ...
 
 class Strategy(_message.Message):
     __slots__ = ("recreate", "canary", "blue_green", "rolling", "shadow", "ready_deadline", "progress_deadline", "max_restarts")
@@ -267,23 +269,33 @@ class CanaryStep(_message.Message):
     def __init__(self, percent: _Optional[int] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., pause: bool = ...) -> None: ...
 
 class Analysis(_message.Message):
-    __slots__ = ("max_error_rate", "max_latency_ms", "latency_quantile", "min_requests", "max_inconclusive", "rollback_on_alert")
+    __slots__ = ("max_error_rate", "max_latency_ms", "latency_quantile", "min_requests", "max_inconclusive", "rollback_on_alert", "metrics", "alpha", "failure_limit", "initial_delay", "minimum_alert_severity")
     MAX_ERROR_RATE_FIELD_NUMBER: _ClassVar[int]
     MAX_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     LATENCY_QUANTILE_FIELD_NUMBER: _ClassVar[int]
     MIN_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     MAX_INCONCLUSIVE_FIELD_NUMBER: _ClassVar[int]
     ROLLBACK_ON_ALERT_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    ALPHA_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_DELAY_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_ALERT_SEVERITY_FIELD_NUMBER: _ClassVar[int]
     max_error_rate: float
     max_latency_ms: float
     latency_quantile: float
     min_requests: int
     max_inconclusive: int
     rollback_on_alert: bool
-    def __init__(self, max_error_rate: _Optional[float] = ..., max_latency_ms: _Optional[float] = ..., latency_quantile: _Optional[float] = ..., min_requests: _Optional[int] = ..., max_inconclusive: _Optional[int] = ..., rollback_on_alert: bool = ...) -> None: ...
+    metrics: _containers.RepeatedCompositeFieldContainer[_analysis_pb2.AnalysisMetric]
+    alpha: float
+    failure_limit: int
+    initial_delay: _duration_pb2.Duration
+    minimum_alert_severity: _types_pb2.Severity
+    def __init__(self, max_error_rate: _Optional[float] = ..., max_latency_ms: _Optional[float] = ..., latency_quantile: _Optional[float] = ..., min_requests: _Optional[int] = ..., max_inconclusive: _Optional[int] = ..., rollback_on_alert: bool = ..., metrics: _Optional[_Iterable[_Union[_analysis_pb2.AnalysisMetric, _Mapping]]] = ..., alpha: _Optional[float] = ..., failure_limit: _Optional[int] = ..., initial_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., minimum_alert_severity: _Optional[_Union[_types_pb2.Severity, str]] = ...) -> None: ...
 
 class AnalysisResult(_message.Message):
-    __slots__ = ("verdict", "finding", "requests", "errors", "error_rate", "latency_quantile", "latency_ms", "window")
+    __slots__ = ("verdict", "finding", "requests", "errors", "error_rate", "latency_quantile", "latency_ms", "window", "metrics", "running_requests", "running_errors")
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     FINDING_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
@@ -292,6 +304,9 @@ class AnalysisResult(_message.Message):
     LATENCY_QUANTILE_FIELD_NUMBER: _ClassVar[int]
     LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_ERRORS_FIELD_NUMBER: _ClassVar[int]
     verdict: Verdict
     finding: str
     requests: int
@@ -300,10 +315,39 @@ class AnalysisResult(_message.Message):
     latency_quantile: float
     latency_ms: float
     window: _duration_pb2.Duration
-    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., finding: _Optional[str] = ..., requests: _Optional[int] = ..., errors: _Optional[int] = ..., error_rate: _Optional[float] = ..., latency_quantile: _Optional[float] = ..., latency_ms: _Optional[float] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    metrics: _containers.RepeatedCompositeFieldContainer[MetricResult]
+    running_requests: int
+    running_errors: int
+    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., finding: _Optional[str] = ..., requests: _Optional[int] = ..., errors: _Optional[int] = ..., error_rate: _Optional[float] = ..., latency_quantile: _Optional[float] = ..., latency_ms: _Optional[float] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[MetricResult, _Mapping]]] = ..., running_requests: _Optional[int] = ..., running_errors: _Optional[int] = ...) -> None: ...
+
+class MetricResult(_message.Message):
+    __slots__ = ("id", "verdict", "finding", "value", "running", "threshold", "samples", "running_samples", "p_value", "alpha", "detectable")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    FINDING_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    P_VALUE_FIELD_NUMBER: _ClassVar[int]
+    ALPHA_FIELD_NUMBER: _ClassVar[int]
+    DETECTABLE_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    verdict: Verdict
+    finding: str
+    value: float
+    running: float
+    threshold: float
+    samples: int
+    running_samples: int
+    p_value: float
+    alpha: float
+    detectable: float
+    def __init__(self, id: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., finding: _Optional[str] = ..., value: _Optional[float] = ..., running: _Optional[float] = ..., threshold: _Optional[float] = ..., samples: _Optional[int] = ..., running_samples: _Optional[int] = ..., p_value: _Optional[float] = ..., alpha: _Optional[float] = ..., detectable: _Optional[float] = ...) -> None: ...
 
 class Rollout(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "version", "strategy", "environment", "previous_version", "previous_traffic", "restores", "artifact_sha256", "replicas", "requested_by", "approved_by", "state", "step", "steps_passed", "moved_traffic", "inconclusive_windows", "last_result", "cause", "trigger", "rollback_requested_by", "window_start_time", "rollback_attempts", "ready_replicas", "unready_time", "progress_time", "most_ready", "comparison", "undecided", "requested_on_behalf_of", "rollback_on_behalf_of")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "version", "strategy", "environment", "previous_version", "previous_traffic", "restores", "artifact_sha256", "replicas", "requested_by", "approved_by", "state", "step", "steps_passed", "moved_traffic", "inconclusive_windows", "last_result", "cause", "trigger", "rollback_requested_by", "window_start_time", "rollback_attempts", "ready_replicas", "unready_time", "progress_time", "most_ready", "comparison", "undecided", "requested_on_behalf_of", "rollback_on_behalf_of", "window", "failed_windows")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -339,6 +383,8 @@ class Rollout(_message.Message):
     UNDECIDED_FIELD_NUMBER: _ClassVar[int]
     REQUESTED_ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
     ROLLBACK_ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    FAILED_WINDOWS_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -374,7 +420,9 @@ class Rollout(_message.Message):
     undecided: bool
     requested_on_behalf_of: _containers.RepeatedScalarFieldContainer[str]
     rollback_on_behalf_of: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., version: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, _Mapping]] = ..., environment: _Optional[str] = ..., previous_version: _Optional[str] = ..., previous_traffic: _Optional[_Iterable[_Union[TrafficShare, _Mapping]]] = ..., restores: _Optional[str] = ..., artifact_sha256: _Optional[str] = ..., replicas: _Optional[int] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[RolloutState, str]] = ..., step: _Optional[int] = ..., steps_passed: _Optional[int] = ..., moved_traffic: bool = ..., inconclusive_windows: _Optional[int] = ..., last_result: _Optional[_Union[AnalysisResult, _Mapping]] = ..., cause: _Optional[str] = ..., trigger: _Optional[_Union[Trigger, str]] = ..., rollback_requested_by: _Optional[str] = ..., window_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rollback_attempts: _Optional[int] = ..., ready_replicas: _Optional[int] = ..., unready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., most_ready: _Optional[int] = ..., comparison: _Optional[_Union[_strategies_pb2.ShadowComparison, _Mapping]] = ..., undecided: bool = ..., requested_on_behalf_of: _Optional[_Iterable[str]] = ..., rollback_on_behalf_of: _Optional[_Iterable[str]] = ...) -> None: ...
+    window: int
+    failed_windows: int
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., version: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, _Mapping]] = ..., environment: _Optional[str] = ..., previous_version: _Optional[str] = ..., previous_traffic: _Optional[_Iterable[_Union[TrafficShare, _Mapping]]] = ..., restores: _Optional[str] = ..., artifact_sha256: _Optional[str] = ..., replicas: _Optional[int] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[RolloutState, str]] = ..., step: _Optional[int] = ..., steps_passed: _Optional[int] = ..., moved_traffic: bool = ..., inconclusive_windows: _Optional[int] = ..., last_result: _Optional[_Union[AnalysisResult, _Mapping]] = ..., cause: _Optional[str] = ..., trigger: _Optional[_Union[Trigger, str]] = ..., rollback_requested_by: _Optional[str] = ..., window_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rollback_attempts: _Optional[int] = ..., ready_replicas: _Optional[int] = ..., unready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., most_ready: _Optional[int] = ..., comparison: _Optional[_Union[_strategies_pb2.ShadowComparison, _Mapping]] = ..., undecided: bool = ..., requested_on_behalf_of: _Optional[_Iterable[str]] = ..., rollback_on_behalf_of: _Optional[_Iterable[str]] = ..., window: _Optional[int] = ..., failed_windows: _Optional[int] = ...) -> None: ...
 
 class ServingInterval(_message.Message):
     __slots__ = ("version", "endpoint", "environment", "percent", "from_time", "to_time", "from_revision", "to_revision", "rollout", "requested_by", "approved_by", "on_behalf_of", "cause", "ready_replicas")
@@ -434,9 +482,9 @@ class KnownVersion(_message.Message):
     update_time: _timestamp_pb2.Timestamp
     quarantine: _quarantine_pb2.Quarantine
     stage: str
-    phase: _types_pb2.Phase
-    artifact: _types_pb2.Artifact
-    signature: _types_pb2.Signature
+    phase: _types_pb2_1.Phase
+    artifact: _types_pb2_1.Artifact
+    signature: _types_pb2_1.Signature
     approved_sha256: str
     approvers: _containers.RepeatedScalarFieldContainer[str]
     deprecated: bool
@@ -444,4 +492,4 @@ class KnownVersion(_message.Message):
     retired: bool
     makers: _containers.RepeatedScalarFieldContainer[str]
     approving_people: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., artifact: _Optional[_Union[_types_pb2.Artifact, _Mapping]] = ..., signature: _Optional[_Union[_types_pb2.Signature, _Mapping]] = ..., approved_sha256: _Optional[str] = ..., approvers: _Optional[_Iterable[str]] = ..., deprecated: bool = ..., successor: _Optional[str] = ..., retired: bool = ..., makers: _Optional[_Iterable[str]] = ..., approving_people: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., stage: _Optional[str] = ..., phase: _Optional[_Union[_types_pb2_1.Phase, str]] = ..., artifact: _Optional[_Union[_types_pb2_1.Artifact, _Mapping]] = ..., signature: _Optional[_Union[_types_pb2_1.Signature, _Mapping]] = ..., approved_sha256: _Optional[str] = ..., approvers: _Optional[_Iterable[str]] = ..., deprecated: bool = ..., successor: _Optional[str] = ..., retired: bool = ..., makers: _Optional[_Iterable[str]] = ..., approving_people: _Optional[_Iterable[str]] = ...) -> None: ...

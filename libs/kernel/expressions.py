@@ -1,4 +1,4 @@
-"""Gates in the Common Expression Language: checked when a policy is set, evaluated over a version, always bounded.
+"""Conditions in the Common Expression Language: checked when they are written, evaluated over plain values, bounded.
 
 CEL itself cannot loop for ever, but nested macros over large collections could still take minutes. So an expression may
 use few macros and additions; none of the macros and functions that build collections or compile regular expressions
