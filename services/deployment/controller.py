@@ -22,7 +22,9 @@ from modelog.type.v1.principal_pb2 import Principal
 from services.deployment import queries
 from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_VERSION, ROLLOUT, endpoint
 from services.deployment.domain.conduct import Move, Scene, Seen, next_move, wanted_versions
-from services.deployment.domain.states import is_unfinished
+from services.deployment.domain.quota import Room, room_of
+from services.deployment.domain.starting import Place, start_move
+from services.deployment.domain.states import PENDING, is_unfinished
 from services.deployment.drivers.port import Change, Key, PlatformAway, Replica, State
 from services.deployment.failpoints import reached
 from services.deployment.gateway.config import Route, Table, cluster_of
@@ -48,6 +50,8 @@ class Sight:
     scene: Scene
     wanted: list[str] = field(default_factory=list)
     ready: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    # It was asked for, and something of its environment does not let it start.
+    waits: bool = False
 
     @property
     def active(self) -> bool:
@@ -58,7 +62,10 @@ class Sight:
         """Nothing is under way: everything wanted is ready and nothing else is there."""
         ready = all(self.scene.of(version).ready >= self.endpoint.replicas for version in self.wanted)
         return (
-            self.active and not is_unfinished(self.rollout.state) and ready and set(self.scene.seen) <= set(self.wanted)
+            self.active
+            and (self.waits or not is_unfinished(self.rollout.state))
+            and ready
+            and set(self.scene.seen) <= set(self.wanted)
         )
 
 
@@ -111,7 +118,7 @@ class Controller:
         reached("controller.stopped")
         for sight in here:
             if (done := applied.get(sight.environment.driver)) is not None:
-                await self._advance(sight, done)
+                await self._advance(sight, done, sights)
         await self._repair(sights, [one for found in replicas.values() for one in found])
         self._windows.forget({sight.rollout.name for sight in sights})
         return all(sight.settled and _routed(sight, applied) for sight in sights)
@@ -196,10 +203,12 @@ class Controller:
                     except PlatformAway as away:
                         _log.error("replicas_not_stopped", endpoint=key.endpoint, version=key.version, error=str(away))
 
-    async def _advance(self, sight: Sight, applied: Applied) -> None:
+    async def _advance(self, sight: Sight, applied: Applied, sights: Sequence[Sight]) -> None:
         """At most one fact about this endpoint."""
         name, rollout = sight.endpoint.name, sight.rollout
-        if is_unfinished(rollout.state):
+        if rollout.state == PENDING and sight.active:
+            await self._take_up(sight, sights)
+        elif is_unfinished(rollout.state):
             sight.scene = Scene(
                 now=sight.scene.now,
                 seen=sight.scene.seen,
@@ -214,6 +223,17 @@ class Controller:
                 await self._record(ENDPOINT, sight.endpoint, "remove", endpoint.finish_removal)
         elif sight.endpoint.address != (address := self._address(sight)):
             await self._record(ENDPOINT, sight.endpoint, "address", partial(endpoint.move, address=address))
+
+    async def _take_up(self, sight: Sight, sights: Sequence[Sight]) -> None:
+        """Starts a rollout, or says what holds it."""
+        rollout, environment = sight.rollout, sight.environment
+        version = await self._rooms.resources.load(KNOWN_VERSION, rollout.version)
+        place = Place(sight.endpoint, sight.scene.now, _room_beside(sight, sights))
+        move = start_move(rollout, environment, version, place)
+        sight.waits = move is None
+        if move is not None:
+            reads = ((ENVIRONMENT, environment.name), (KNOWN_VERSION, rollout.version))
+            await self._record(ROLLOUT, rollout, move.key, move.verb, reads)
 
     async def _make(self, sight: Sight, move: Move) -> None:
         if move.on_endpoint:
@@ -259,6 +279,16 @@ class Controller:
         if decided.recorded:
             _log.info("step_taken", step=key, resource=state.name, revision=decided.revision)
         return True
+
+
+def _room_beside(sight: Sight, sights: Iterable[Sight]) -> Room:
+    """What the other endpoints of its environment take; nobody asks where there is no quota."""
+    room = Room()
+    if sight.environment.HasField("quota"):
+        for one in sights:
+            if one.environment.name == sight.environment.name and one is not sight:
+                room = room.plus(room_of(one.endpoint, one.rollout, one.environment))
+    return room
 
 
 def _seen(replicas: Iterable[Replica], version: str) -> Seen:

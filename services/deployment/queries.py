@@ -1,14 +1,18 @@
 """What is asked beyond single resources: the controller's work, and what ran where between two moments."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from kernel.errors import Unavailable, invalid_field
+import asyncpg
+
+from kernel.errors import Conflict, Unavailable, invalid_field
 from kernel.names import child
 from kernel.postgres import Pool
 from modelog.deployment.v1 import deployment_service_pb2 as rpc
 from modelog.deployment.v1.types_pb2 import ServingInterval
+from services.deployment.domain.promotion import Served
 
 _PAGE_SIZE = 50
 _MOST_ROWS = 500
@@ -24,11 +28,18 @@ class Work(NamedTuple):
 
 async def work(pool: Pool) -> list[Work]:
     """Everything the controller looks after."""
-    rows = await _fetch(pool, "select endpoint, rollout from endpoint_work where not removed order by endpoint")
-    return [
-        Work(row["endpoint"], child(row["endpoint"], "rollouts", row["rollout"]) if row["rollout"] else "")
-        for row in rows
-    ]
+    sql = "select endpoint, rollout from endpoint_work where not removed order by endpoint"
+    return [_work(row) for row in await _fetch(pool, sql)]
+
+
+async def work_in(pool: Pool, environment: str) -> list[Work]:
+    """The same of one environment."""
+    sql = "select endpoint, rollout from endpoint_work where environment = $1 and not removed order by endpoint"
+    return [_work(row) for row in await _fetch(pool, sql, environment)]
+
+
+def _work(row: Any) -> Work:
+    return Work(row["endpoint"], child(row["endpoint"], "rollouts", row["rollout"]) if row["rollout"] else "")
 
 
 async def newest_rollout(pool: Pool, endpoint: str) -> int:
@@ -47,6 +58,38 @@ async def endpoints_serving(pool: Pool, version: str) -> list[str]:
     """Names of the endpoints that serve a version."""
     sql = "select endpoint from serving where version = $1 order by endpoint"
     return [row["endpoint"] for row in await _fetch(pool, sql, version)]
+
+
+async def served(pool: Pool, environment: str, version: str, now: datetime) -> Served:
+    """How a version has done in an environment: whether a rollout of it succeeded, and for how long it has served on
+
+    the endpoint where it did so longest, whatever its share, up to `now`.
+    """
+    sql = """
+        select exists (select from proved where environment = $1 and version = $2) as succeeded, (
+            select max(seconds) from (
+                select sum(extract(epoch from coalesce(to_time, $3) - from_time)) as seconds
+                from serving_interval where environment = $1 and version = $2 and percent > 0 group by endpoint
+            ) as endpoints
+        ) as seconds"""
+    (row,) = await _fetch(pool, sql, environment, version, now)
+    return Served(row["succeeded"], max(float(row["seconds"] or 0), 0.0))
+
+
+@asynccontextmanager
+async def only_one(pool: Pool, what: str) -> AsyncIterator[None]:
+    """Of all processes on these views one at a time is inside for the same `what`; Conflict after 10 s of waiting.
+
+    The lock ends with its transaction, so whoever dies inside holds up nobody.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("set local lock_timeout = '10s'")
+        try:
+            sql = "select pg_advisory_xact_lock(hashtextextended(current_schema() || $1, 0))"
+            await connection.execute(sql, what)
+        except asyncpg.LockNotAvailableError as error:
+            raise Conflict("RESOURCE_CONTENDED", f"too many decisions on {what} at once; try again") from error
+        yield
 
 
 async def serving_intervals(pool: Pool, request: rpc.ListServingIntervalsRequest) -> rpc.ListServingIntervalsResponse:

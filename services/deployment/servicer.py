@@ -12,10 +12,14 @@ from kernel.rooms import Rooms
 from kernel.rpc import Context
 from kernel.transact import Decided
 from modelog.deployment.v1 import deployment_service_pb2 as rpc
+from modelog.deployment.v1 import environments_pb2 as environments
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.deployment.v1.types_pb2 import Endpoint, Environment
 from services.deployment import queries
+from services.deployment.admissions import Admissions
+from services.deployment.approvals import Approvals
 from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_VERSION, ROLLOUT, endpoint, environment, rollout
+from services.deployment.domain.quota import Room
 from services.deployment.drivers.kubernetes.options import Installation
 from services.deployment.gitops import Manifests
 from services.deployment.platforms import Address
@@ -39,6 +43,8 @@ class DeploymentServicer:
         self._resources = rooms.resources
         self._pool = rooms.pool
         self._rollouts = Rollouts(rooms)
+        self._admissions = Admissions(rooms)
+        self._approvals = Approvals(rooms)
         self._drivers = drivers
         self._addresses = addresses
         self._manifests = Manifests(rooms, installation)
@@ -53,11 +59,25 @@ class DeploymentServicer:
             admitted_phases=request.admitted_phases,
             approvals_needed=request.approvals_needed,
             protected=request.protected,
+            freezes=request.freezes,
+            quota=request.quota,
+            promotion=request.promotion,
+            rollout_approvals=request.rollout_approvals,
+            secrets=request.secrets,
         )
-        verb = partial(environment.define, driver=request.driver, terms=terms, drivers=self._drivers)
         name = child(request.parent, "environments", request.environment_id)
-        decided = await self._transact(ENVIRONMENT, name, context.cause(), verb)
+        verb = partial(environment.define, driver=request.driver, terms=terms, drivers=self._drivers, name=name)
+        decided = await self._define(name, terms.promotion.from_environment, context.cause(), verb)
         return rpc.DefineEnvironmentResponse(name=decided.name, revision=decided.revision)
+
+    async def _define(self, name: str, before: str, cause: Cause, verb: Callable[..., Message | None]) -> Decided:
+        """Two environments that are put before each other at once would make a circle, so these come one by one."""
+        if not before:
+            return await self._transact(ENVIRONMENT, name, cause, verb)
+        ENVIRONMENT.pattern.ids(before, "promotion.from_environment")
+        async with self._admissions.alone(name):
+            ahead = await self._admissions.ahead(before)
+            return await self._transact(ENVIRONMENT, name, cause, partial(verb, ahead=ahead))
 
     async def GetEnvironment(self, request: rpc.GetEnvironmentRequest, context: Context) -> bytes:
         return await self._resources.get(ENVIRONMENT, request.name, request.read)
@@ -83,15 +103,22 @@ class DeploymentServicer:
         _check_project(request.environment, request.parent, "environment")
         ENDPOINT.pattern.ids(name, "endpoint_id")
 
-        def create(state: Endpoint, place: Environment) -> Message:
+        def create(state: Endpoint, place: Environment, *, others: Room) -> Message:
             address_of = self._addresses.get(place.driver)
             address = address_of(name, place.driver_settings) if address_of else ""
             return endpoint.create(
-                state, place, description=request.description, address=address, replicas=request.replicas
+                state,
+                place,
+                description=request.description,
+                address=address,
+                replicas=request.replicas,
+                others=others,
             )
 
         reads = ((ENVIRONMENT, request.environment),)
-        decided = await self._transact(ENDPOINT, name, context.cause(), create, reads=reads)
+        async with self._admissions.around(request.environment) as around:
+            verb = partial(create, others=around.others)
+            decided = await self._transact(ENDPOINT, name, context.cause(), verb, reads=reads)
         made = decided.state
         if made is None:  # The answer of before: what it was about is in the view by its revision at the latest.
             await self._resources.wait(decided.revision)
@@ -149,6 +176,38 @@ class DeploymentServicer:
         PROJECT.ids(request.parent, "parent")
         await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
         return await queries.serving_intervals(self._pool, request)
+
+    async def CheckRollout(
+        self, request: environments.CheckRolloutRequest, context: Context
+    ) -> environments.CheckRolloutResponse:
+        ENVIRONMENT.pattern.ids(request.name)
+        KNOWN_VERSION.pattern.ids(request.version, "version")
+        _check_project(request.version, request.name, "version")
+        if request.endpoint:
+            ENDPOINT.pattern.ids(request.endpoint, "endpoint")
+            _check_project(request.endpoint, request.name, "endpoint")
+        return await self._approvals.check(request, context.cause())
+
+    async def ApproveRollout(
+        self, request: environments.ApproveRolloutRequest, context: Context
+    ) -> environments.ApproveRolloutResponse:
+        decided = await self._approvals.approve(request.name, context.cause())
+        return environments.ApproveRolloutResponse(name=decided.name, revision=decided.revision)
+
+    async def RejectRollout(
+        self, request: environments.RejectRolloutRequest, context: Context
+    ) -> environments.RejectRolloutResponse:
+        decided = await self._approvals.reject(request.name, context.cause())
+        return environments.RejectRolloutResponse(name=decided.name, revision=decided.revision)
+
+    async def LiftFreeze(
+        self, request: environments.LiftFreezeRequest, context: Context
+    ) -> environments.LiftFreezeResponse:
+        if request.endpoint:
+            ENDPOINT.pattern.ids(request.endpoint, "endpoint")
+            _check_project(request.endpoint, request.name, "endpoint")
+        decided = await self._approvals.lift(request, context.cause())
+        return environments.LiftFreezeResponse(name=decided.name, revision=decided.revision)
 
     async def _on_rollout(self, name: str, cause: Cause, verb: Callable[..., Message | None]) -> Decided:
         ROLLOUT.pattern.ids(name)

@@ -6,6 +6,7 @@ from kernel.errors import UnknownFact
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.deployment.v1.types_pb2 import Rollout
 from modelog.log.v1.fact_pb2 import Fact
+from services.deployment.domain.approval import WAITING, fold_asked, fold_waiting
 from services.deployment.domain.states import (
     FAILED,
     PAUSED,
@@ -27,7 +28,7 @@ def evolve_rollout(rollout: Rollout, event: Message, envelope: Fact) -> None:
         case facts.RolloutRequested():
             _fold_request(rollout, event, envelope)
         case facts.RolloutStarted():
-            rollout.state = PROGRESSING
+            rollout.state, rollout.cause = PROGRESSING, ""
             rollout.unready_time.CopyFrom(envelope.recorded_at)
         case facts.ReplicaObserved():
             _fold_replicas(rollout, event, envelope)
@@ -41,6 +42,8 @@ def evolve_rollout(rollout: Rollout, event: Message, envelope: Fact) -> None:
             _fold_step(rollout, event, envelope)
         case _ if isinstance(event, _BACK):
             _fold_back(rollout, event, envelope)
+        case _ if isinstance(event, WAITING):
+            fold_waiting(rollout, event, envelope)
         case _:
             raise UnknownFact(event)
 
@@ -55,6 +58,7 @@ def _fold_request(rollout: Rollout, event: facts.RolloutRequested, envelope: Fac
     rollout.requested_by = envelope.actor.id
     rollout.approved_by.extend(event.approved_by)
     rollout.state = PENDING
+    fold_asked(rollout, event, envelope)
 
 
 def _fold_replicas(rollout: Rollout, event: facts.ReplicaObserved, envelope: Fact) -> None:
