@@ -42,7 +42,8 @@ def start(
     `prepare` writes what the child reads, once it is certain that no other child of this folder lives.
 
     Its output goes to <folder>/log, that of the run before is kept as log.before. It gets no MODELOG_* variable, for
-    those may name secrets, only the `secrets` that are meant for it, and a session of its own, so that Ctrl-C in a terminal reaches only whoever keeps it.
+    those may name secrets, only the `secrets` that are meant for it; and a session of its own, so that Ctrl-C in a
+    terminal reaches only whoever keeps it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)

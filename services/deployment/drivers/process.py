@@ -153,7 +153,7 @@ class ProcessDriver:
         pacing = Starts(_REFUSED_STARTS, starts.at) if refused else starts
         if not pacing.wait_seconds(time.time()):
             try:
-                secrets = self._secrets.values(workload.secrets)
+                secrets = self._secrets.values(workload.key.endpoint.split("/")[1], workload.secrets)
             except NoSecret as error:  # Shown as what it is, and looked for again at each turn.
                 life.problem = str(error)
                 path.mkdir(exist_ok=True)

@@ -15,21 +15,23 @@ class NoSecret(Exception):
 
 @dataclass(frozen=True)
 class Keeper:
-    """What this installation lends. folder: of files, none when None. variables: of this service, by name.
+    """What this installation lends. folder: with a folder of files for each project, by its id; none when None.
+    variables: of this service by name, for every project.
 
-    Only what is lent can be named by an environment, so nobody who may define one reads the service's own passwords.
+    Only what is lent can be named by an environment, so nobody who may define one reads the service's own passwords,
+    or the files of another project.
     """
 
     folder: Path | None = None
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def values(self, secrets: Iterable[Secret]) -> dict[str, str]:
-        """Value by variable. Raises NoSecret for the first one that is not there."""
-        return {one.variable: self._value(one) for one in secrets}
+    def values(self, project: str, secrets: Iterable[Secret]) -> dict[str, str]:
+        """Value by variable; `project` is its id. Raises NoSecret for the first one that is not there."""
+        return {one.variable: self._value(project, one) for one in secrets}
 
-    def _value(self, secret: Secret) -> str:
+    def _value(self, project: str, secret: Secret) -> str:
         if secret.source == "file":
-            return self._file(secret)
+            return self._file(project, secret)
         if secret.source == "environment_variable" and secret.place in self.variables:
             return self.variables[secret.place]
         raise NoSecret(
@@ -37,11 +39,11 @@ class Keeper:
             "MODELOG_SECRET_VARIABLES"
         )
 
-    def _file(self, secret: Secret) -> str:
+    def _file(self, project: str, secret: Secret) -> str:
         """Without the end of its last line, which editors add."""
         if self.folder is None:
             raise NoSecret(f"secret {secret.variable}: set MODELOG_SECRETS_DIR to the folder with secrets")
-        path = self.folder / secret.place
+        path = self.folder / project / secret.place
         try:
             with path.open("rb") as file:
                 content = file.read(_MOST_BYTES + 1)
