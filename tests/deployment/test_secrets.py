@@ -101,27 +101,30 @@ def test_of_random_keys_nearly_all_are_recognised() -> None:
 
 
 def test_only_what_is_lent_can_be_read(tmp_path: Path) -> None:
-    (tmp_path / "feature-store").write_text(VALUE + "\n")
-    (tmp_path / "huge").write_bytes(b"x" * (64 * 1024 + 1))
-    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "risk").mkdir()
+    (tmp_path / "risk" / "feature-store").write_text(VALUE + "\n")
+    (tmp_path / "risk" / "huge").write_bytes(b"x" * (64 * 1024 + 1))
+    (tmp_path / "risk" / "binary").write_bytes(b"\xff\xfe")
     keeper = Keeper(tmp_path, {"STORE": VALUE})
     assert VALUE not in repr(keeper)
-    given = keeper.values([Secret("A", "file", "feature-store"), Secret("B", "environment_variable", "STORE")])
+    given = keeper.values("risk", [Secret("A", "file", "feature-store"), Secret("B", "environment_variable", "STORE")])
     assert given == {"A": VALUE, "B": VALUE}
     for wrong in ("missing", "huge", "binary"):
         with pytest.raises(NoSecret, match="secret A"):
-            keeper.values([Secret("A", "file", wrong)])
+            keeper.values("risk", [Secret("A", "file", wrong)])
+    with pytest.raises(NoSecret, match="cannot be read"):
+        keeper.values("other", [Secret("A", "file", "feature-store")])
     for lent in (keeper, Keeper()):
         with pytest.raises(NoSecret, match="MODELOG_SECRET_VARIABLES"):
-            lent.values([Secret("A", "environment_variable", "HOME")])
+            lent.values("risk", [Secret("A", "environment_variable", "HOME")])
     with pytest.raises(NoSecret, match="MODELOG_SECRETS_DIR"):
-        Keeper().values([Secret("A", "file", "feature-store")])
+        Keeper().values("risk", [Secret("A", "file", "feature-store")])
 
 
 def test_the_service_never_lends_what_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORE", VALUE)
     monkeypatch.setenv("MODELOG_POSTGRES_URL", "postgres://")
-    lent = lent_variables(Settings(secret_variables="STORE, MODELOG_POSTGRES_URL, NOT_SET"))
+    lent = lent_variables(Settings("nats://x", "postgres://x", secret_variables="STORE, MODELOG_POSTGRES_URL, NOT_SET"))
     assert lent == {"STORE": VALUE}
 
 
@@ -156,8 +159,8 @@ async def test_a_process_gets_its_secret_and_no_file_does(plane: Plane) -> None:
     (replica,) = await seen(driver, workload)
     assert "secret STORE_KEY" in replica.problem
     assert not replica.artifact
-    (folder / "secrets").mkdir()
-    (folder / "secrets" / "feature-store").write_text(VALUE)
+    (folder / "secrets" / "risk").mkdir(parents=True)
+    (folder / "secrets" / "risk" / "feature-store").write_text(VALUE)
 
     async def ready() -> bool:
         return [one.state for one in await seen(driver, workload)] == [State.READY]
@@ -168,7 +171,7 @@ async def test_a_process_gets_its_secret_and_no_file_does(plane: Plane) -> None:
         pid = (folder / "replicas" / replica.id / "pid").read_text()
         environ = await asyncio.to_thread((Path("/proc") / pid / "environ").read_bytes)
         assert f"STORE_KEY={VALUE}".encode() in environ.split(b"\0")
-        written = [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "secrets"]
+        written = [path for path in folder.rglob("*") if path.is_file() and "secrets" not in path.parts]
         assert {"order.json", "log"} <= {path.name for path in written}
         assert [path for path in written if VALUE.encode() in path.read_bytes()] == []
         assert VALUE not in repr((await driver.observe(), workload, await driver.plan([workload])))
