@@ -25,7 +25,8 @@ _READ = frozenset(
     " registry.provenance.list registry.cards.get"
     " deployment.environments.get deployment.environments.list deployment.endpoints.get deployment.endpoints.list"
     " deployment.manifests.get"
-    " deployment.rollouts.get deployment.rollouts.list deployment.intervals.list deployment.repairs.list"
+    " deployment.rollouts.get deployment.rollouts.list deployment.rollouts.check deployment.intervals.list"
+    " deployment.repairs.list"
     " monitoring.monitors.get monitoring.monitors.list monitoring.windows.list monitoring.windows.reevaluate"
     " monitoring.batches.list monitoring.alerts.get monitoring.alerts.list monitoring.retrainings.get"
     " monitoring.retrainings.list archive.records.get archive.records.list archive.holds.get archive.holds.list"
@@ -85,6 +86,7 @@ ROLES: Mapping[str, frozenset[str]] = {
         "registry.reviews.submit registry.reviews.delegate registry.versions.change_stage registry.aliases.assign"
         " registry.aliases.swap registry.aliases.rollback registry.findings.raise registry.findings.resolve"
         " registry.findings.confirm registry.findings.accept registry.findings.reopen registry.checklists.answer"
+        " deployment.rollouts.approve"
     ),
     # Puts versions where they serve.
     DEPLOYER: _and(
@@ -104,6 +106,7 @@ ROLES: Mapping[str, frozenset[str]] = {
         " monitoring.alerts.acknowledge"
         " monitoring.alerts.silence monitoring.alerts.resolve monitoring.retrainings.request"
         " monitoring.retrainings.start monitoring.retrainings.abandon registry.emergencies.declare"
+        " deployment.freezes.lift"
     )
     | _TEND_WEBHOOKS,
     # Ends lives, and keeps what is left of them.
@@ -134,7 +137,7 @@ ROLES: Mapping[str, frozenset[str]] = {
         " registry.roles.revoke registry.roles.define registry.roles.remove registry.emergencies.declare"
         " registry.emergencies.review registry.service_accounts.register registry.service_accounts.remove"
         " registry.access.review registry.trusted_keys.add registry.trusted_keys.revoke"
-        " deployment.environments.define deployment.environments.remove"
+        " deployment.environments.define deployment.environments.remove deployment.freezes.lift"
         " registry.teams.define registry.teams.remove registry.webhooks.create registry.webhooks.update"
         " registry.webhooks.remove registry.webhooks.rotate"
         " archive.subscriptions.pause archive.subscriptions.resume archive.subscriptions.remove"
@@ -171,7 +174,7 @@ PRODUCTION_PERMISSIONS = frozenset(
     " registry.versions.change_stage registry.projects.set_policy"
     " registry.projects.set_lifecycle registry.roles.grant registry.roles.define registry.service_accounts.register"
     " registry.trusted_keys.add registry.history.import deployment.rollouts.request"
-    " deployment.environments.define".split()
+    " deployment.environments.define deployment.rollouts.approve".split()
 )
 # Nobody takes these in an emergency: what cannot wait is kept serving or taken back, and never approved in haste.
 NOT_IN_EMERGENCIES = frozenset({VALIDATOR, APPROVER, AUDITOR, ADMIN, IMPORTER})

@@ -24,7 +24,8 @@ from modelog.type.v1.principal_pb2 import Principal
 from services.deployment import queries
 from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_MONITOR, KNOWN_VERSION, ROLLOUT, endpoint
 from services.deployment.domain.conduct import Move, Scene, next_move
-from services.deployment.domain.states import is_unfinished
+from services.deployment.domain.starting import Place, start_move
+from services.deployment.domain.states import PENDING, is_unfinished
 from services.deployment.domain.targets import wanted_replicas
 from services.deployment.drivers.port import Key, PlatformAway, Replica, Workload
 from services.deployment.failpoints import reached
@@ -35,7 +36,7 @@ from services.deployment.platforms import Platform, Traffic
 from services.deployment.repairs import Repairs
 from services.deployment.rest import Rest
 from services.deployment.shadowing import Shadows
-from services.deployment.sights import Sight, clusters_of, is_routed, joined, seen_of, sort, table_of
+from services.deployment.sights import Sight, clusters_of, is_routed, joined, room_beside, seen_of, sort, table_of
 from services.deployment.windows import Windows
 from services.deployment.workloads import workload_of
 
@@ -112,7 +113,7 @@ class Controller:
         reached("controller.stopped")
         for sight in here:
             if (done := applied.get(sight.environment.driver)) is not None:
-                await self._advance(sight, done)
+                await self._advance(sight, done, sights)
         await self._repair(here, [one for found in replicas.values() for one in found])
         newest = {sight.rollout.name for sight in sights}
         self._windows.forget(newest)
@@ -247,10 +248,12 @@ class Controller:
                     except PlatformAway as error:
                         _log.error("replicas_not_stopped", endpoint=key.endpoint, version=key.version, error=str(error))
 
-    async def _advance(self, sight: Sight, applied: Applied) -> None:
+    async def _advance(self, sight: Sight, applied: Applied, sights: Sequence[Sight]) -> None:
         """At most one fact about this endpoint."""
         name, rollout = sight.endpoint.name, sight.rollout
-        if is_unfinished(rollout.state):
+        if rollout.state == PENDING and sight.active:
+            await self._take_up(sight, sights)
+        elif is_unfinished(rollout.state):
             window = await self._windows.of(rollout, self._traffic(sight), sight.scene.now)
             sight.scene = Scene(
                 now=sight.scene.now,
@@ -267,6 +270,17 @@ class Controller:
                 await self._record(ENDPOINT, sight.endpoint, "remove", endpoint.finish_removal)
         elif sight.endpoint.address != (address := self._address(sight)):
             await self._record(ENDPOINT, sight.endpoint, "address", partial(endpoint.move, address=address))
+
+    async def _take_up(self, sight: Sight, sights: Sequence[Sight]) -> None:
+        """Starts a rollout, or says what holds it."""
+        rollout, environment = sight.rollout, sight.environment
+        version = await self._rooms.resources.load(KNOWN_VERSION, rollout.version)
+        place = Place(sight.endpoint, sight.scene.now, room_beside(sight, sights))
+        move = start_move(rollout, environment, version, place)
+        sight.waits = move is None
+        if move is not None:
+            reads = ((ENVIRONMENT, environment.name), (KNOWN_VERSION, rollout.version))
+            await self._record(ROLLOUT, rollout, move.key, move.verb, reads)
 
     async def _make(self, sight: Sight, move: Move) -> None:
         if move.on_endpoint:

@@ -17,12 +17,13 @@ from services.deployment.drivers.kubernetes.options import Installation, address
 from services.deployment.drivers.lease import keep
 from services.deployment.drivers.port import PlatformAway
 from services.deployment.drivers.process import ProcessDriver, Telemetry
+from services.deployment.drivers.secrets import Keeper
 from services.deployment.gateway.config import path_of
 from services.deployment.gateway.envoy import Gateway
 from services.deployment.gateway.files import Files
 from services.deployment.gateway.keeper import GatewayKeeper
 from services.deployment.platforms import Address, Platform
-from services.deployment.settings import Settings, words
+from services.deployment.settings import Settings, lent_variables, words
 
 _log = structlog.get_logger()
 _END_SECONDS = 20.0
@@ -57,7 +58,10 @@ def plane_of(settings: Settings) -> Plane:
         settings.nats_url, settings.inference_nats_user, settings.inference_password_file, settings.nats_ca_file
     )
     artifacts = Path(settings.artifacts_dir)
-    driver = ProcessDriver(folder / "replicas", artifacts, telemetry, lease=lease, lease_seconds=seconds)
+    secrets = Keeper(Path(settings.secrets_dir).absolute() if settings.secrets_dir else None, lent_variables(settings))
+    driver = ProcessDriver(
+        folder / "replicas", artifacts, telemetry, lease=lease, lease_seconds=seconds, secrets=secrets
+    )
     keeper = GatewayKeeper(
         folder / "gateway",
         listen=settings.gateway_listen,

@@ -17,6 +17,7 @@ PROJECTED = (
     facts.EndpointRemoved,
     facts.EndpointRepaired,
     facts.RolloutRequested,
+    facts.RolloutSucceeded,
 )
 
 
@@ -40,6 +41,12 @@ async def project(connection: Any, folded: Sequence[Folded]) -> None:
                     "update endpoint_work set rollout = $2 where endpoint = $1",
                     ROLLOUT.pattern.parent(one.state.name),
                     int(one.state.name.rpartition("/")[2]),
+                )
+                if one.event.restores:  # What is undone has proved nothing.
+                    await connection.execute("delete from proved where rollout = $1", one.event.restores)
+            case facts.RolloutSucceeded():
+                await connection.execute(
+                    "insert into proved values ($1, $2, $3)", one.state.environment, one.state.version, one.state.name
                 )
         if isinstance(one.event, facts.EndpointRemoved):
             await connection.execute("update endpoint_work set removed = true where endpoint = $1", one.state.name)

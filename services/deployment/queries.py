@@ -1,11 +1,16 @@
 """What is asked beyond single resources: the controller's work, and which endpoints there are and serve."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from kernel.errors import Unavailable
+import asyncpg
+
+from kernel.errors import Conflict, Unavailable
 from kernel.names import child
 from kernel.postgres import Pool
+from services.deployment.domain.promotion import Served
 
 _MOST_NAMED = 20
 
@@ -24,10 +29,18 @@ class Work(NamedTuple):
 
 async def work(pool: Pool) -> list[Work]:
     """Everything the controller looks after."""
-    return [
-        Work(endpoint, child(endpoint, "rollouts", rollout) if rollout else "", tuple(revisions))
-        for endpoint, rollout, *revisions in await _fetch(pool, _WORK)
-    ]
+    return [_work(row) for row in await _fetch(pool, _WORK)]
+
+
+async def work_in(pool: Pool, environment: str) -> list[Work]:
+    """The same of one environment, without what changes."""
+    sql = "select endpoint, rollout from endpoint_work where environment = $1 and not removed order by endpoint"
+    return [_work(row) for row in await _fetch(pool, sql, environment)]
+
+
+def _work(row: Any) -> Work:
+    endpoint, rollout, *revisions = row
+    return Work(endpoint, child(endpoint, "rollouts", rollout) if rollout else "", tuple(revisions))
 
 
 _WORK = """
@@ -61,6 +74,38 @@ async def endpoints_serving(pool: Pool, version: str) -> list[str]:
     """Names of the endpoints that serve a version."""
     sql = "select endpoint from serving where version = $1 order by endpoint"
     return [row["endpoint"] for row in await _fetch(pool, sql, version)]
+
+
+async def served(pool: Pool, environment: str, version: str, now: datetime) -> Served:
+    """How a version has done in an environment: whether a rollout of it succeeded, and for how long it has served on
+
+    the endpoint where it did so longest, whatever its share, up to `now`.
+    """
+    sql = """
+        select exists (select from proved where environment = $1 and version = $2) as succeeded, (
+            select max(seconds) from (
+                select sum(extract(epoch from coalesce(to_time, $3) - from_time)) as seconds
+                from serving_interval where environment = $1 and version = $2 and percent > 0 group by endpoint
+            ) as endpoints
+        ) as seconds"""
+    (row,) = await _fetch(pool, sql, environment, version, now)
+    return Served(row["succeeded"], max(float(row["seconds"] or 0), 0.0))
+
+
+@asynccontextmanager
+async def only_one(pool: Pool, what: str) -> AsyncIterator[None]:
+    """Of all processes on these views one at a time is inside for the same `what`; Conflict after 10 s of waiting.
+
+    The lock ends with its transaction, so whoever dies inside holds up nobody.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("set local lock_timeout = '10s'")
+        try:
+            sql = "select pg_advisory_xact_lock(hashtextextended(current_schema() || $1, 0))"
+            await connection.execute(sql, what)
+        except asyncpg.LockNotAvailableError as error:
+            raise Conflict("RESOURCE_CONTENDED", f"too many decisions on {what} at once; try again") from error
+        yield
 
 
 async def _fetch(pool: Pool, sql: str, *arguments: Any) -> Sequence[Any]:

@@ -4,6 +4,7 @@ from functools import partial
 
 from kernel.reactor import Reaction, Reactions
 from kernel.rooms import Rooms
+from modelog.deployment.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import events_pb2 as monitoring
 from modelog.registry.v1 import events_pb2 as registry
 from services.deployment import queries
@@ -12,7 +13,7 @@ from services.deployment.rollouts import Rollouts
 
 
 def reactions(rooms: Rooms) -> Reactions:
-    """An alert may roll back; a version that leaves the phases its environment admits is flagged where it serves."""
+    """An alert may roll back; a version is flagged where it serves and its environment does not admit it any more."""
     rollouts = Rollouts(rooms)
 
     async def alerted(reaction: Reaction) -> None:
@@ -33,4 +34,18 @@ def reactions(rooms: Rooms) -> Reactions:
             reads = ((ENVIRONMENT, state.environment), (KNOWN_VERSION, version))
             await rooms.transact(ENDPOINT, name, reaction.cause(f"flag/{name}"), endpoint.flag, reads=reads)
 
-    return {monitoring.AlertRaised: alerted, registry.StageChanged: moved, registry.VersionRetired: moved}
+    async def redefined(reaction: Reaction) -> None:
+        place = reaction.fact.resource
+        for one in await queries.work_in(rooms.pool, place):
+            state = await rooms.resources.load(ENDPOINT, one.endpoint)
+            for version in {share.version for share in state.traffic}:
+                reads = ((ENVIRONMENT, place), (KNOWN_VERSION, version))
+                cause = reaction.cause(f"flag/{one.endpoint}/{version}")
+                await rooms.transact(ENDPOINT, one.endpoint, cause, endpoint.flag, reads=reads)
+
+    return {
+        facts.EnvironmentChanged: redefined,
+        monitoring.AlertRaised: alerted,
+        registry.StageChanged: moved,
+        registry.VersionRetired: moved,
+    }

@@ -12,8 +12,9 @@ from kernel.fold import Kind
 from kernel.names import child, project_of
 from kernel.rooms import Rooms
 from kernel.transact import Decided
-from modelog.deployment.v1.types_pb2 import Rollout, Strategy
+from modelog.deployment.v1.types_pb2 import Endpoint, Rollout, Strategy
 from services.deployment import queries
+from services.deployment.admissions import Admissions
 from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_VERSION, ROLLOUT, endpoint, rollout
 from services.deployment.domain.states import SUCCEEDED
 
@@ -34,11 +35,15 @@ class Rollouts:
         self._transact = rooms.transact
         self._resources = rooms.resources
         self._pool = rooms.pool
+        self._admissions = Admissions(rooms)
 
     async def request(self, parent: str, version: str, strategy: Strategy, cause: Cause) -> Decided:
         """A new rollout of `version` on the endpoint `parent`."""
-        verb = partial(rollout.request, strategy=strategy, by=actors(cause))
-        return await self._create(parent, version, cause, verb)
+        await self._resources.catch_up()
+        environment = _environment(parent, await self._resources.load(ENDPOINT, parent))
+        async with self._admissions.around(environment, version=version, endpoint=parent) as around:
+            verb = partial(rollout.request, strategy=strategy, by=actors(cause), around=around)
+            return await self._create(parent, version, cause, verb)
 
     async def roll_back(self, parent: str, cause: Cause) -> Decided:
         """Sends the newest rollout back, or undoes it by a new one when it has succeeded."""
@@ -85,7 +90,7 @@ class Rollouts:
         if not state.environment:  # Created a moment ago, perhaps.
             await self._resources.catch_up()
             state = await self._resources.load(ENDPOINT, parent)
-        environment = state.environment or child(parent.rpartition("/endpoints/")[0], "environments", "none")
+        environment = _environment(parent, state)
         number = await queries.newest_rollout(self._pool, parent)
         for _ in range(_ATTEMPTS):
             reads: Reads = (
@@ -105,3 +110,8 @@ class Rollouts:
             except rollout.NumberTaken:
                 number += 1
         raise Conflict("RESOURCE_CONTENDED", f"rollouts of {parent} come too fast; try again")
+
+
+def _environment(parent: str, state: Endpoint) -> str:
+    """Where an endpoint lives; for one that does not exist the name of an environment that does not either."""
+    return state.environment or child(parent.rpartition("/endpoints/")[0], "environments", "none")

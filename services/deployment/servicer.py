@@ -12,9 +12,12 @@ from kernel.rooms import Rooms
 from kernel.rpc import Context
 from kernel.transact import Decided
 from modelog.deployment.v1 import deployment_service_pb2 as rpc
+from modelog.deployment.v1 import environments_pb2 as environments
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.deployment.v1.types_pb2 import Endpoint, Environment
 from services.deployment import queries
+from services.deployment.admissions import Admissions
+from services.deployment.approvals import Approvals
 from services.deployment.domain import (
     ENDPOINT,
     ENVIRONMENT,
@@ -25,6 +28,7 @@ from services.deployment.domain import (
     policy,
     rollout,
 )
+from services.deployment.domain.quota import Room
 from services.deployment.drivers.kubernetes.options import Installation
 from services.deployment.gitops import Manifests
 from services.deployment.monitors import check_monitors
@@ -53,6 +57,8 @@ class DeploymentServicer(Watching):
         self._resources = rooms.resources
         self._pool = rooms.pool
         self._rollouts = Rollouts(rooms)
+        self._admissions = Admissions(rooms)
+        self._approvals = Approvals(rooms)
         self._drivers = drivers
         self._addresses = addresses
         self._manifests = Manifests(rooms, installation)
@@ -67,11 +73,25 @@ class DeploymentServicer(Watching):
             admitted_phases=request.admitted_phases,
             approvals_needed=request.approvals_needed,
             protected=request.protected,
+            freezes=request.freezes,
+            quota=request.quota,
+            promotion=request.promotion,
+            rollout_approvals=request.rollout_approvals,
+            secrets=request.secrets,
         )
-        verb = partial(environment.define, driver=request.driver, terms=terms, drivers=self._drivers)
         name = child(request.parent, "environments", request.environment_id)
-        decided = await self._transact(ENVIRONMENT, name, context.cause(), verb)
+        verb = partial(environment.define, driver=request.driver, terms=terms, drivers=self._drivers, name=name)
+        decided = await self._define(name, terms.promotion.from_environment, context.cause(), verb)
         return rpc.DefineEnvironmentResponse(name=decided.name, revision=decided.revision)
+
+    async def _define(self, name: str, before: str, cause: Cause, verb: Callable[..., Message | None]) -> Decided:
+        """Two environments that are put before each other at once would make a circle, so these come one by one."""
+        if not before:
+            return await self._transact(ENVIRONMENT, name, cause, verb)
+        ENVIRONMENT.pattern.ids(before, "promotion.from_environment")
+        async with self._admissions.alone(name):
+            ahead = await self._admissions.ahead(before)
+            return await self._transact(ENVIRONMENT, name, cause, partial(verb, ahead=ahead))
 
     async def GetEnvironment(self, request: rpc.GetEnvironmentRequest, context: Context) -> bytes:
         return await self._resources.get(ENVIRONMENT, request.name, request.read)
@@ -97,7 +117,7 @@ class DeploymentServicer(Watching):
         _check_project(request.environment, request.parent, "environment")
         ENDPOINT.pattern.ids(name, "endpoint_id")
 
-        def create(state: Endpoint, place: Environment) -> Message:
+        def create(state: Endpoint, place: Environment, *, others: Room) -> Message:
             address_of = self._addresses.get(place.driver)
             address = address_of(name, place.driver_settings) if address_of else ""
             return endpoint.create(
@@ -107,10 +127,13 @@ class DeploymentServicer(Watching):
                 address=address,
                 replicas=request.replicas,
                 policy=request.traffic_policy if request.HasField("traffic_policy") else None,
+                others=others,
             )
 
         reads = ((ENVIRONMENT, request.environment),)
-        decided = await self._transact(ENDPOINT, name, context.cause(), create, reads=reads)
+        async with self._admissions.around(request.environment) as around:
+            verb = partial(create, others=around.others)
+            decided = await self._transact(ENDPOINT, name, context.cause(), verb, reads=reads)
         made = decided.state
         if made is None:  # The answer of before: what it was about is in the view by its revision at the latest.
             await self._resources.wait(decided.revision)
@@ -175,6 +198,38 @@ class DeploymentServicer(Watching):
         reads = ((ENVIRONMENT, known.environment),)
         decided = await self._transact(ENDPOINT, request.name, context.cause(), verb, reads=reads)
         return rpc.UpdateEndpointResponse(name=decided.name, revision=decided.revision)
+
+    async def CheckRollout(
+        self, request: environments.CheckRolloutRequest, context: Context
+    ) -> environments.CheckRolloutResponse:
+        ENVIRONMENT.pattern.ids(request.name)
+        KNOWN_VERSION.pattern.ids(request.version, "version")
+        _check_project(request.version, request.name, "version")
+        if request.endpoint:
+            ENDPOINT.pattern.ids(request.endpoint, "endpoint")
+            _check_project(request.endpoint, request.name, "endpoint")
+        return await self._approvals.check(request, context.cause())
+
+    async def ApproveRollout(
+        self, request: environments.ApproveRolloutRequest, context: Context
+    ) -> environments.ApproveRolloutResponse:
+        decided = await self._approvals.approve(request.name, context.cause())
+        return environments.ApproveRolloutResponse(name=decided.name, revision=decided.revision)
+
+    async def RejectRollout(
+        self, request: environments.RejectRolloutRequest, context: Context
+    ) -> environments.RejectRolloutResponse:
+        decided = await self._approvals.reject(request.name, context.cause())
+        return environments.RejectRolloutResponse(name=decided.name, revision=decided.revision)
+
+    async def LiftFreeze(
+        self, request: environments.LiftFreezeRequest, context: Context
+    ) -> environments.LiftFreezeResponse:
+        if request.endpoint:
+            ENDPOINT.pattern.ids(request.endpoint, "endpoint")
+            _check_project(request.endpoint, request.name, "endpoint")
+        decided = await self._approvals.lift(request, context.cause())
+        return environments.LiftFreezeResponse(name=decided.name, revision=decided.revision)
 
     async def _on_rollout(self, name: str, cause: Cause, verb: Callable[..., Message | None]) -> Decided:
         ROLLOUT.pattern.ids(name)

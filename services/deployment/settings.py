@@ -51,6 +51,10 @@ class Settings(kernel.settings.Settings):
     docker_publish: str = "127.0.0.1"
     # Where containers publish telemetry; empty: nowhere, for what is 127.0.0.1 here is not there.
     docker_nats_url: str = ""
+    # Secrets that environments may name, of the driver `process`: files of this folder, and variables by commas, which
+    # are lent under the same names.
+    secrets_dir: str = ""
+    secret_variables: str = ""
     # For tests: the process dies when it reaches this point, see failpoints.py.
     failpoint: str = ""
     # Who replicas publish telemetry as. The file defaults to the one of that name beside nats_password_file.
@@ -63,6 +67,12 @@ class Settings(kernel.settings.Settings):
         if self.inference_nats_password_file or not self.nats_password_file:
             return self.inference_nats_password_file
         return str(Path(self.nats_password_file).absolute().with_name(self.inference_nats_user))
+
+
+def lent_variables(settings: Settings) -> dict[str, str]:
+    """The variables that this installation lends, as far as they are set; never one of ours."""
+    names = [name for name in words(settings.secret_variables) if not name.startswith("MODELOG_")]
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from modelog.deployment.v1.types_pb2 import ENDPOINT_STATE_ACTIVE, Endpoint, Environment, Rollout
 from services.deployment.domain.conduct import Scene, Seen
+from services.deployment.domain.quota import Room, room_of
 from services.deployment.domain.states import is_unfinished
 from services.deployment.domain.targets import mirrored
 from services.deployment.drivers.port import Replica, State, Workload
@@ -30,6 +31,8 @@ class Sight:
     ready: dict[str, tuple[str, ...]] = field(default_factory=dict)
     ready_rpc: dict[str, tuple[str, ...]] = field(default_factory=dict)
     workloads: list[Workload] = field(default_factory=list)
+    # It was asked for, and something of its environment does not let it start.
+    waits: bool = False
 
     @property
     def active(self) -> bool:
@@ -40,7 +43,10 @@ class Sight:
         """Nothing is under way: everything wanted is ready and nothing else is there."""
         ready = all(self.scene.of(version).ready >= count for version, count in self.wanted.items())
         return (
-            self.active and not is_unfinished(self.rollout.state) and ready and set(self.scene.seen) <= set(self.wanted)
+            self.active
+            and (self.waits or not is_unfinished(self.rollout.state))
+            and ready
+            and set(self.scene.seen) <= set(self.wanted)
         )
 
 
@@ -56,6 +62,16 @@ def seen_of(replicas: Iterable[Replica], version: str) -> Seen:
         artifact=any(replica.artifact for replica in refused),
         restarts=max((replica.restarts for replica in mine), default=0),
     )
+
+
+def room_beside(sight: Sight, sights: Iterable[Sight]) -> Room:
+    """What the other endpoints of its environment take; nobody asks where there is no quota."""
+    room = Room()
+    if sight.environment.HasField("quota"):
+        for one in sights:
+            if one.environment.name == sight.environment.name and one is not sight:
+                room = room.plus(room_of(one.endpoint, one.rollout, one.environment))
+    return room
 
 
 def sort(sight: Sight, replicas: Iterable[Replica]) -> None:

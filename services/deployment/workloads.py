@@ -1,8 +1,9 @@
 """From facts to what a driver runs."""
 
+from modelog.deployment.v1.environments_pb2 import SecretRef
 from modelog.deployment.v1.types_pb2 import Endpoint, Environment, KnownVersion
 from modelog.registry.v1 import types_pb2 as registry
-from services.deployment.drivers.port import Key, Workload
+from services.deployment.drivers.port import Key, Secret, Workload
 
 _DATATYPES = {
     registry.DATA_TYPE_BOOL: "BOOL",
@@ -29,4 +30,12 @@ def workload_of(endpoint: Endpoint, version: KnownVersion, environment: Environm
         outputs=tuple((one.name, _DATATYPES.get(one.type, "FP32")) for one in signature.outputs),
         settings=dict(environment.driver_settings),
         revision=version.revision,
+        secrets=tuple(_secret(variable, ref) for variable, ref in sorted(environment.secrets.items())),
     )
+
+
+def _secret(variable: str, ref: SecretRef) -> Secret:
+    source = ref.WhichOneof("source") or ""
+    if source == "kubernetes_secret":
+        return Secret(variable, source, ref.kubernetes_secret.secret, ref.kubernetes_secret.key)
+    return Secret(variable, source, ref.file or ref.environment_variable)

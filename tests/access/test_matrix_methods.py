@@ -61,6 +61,8 @@ DESIGN = {
     "registry.trusted_keys.revoke": "admin",
     "registry.provenance.record": "author",
     "deployment.environments.define": "admin",
+    "deployment.rollouts.approve": "approver",
+    "deployment.freezes.lift": "operator admin",
 }
 cases: Counter[str] = Counter()
 

@@ -9,6 +9,7 @@ from modelog.registry.v1 import events_pb2 as registry
 from modelog.registry.v1.types_pb2 import PHASE_RETIRED, PHASE_STAGING
 from services.deployment.domain import ENDPOINT
 from services.deployment.domain import endpoint as verbs
+from services.deployment.domain.quota import Room
 from testkit.scenario import life
 from tests.deployment.build import (
     ENDPOINT_NAME,
@@ -28,7 +29,7 @@ from tests.deployment.build import (
 )
 
 GONE = facts.EndpointRemovalStarted()
-NEW = {"description": "", "address": "http://h/risk/fraud-eu", "replicas": 0}
+NEW = {"description": "", "address": "http://h/risk/fraud-eu", "replicas": 0, "others": Room()}
 
 
 def test_an_endpoint_lives_in_an_environment() -> None:

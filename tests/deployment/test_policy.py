@@ -17,6 +17,7 @@ from modelog.deployment.v1.traffic_pb2 import TrafficPolicy
 from modelog.deployment.v1.types_pb2 import Environment
 from services.deployment.domain.endpoint import change_policy, create
 from services.deployment.domain.policy import masked
+from services.deployment.domain.quota import Room
 from services.deployment.gateway.__main__ import executable
 from services.deployment.gateway.config import Route, Table, endpoint_of, read_route, route_configuration
 from services.deployment.gateway.drift import routes_of
@@ -73,8 +74,12 @@ def test_one_try_is_no_longer_than_all_of_them() -> None:
 
 def test_an_endpoint_is_made_with_a_policy() -> None:
     with pytest.raises(Exception, match="not modelog's"):
-        create(endpoint().state.__class__(), KUBERNETES, description="", address="", replicas=1, policy=FULL)
-    made = create(endpoint().state.__class__(), PROCESS, description="", address="", replicas=1, policy=FULL)
+        create(
+            endpoint().state.__class__(), KUBERNETES, description="", address="", replicas=1, others=Room(), policy=FULL
+        )
+    made = create(
+        endpoint().state.__class__(), PROCESS, description="", address="", replicas=1, others=Room(), policy=FULL
+    )
     assert made.traffic_policy == FULL
 
 

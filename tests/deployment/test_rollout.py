@@ -13,9 +13,11 @@ from modelog.registry.v1 import events_pb2 as registry
 from modelog.registry.v1.types_pb2 import PHASE_PRODUCTION, PHASE_STAGING
 from services.deployment.domain import KNOWN_VERSION, ROLLOUT
 from services.deployment.domain import rollout as verbs
+from services.deployment.domain.admission import Around
 from testkit.scenario import Life, Outcome, life
 from tests.deployment.build import (
     BLUE_GREEN,
+    NOW,
     RECREATE,
     SHA,
     back,
@@ -64,6 +66,7 @@ def ask(
         before or FIRST.state,
         strategy=strategy or canary(10, 50),
         by=[by] if isinstance(by, str) else by,
+        around=Around(NOW),
     )
 
 

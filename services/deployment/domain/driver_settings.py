@@ -107,7 +107,7 @@ def check_settings(
         if name not in settings:
             raise _wrong(f"{driver} needs {name}: {known[name].wanted}", "MISSING_SETTING")
     for low, high in _NOT_ABOVE:
-        if low in settings and high in settings and _amount(settings[low]) > _amount(settings[high]):
+        if low in settings and high in settings and amount(settings[low]) > amount(settings[high]):
             raise _wrong(f"{low} {settings[low]} is above {high} {settings[high]}", "BAD_SETTING")
     if before is None:
         return
@@ -128,7 +128,8 @@ def _check_values(driver: str, settings: Mapping[str, str], choices: Mapping[str
             raise _wrong(f"{name} is one of {', '.join(choices[name])} here, not {value!r}", "SETTING_NOT_ALLOWED")
 
 
-def _amount(value: str) -> int:
+def amount(value: str) -> int:
+    """Of cores in thousandths, of memory in bytes."""
     digits = value.rstrip("mMiG")
     return int(digits) * _UNITS[value.removeprefix(digits)]
 

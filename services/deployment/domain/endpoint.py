@@ -23,6 +23,7 @@ from modelog.deployment.v1.types_pb2 import (
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1.types_pb2 import Phase
 from services.deployment.domain.policy import check_policy, merged
+from services.deployment.domain.quota import Room, check_room, first_room
 from services.deployment.domain.states import GOING_BACK, is_unfinished
 
 _ALL = 100
@@ -43,6 +44,7 @@ def create(
     description: str,
     address: str,
     replicas: int,
+    others: Room,
     policy: TrafficPolicy | None = None,
 ) -> facts.EndpointCreated:
     if not environment.name:
@@ -51,6 +53,7 @@ def create(
         raise NotAllowedNow("ENVIRONMENT_REMOVED", f"{environment.name} was removed; use another environment")
     if endpoint.name:
         raise AlreadyExists("ENDPOINT_EXISTS", f"{endpoint.name} exists already, or existed: names are not used again")
+    check_room(environment, others, first_room(replicas, environment))
     if policy is not None:
         check_policy(policy, environment)
     return facts.EndpointCreated(
@@ -127,19 +130,28 @@ def finish_removal(endpoint: Endpoint) -> facts.EndpointRemoved | None:
 
 
 def flag(endpoint: Endpoint, environment: Environment, version: KnownVersion) -> Message | None:
-    """Marks, or no longer marks, a version that serves although its phase is not admitted any more."""
+    """Marks, or no longer marks, a version that serves although the terms do not admit it any more."""
     if endpoint.state == ENDPOINT_STATE_REMOVED or version.name not in {one.version for one in endpoint.traffic}:
         return None
     flagged = {one.version for one in endpoint.flags}
-    if version.phase in environment.admitted_phases and not version.retired:
+    cause = _not_admitted(environment, version)
+    if not cause:
         return facts.EndpointUnflagged(version=version.name) if version.name in flagged else None
     if version.name in flagged:
         return None
-    cause = (
-        f"{version.name} is in {version.stage} ({Phase.Name(version.phase)}), which {environment.name} does not admit; "
-        "roll out another version, or remove the endpoint"
-    )
+    cause = f"{cause}; roll out another version, or remove the endpoint"
     return facts.EndpointFlagged(flag=Flag(version=version.name, phase=version.phase, cause=cause))
+
+
+def _not_admitted(environment: Environment, version: KnownVersion) -> str:
+    """Why a version should not serve here; empty when it may."""
+    if version.retired or version.phase not in environment.admitted_phases:
+        phase = Phase.Name(version.phase)
+        return f"{version.name} is in {version.stage} ({phase}), which {environment.name} does not admit"
+    if len(version.approvers) < environment.approvals_needed:
+        have, needed = len(version.approvers), environment.approvals_needed
+        return f"{version.name} has {have} of the {needed} approvals that {environment.name} needs"
+    return ""
 
 
 def flag_stuck(endpoint: Endpoint, rollout: Rollout, version: KnownVersion) -> facts.EndpointFlagged | None:

@@ -20,6 +20,7 @@ from modelog.deployment.v1.types_pb2 import (
 )
 from modelog.monitoring.v1.types_pb2 import SEVERITY_WARNING
 from services.deployment.domain import endpoint as endpoints
+from services.deployment.domain.admission import Around, admit, rules
 from services.deployment.domain.states import (
     GOING_IN,
     PAUSED,
@@ -50,6 +51,7 @@ def request(
     *,
     strategy: Strategy,
     by: Sequence[str],
+    around: Around,
 ) -> facts.RolloutRequested:
     """A new rollout. `before`: the one numbered just below it, empty for the first. `by`: who asks, then for whom.
 
@@ -58,11 +60,13 @@ def request(
     """
     check_strategy(strategy)
     _check_free(rollout, endpoint, before)
-    check_deployable(version, environment, Deployers(by, (project, everywhere)))
     check_fits(strategy, endpoint, environment)
+    who = Deployers(by, (project, everywhere))
+    for rule in rules(endpoint, environment, version, who, around, strategy):
+        rule.check()
     if [(share.version, share.percent) for share in endpoint.traffic] == [(version.name, _ALL)]:
         raise NotAllowedNow("ALREADY_SERVING", f"{version.name} serves all of {endpoint.name} already")
-    return _requested(endpoint, version, strategy)
+    return admit(_requested(endpoint, version, strategy), endpoint, environment, who, around)
 
 
 def undo(

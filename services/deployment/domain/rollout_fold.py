@@ -8,6 +8,7 @@ from modelog.deployment.v1 import strategies_events_pb2 as more
 from modelog.deployment.v1.analysis_events_pb2 import WindowFailed
 from modelog.deployment.v1.types_pb2 import Rollout
 from modelog.log.v1.fact_pb2 import Fact
+from services.deployment.domain.approval import WAITING, fold_asked, fold_waiting
 from services.deployment.domain.states import (
     FAILED,
     PAUSED,
@@ -28,6 +29,7 @@ _STEPS = (
     facts.RolloutPaused,
     facts.RolloutResumed,
 )
+_ENDS = (facts.RolloutSucceeded, more.RolloutShadowed, facts.RolloutFailed)
 _BACK = (facts.RollbackStarted, facts.RolledBack, facts.RollbackFailed)
 
 
@@ -36,7 +38,7 @@ def evolve_rollout(rollout: Rollout, event: Message, envelope: Fact) -> None:
         case facts.RolloutRequested():
             _fold_request(rollout, event, envelope)
         case facts.RolloutStarted():
-            rollout.state = PROGRESSING
+            rollout.state, rollout.cause = PROGRESSING, ""
             rollout.unready_time.CopyFrom(envelope.recorded_at)
             rollout.progress_time.CopyFrom(envelope.recorded_at)
         case facts.ReplicaObserved():
@@ -44,16 +46,16 @@ def evolve_rollout(rollout: Rollout, event: Message, envelope: Fact) -> None:
         case facts.RolloutPromoted():
             rollout.state = PROMOTING
             rollout.progress_time.CopyFrom(envelope.recorded_at)
-        case facts.RolloutSucceeded() | more.RolloutShadowed():
-            rollout.state = SUCCEEDED
+        case _ if isinstance(event, _ENDS):
+            _fold_end(rollout, event)
         case more.ShadowCompared():
             rollout.comparison.CopyFrom(event.comparison)
-        case facts.RolloutFailed():
-            rollout.state, rollout.cause, rollout.trigger = FAILED, event.cause, event.trigger
         case _ if isinstance(event, _STEPS):
             _fold_step(rollout, event, envelope)
         case _ if isinstance(event, _BACK):
             _fold_back(rollout, event, envelope)
+        case _ if isinstance(event, WAITING):
+            fold_waiting(rollout, event, envelope)
         case _:
             raise UnknownFact(event)
 
@@ -69,6 +71,15 @@ def _fold_request(rollout: Rollout, event: facts.RolloutRequested, envelope: Fac
     rollout.requested_on_behalf_of.extend(one.id for one in envelope.on_behalf_of)
     rollout.approved_by.extend(event.approved_by)
     rollout.state = PENDING
+    fold_asked(rollout, event, envelope)
+
+
+def _fold_end(rollout: Rollout, event: Message) -> None:
+    match event:
+        case facts.RolloutFailed():
+            rollout.state, rollout.cause, rollout.trigger = FAILED, event.cause, event.trigger
+        case _:
+            rollout.state = SUCCEEDED
 
 
 def _fold_replicas(rollout: Rollout, event: facts.ReplicaObserved, envelope: Fact) -> None:

@@ -1,6 +1,7 @@
 """What deployment knows of registered versions, and whether one may be deployed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from google.protobuf.message import Message
@@ -34,6 +35,13 @@ class Deployers(NamedTuple):
 
     def people(self, principals: Iterable[str]) -> frozenset[str]:
         return people(principals, *self.projects)
+
+
+class Rule(NamedTuple):
+    """One thing that a rollout has to meet; `check` raises a Refusal when it does not."""
+
+    name: str
+    check: Callable[[], None]
 
 
 def evolve_known_version(version: KnownVersion, event: Message, envelope: Fact) -> None:
@@ -72,25 +80,53 @@ def check_deployable(
     version: KnownVersion, environment: Environment, who: Deployers, *, restoring: bool = False
 ) -> None:
     """Refuses a version that may not be deployed in an environment now. restoring: it served there before."""
-    _check_alive(version, restoring=restoring)
+    for rule in deployable(version, environment, who, restoring=restoring):
+        rule.check()
+
+
+def deployable(
+    version: KnownVersion, environment: Environment, who: Deployers, *, restoring: bool = False
+) -> list[Rule]:
+    """What is asked of the version itself, in this order."""
+    return [
+        Rule("version", partial(_check_alive, version, restoring=restoring)),
+        Rule("environment", partial(_check_there, environment)),
+        Rule("phase", partial(_check_phase, version, environment)),
+        Rule("format", partial(_check_format, version)),
+        Rule("approval", partial(_check_approved, version, environment)),
+        Rule("separation", partial(_check_not_approver, version, environment, who)),
+    ]
+
+
+def check_admitted(version: KnownVersion, environment: Environment) -> None:
+    """Refuses a version whose phase, artifact or approvals the environment does not admit now."""
+    _check_there(environment)
+    _check_phase(version, environment)
+    _check_approved(version, environment)
+
+
+def _check_there(environment: Environment) -> None:
     if not environment.name:
         raise NotFound("ENVIRONMENT_NOT_FOUND", "there is no such environment; define it first")
     if environment.removed:
         raise NotAllowedNow("ENVIRONMENT_REMOVED", f"{environment.name} was removed; use another environment")
+
+
+def _check_phase(version: KnownVersion, environment: Environment) -> None:
     if version.phase not in environment.admitted_phases:
         admitted = ", ".join(Phase.Name(phase) for phase in environment.admitted_phases)
         raise NotAllowedNow(
             "PHASE_NOT_ADMITTED",
             f"{version.name} is in {version.stage} ({Phase.Name(version.phase)}); {environment.name} admits {admitted}",
         )
+
+
+def _check_format(version: KnownVersion) -> None:
     if version.artifact.format.lower() not in SERVED_FORMATS:
         raise NotAllowedNow(
             "FORMAT_NOT_SERVED",
             f"the artifact is {version.artifact.format!r}; only {', '.join(SERVED_FORMATS)} is served: export it",
         )
-    _check_approved(version, environment)
-    if environment.protected:
-        _check_not_approver(version, environment, who)
 
 
 def _check_alive(version: KnownVersion, *, restoring: bool) -> None:
@@ -119,6 +155,8 @@ def _check_approved(version: KnownVersion, environment: Environment) -> None:
 
 def _check_not_approver(version: KnownVersion, environment: Environment, who: Deployers) -> None:
     """People are compared, as the move recorded them and as accounts are owned now."""
+    if not environment.protected:
+        return
     approving = {*version.approving_people, *who.people(version.approvers)}
     both = next((one for one in who.actors if not approving.isdisjoint(who.people([one]))), "")
     if both:

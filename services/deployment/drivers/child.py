@@ -7,7 +7,7 @@ ends. So whether it lives is known after any crash, pids that are used again dec
 import fcntl
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,14 +31,19 @@ def lives(folder: Path) -> bool:
 
 
 def start(
-    folder: Path, command: Sequence[str], *, prepare: Callable[[], None] | None = None
+    folder: Path,
+    command: Sequence[str],
+    *,
+    prepare: Callable[[], None] | None = None,
+    secrets: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes] | None:
     """Starts the child of a folder; None when somebody else was quicker and it runs.
 
     `prepare` writes what the child reads, once it is certain that no other child of this folder lives.
 
     Its output goes to <folder>/log, that of the run before is kept as log.before. It gets no MODELOG_* variable, for
-    those may name secrets, and a session of its own, so that Ctrl-C in a terminal reaches only whoever keeps it.
+    those may name secrets, only the `secrets` that are meant for it; and a session of its own, so that Ctrl-C in a
+    terminal reaches only whoever keeps it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -57,7 +62,7 @@ def start(
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment_of_children(),
+                env=environment_of_children() | dict(secrets or {}),
                 pass_fds=(lock,),
                 start_new_session=True,
             )

@@ -17,11 +17,25 @@ class PlatformAway(Exception):
     """The platform cannot be asked or told now: what runs there is not known, and goes on as it is."""
 
 
+class Secret(NamedTuple):
+    """One variable of a replica's environment, by where its value is kept; the value itself is nowhere here.
+
+    source: `file` (a name in the folder for secrets), `environment_variable` (of this service) or `kubernetes_secret`
+    (then `key` is the key within the Secret `place`).
+    """
+
+    variable: str
+    source: str
+    place: str
+    key: str = ""
+
+
 @dataclass(frozen=True)
 class Workload:
     """Replicas of one version on one endpoint that shall run. inputs and outputs: (name, datatype of the protocol).
 
-    settings: the driver's, of the environment. revision: the version's, to be found on what runs it.
+    settings: the driver's, of the environment. revision: the version's, to be found on what runs it. secrets: what
+    replicas find in their environment variables; a driver resolves them when it starts one, and writes them nowhere.
     """
 
     key: Key
@@ -33,6 +47,7 @@ class Workload:
     outputs: tuple[tuple[str, str], ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     revision: int = 0
+    secrets: tuple[Secret, ...] = ()
 
 
 class State(enum.Enum):

@@ -28,6 +28,7 @@ from services.deployment.artifacts import NotInStore, locate
 from services.deployment.drivers import child
 from services.deployment.drivers.looks import Looks, status
 from services.deployment.drivers.port import LOG_BYTES, Change, Key, Replica, State, Workload
+from services.deployment.drivers.secrets import Keeper, NoSecret
 from services.deployment.failpoints import reached
 from services.deployment.fetch import Unreachable
 from services.deployment.inference.order import Column, Order, to_json
@@ -39,6 +40,7 @@ _LONGEST_PAUSE_SECONDS = 10.0
 _STEADY_SECONDS = 30.0
 _LOOP_ENDS = 3
 _BATCH_ROWS = "32"
+_NO_SECRETS = Keeper()
 # As many as lead to the longest pause.
 _REFUSED_STARTS = 10
 
@@ -95,12 +97,22 @@ class ProcessDriver:
     `grpc`, `off` for HTTP only. New ones hold for replicas that start from then on.
     """
 
-    def __init__(self, folder: Path, store: Path, telemetry: Telemetry, *, lease: Path, lease_seconds: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: Path,
+        telemetry: Telemetry,
+        *,
+        lease: Path,
+        lease_seconds: float,
+        secrets: Keeper = _NO_SECRETS,
+    ) -> None:
         self._folder = folder.absolute()
         self._store = store.absolute()
         self._telemetry = telemetry
         self._lease = lease.absolute()
         self._lease_seconds = lease_seconds
+        self._secrets = secrets
         self._lives: dict[str, _Life] = {}
         self._paths: dict[str, Path] = {}
         self._looks = Looks()
@@ -158,9 +170,16 @@ class ProcessDriver:
         refused = _answer(path).get("refused") and _told(path) == order.sha256
         pacing = Starts(_REFUSED_STARTS, starts.at) if refused else starts
         if not pacing.wait_seconds(time.time()):
-            await asyncio.to_thread(self._start, path, life, order, starts)
+            try:
+                secrets = self._secrets.values(workload.key.endpoint.split("/")[1], workload.secrets)
+            except NoSecret as error:  # Shown as what it is, and looked for again at each turn.
+                life.problem = str(error)
+                path.mkdir(exist_ok=True)
+                child.write_private(path / "order.json", to_json(order))
+                return
+            await asyncio.to_thread(self._start, path, life, order, starts, secrets)
 
-    def _start(self, path: Path, life: _Life, order: Order, starts: Starts) -> None:
+    def _start(self, path: Path, life: _Life, order: Order, starts: Starts, secrets: Mapping[str, str]) -> None:
         def prepare() -> None:
             why = str(_answer(path).get("ended", ""))
             (path / "answer.json").unlink(missing_ok=True)
@@ -170,7 +189,7 @@ class ProcessDriver:
         if life.process:
             life.process.poll()
         command = [sys.executable, "-m", "services.deployment.inference", str(path / "order.json")]
-        life.process = child.start(path, command, prepare=prepare)
+        life.process = child.start(path, command, prepare=prepare, secrets=secrets)
 
     async def observe(self) -> Sequence[Replica]:
         return await self._looks.all(self._folders(), self._look)

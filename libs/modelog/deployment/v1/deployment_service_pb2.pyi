@@ -4,6 +4,7 @@ import datetime
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from modelog.deployment.v1 import environments_pb2 as _environments_pb2
 from modelog.deployment.v1 import people_pb2 as _people_pb2
 from modelog.deployment.v1 import traffic_pb2 as _traffic_pb2
 from modelog.deployment.v1 import types_pb2 as _types_pb2
@@ -19,7 +20,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DefineEnvironmentRequest(_message.Message):
-    __slots__ = ("request_id", "reason", "etag", "validate_only", "parent", "environment_id", "description", "driver", "driver_settings", "admitted_phases", "approvals_needed", "protected")
+    __slots__ = ("request_id", "reason", "etag", "validate_only", "parent", "environment_id", "description", "driver", "driver_settings", "admitted_phases", "approvals_needed", "protected", "freezes", "quota", "promotion", "rollout_approvals", "secrets")
     class DriverSettingsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +28,13 @@ class DefineEnvironmentRequest(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class SecretsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _environments_pb2.SecretRef
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_environments_pb2.SecretRef, _Mapping]] = ...) -> None: ...
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +47,11 @@ class DefineEnvironmentRequest(_message.Message):
     ADMITTED_PHASES_FIELD_NUMBER: _ClassVar[int]
     APPROVALS_NEEDED_FIELD_NUMBER: _ClassVar[int]
     PROTECTED_FIELD_NUMBER: _ClassVar[int]
+    FREEZES_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
+    PROMOTION_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUT_APPROVALS_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     reason: str
     etag: str
@@ -51,7 +64,12 @@ class DefineEnvironmentRequest(_message.Message):
     admitted_phases: _containers.RepeatedScalarFieldContainer[_types_pb2_1.Phase]
     approvals_needed: int
     protected: bool
-    def __init__(self, request_id: _Optional[str] = ..., reason: _Optional[str] = ..., etag: _Optional[str] = ..., validate_only: bool = ..., parent: _Optional[str] = ..., environment_id: _Optional[str] = ..., description: _Optional[str] = ..., driver: _Optional[str] = ..., driver_settings: _Optional[_Mapping[str, str]] = ..., admitted_phases: _Optional[_Iterable[_Union[_types_pb2_1.Phase, str]]] = ..., approvals_needed: _Optional[int] = ..., protected: bool = ...) -> None: ...
+    freezes: _containers.RepeatedCompositeFieldContainer[_environments_pb2.Freeze]
+    quota: _environments_pb2.Quota
+    promotion: _environments_pb2.Promotion
+    rollout_approvals: _environments_pb2.RolloutApprovals
+    secrets: _containers.MessageMap[str, _environments_pb2.SecretRef]
+    def __init__(self, request_id: _Optional[str] = ..., reason: _Optional[str] = ..., etag: _Optional[str] = ..., validate_only: bool = ..., parent: _Optional[str] = ..., environment_id: _Optional[str] = ..., description: _Optional[str] = ..., driver: _Optional[str] = ..., driver_settings: _Optional[_Mapping[str, str]] = ..., admitted_phases: _Optional[_Iterable[_Union[_types_pb2_1.Phase, str]]] = ..., approvals_needed: _Optional[int] = ..., protected: bool = ..., freezes: _Optional[_Iterable[_Union[_environments_pb2.Freeze, _Mapping]]] = ..., quota: _Optional[_Union[_environments_pb2.Quota, _Mapping]] = ..., promotion: _Optional[_Union[_environments_pb2.Promotion, _Mapping]] = ..., rollout_approvals: _Optional[_Union[_environments_pb2.RolloutApprovals, _Mapping]] = ..., secrets: _Optional[_Mapping[str, _environments_pb2.SecretRef]] = ...) -> None: ...
 
 class DefineEnvironmentResponse(_message.Message):
     __slots__ = ("name", "revision")

@@ -5,6 +5,7 @@ import grpc
 import warnings
 
 from modelog.deployment.v1 import deployment_service_pb2 as modelog_dot_deployment_dot_v1_dot_deployment__service__pb2
+from modelog.deployment.v1 import environments_pb2 as modelog_dot_deployment_dot_v1_dot_environments__pb2
 from modelog.deployment.v1 import people_pb2 as modelog_dot_deployment_dot_v1_dot_people__pb2
 from modelog.deployment.v1 import types_pb2 as modelog_dot_deployment_dot_v1_dot_types__pb2
 
@@ -150,6 +151,26 @@ class DeploymentServiceStub(object):
                 request_serializer=modelog_dot_deployment_dot_v1_dot_people__pb2.ListRepairsRequest.SerializeToString,
                 response_deserializer=modelog_dot_deployment_dot_v1_dot_people__pb2.ListRepairsResponse.FromString,
                 _registered_method=True)
+        self.CheckRollout = channel.unary_unary(
+                '/modelog.deployment.v1.DeploymentService/CheckRollout',
+                request_serializer=modelog_dot_deployment_dot_v1_dot_environments__pb2.CheckRolloutRequest.SerializeToString,
+                response_deserializer=modelog_dot_deployment_dot_v1_dot_environments__pb2.CheckRolloutResponse.FromString,
+                _registered_method=True)
+        self.ApproveRollout = channel.unary_unary(
+                '/modelog.deployment.v1.DeploymentService/ApproveRollout',
+                request_serializer=modelog_dot_deployment_dot_v1_dot_environments__pb2.ApproveRolloutRequest.SerializeToString,
+                response_deserializer=modelog_dot_deployment_dot_v1_dot_environments__pb2.ApproveRolloutResponse.FromString,
+                _registered_method=True)
+        self.RejectRollout = channel.unary_unary(
+                '/modelog.deployment.v1.DeploymentService/RejectRollout',
+                request_serializer=modelog_dot_deployment_dot_v1_dot_environments__pb2.RejectRolloutRequest.SerializeToString,
+                response_deserializer=modelog_dot_deployment_dot_v1_dot_environments__pb2.RejectRolloutResponse.FromString,
+                _registered_method=True)
+        self.LiftFreeze = channel.unary_unary(
+                '/modelog.deployment.v1.DeploymentService/LiftFreeze',
+                request_serializer=modelog_dot_deployment_dot_v1_dot_environments__pb2.LiftFreezeRequest.SerializeToString,
+                response_deserializer=modelog_dot_deployment_dot_v1_dot_environments__pb2.LiftFreezeResponse.FromString,
+                _registered_method=True)
 
 
 class DeploymentServiceServicer(object):
@@ -160,7 +181,7 @@ class DeploymentServiceServicer(object):
 
     def DefineEnvironment(self, request, context):
         """Creates an environment, or gives an existing one new terms; the driver of an existing one cannot change.
-        DRIVER_NOT_AVAILABLE, DRIVER_IS_FIXED, ENVIRONMENT_REMOVED.
+        DRIVER_NOT_AVAILABLE, DRIVER_IS_FIXED, ENVIRONMENT_REMOVED, PROMOTION_CYCLE, ENVIRONMENT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,7 +209,8 @@ class DeploymentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateEndpoint(self, request, context):
-        """Gives an endpoint its stable address in an environment. ENVIRONMENT_NOT_FOUND, ENVIRONMENT_REMOVED, ENDPOINT_EXISTS.
+        """Gives an endpoint its stable address in an environment. ENVIRONMENT_NOT_FOUND, ENVIRONMENT_REMOVED, ENDPOINT_EXISTS,
+        QUOTA_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -228,7 +250,7 @@ class DeploymentServiceServicer(object):
     def RequestRollout(self, request, context):
         """Asks for a version to take over an endpoint. VERSION_NOT_FOUND, VERSION_RETIRED, VERSION_DEPRECATED,
         PHASE_NOT_ADMITTED, ARTIFACT_NOT_APPROVED, FORMAT_NOT_SERVED, APPROVALS_MISSING, APPROVER_MAY_NOT_DEPLOY,
-        ROLLOUT_UNFINISHED, ENDPOINT_REMOVED, ALREADY_SERVING.
+        ROLLOUT_UNFINISHED, ENDPOINT_REMOVED, ALREADY_SERVING, ENVIRONMENT_FROZEN, NOT_PROVED_BEFORE, QUOTA_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -264,7 +286,8 @@ class DeploymentServiceServicer(object):
 
     def RollBack(self, request, context):
         """Brings back what an endpoint served before its newest rollout, named or not: an unfinished rollout goes back, a
-        finished one is undone by a new rollout. Asking again while that is under way changes nothing.
+        finished one is undone by a new rollout. Asking again while that is under way changes nothing. Neither freezes,
+        quotas and promotion nor approvals stop it.
         NOTHING_TO_ROLL_BACK, and for undoing a finished rollout the reasons of RequestRollout except VERSION_DEPRECATED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -320,6 +343,35 @@ class DeploymentServiceServicer(object):
 
     def ListRepairs(self, request, context):
         """Where the platform was found different from the facts, and how it was put right; newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckRollout(self, request, context):
+        """Whether a version may be rolled out in an environment now, rule by rule; nothing is recorded and nothing reserved.
+        ENVIRONMENT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveRollout(self, request, context):
+        """Approves a rollout that waits for it. ROLLOUT_NOT_WAITING, APPROVER_ASKED_FOR_IT, APPROVED_ALREADY, APPROVAL_EXPIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RejectRollout(self, request, context):
+        """Ends a rollout that waits for approvals. ROLLOUT_NOT_WAITING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LiftFreeze(self, request, context):
+        """Breaks the glass: rollouts start in spite of the environment's freezes for a while. ENVIRONMENT_REMOVED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -437,6 +489,26 @@ def add_DeploymentServiceServicer_to_server(servicer, server):
                     servicer.ListRepairs,
                     request_deserializer=modelog_dot_deployment_dot_v1_dot_people__pb2.ListRepairsRequest.FromString,
                     response_serializer=modelog_dot_deployment_dot_v1_dot_people__pb2.ListRepairsResponse.SerializeToString,
+            ),
+            'CheckRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckRollout,
+                    request_deserializer=modelog_dot_deployment_dot_v1_dot_environments__pb2.CheckRolloutRequest.FromString,
+                    response_serializer=modelog_dot_deployment_dot_v1_dot_environments__pb2.CheckRolloutResponse.SerializeToString,
+            ),
+            'ApproveRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveRollout,
+                    request_deserializer=modelog_dot_deployment_dot_v1_dot_environments__pb2.ApproveRolloutRequest.FromString,
+                    response_serializer=modelog_dot_deployment_dot_v1_dot_environments__pb2.ApproveRolloutResponse.SerializeToString,
+            ),
+            'RejectRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.RejectRollout,
+                    request_deserializer=modelog_dot_deployment_dot_v1_dot_environments__pb2.RejectRolloutRequest.FromString,
+                    response_serializer=modelog_dot_deployment_dot_v1_dot_environments__pb2.RejectRolloutResponse.SerializeToString,
+            ),
+            'LiftFreeze': grpc.unary_unary_rpc_method_handler(
+                    servicer.LiftFreeze,
+                    request_deserializer=modelog_dot_deployment_dot_v1_dot_environments__pb2.LiftFreezeRequest.FromString,
+                    response_serializer=modelog_dot_deployment_dot_v1_dot_environments__pb2.LiftFreezeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1036,6 +1108,114 @@ class DeploymentService(object):
             '/modelog.deployment.v1.DeploymentService/ListRepairs',
             modelog_dot_deployment_dot_v1_dot_people__pb2.ListRepairsRequest.SerializeToString,
             modelog_dot_deployment_dot_v1_dot_people__pb2.ListRepairsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.deployment.v1.DeploymentService/CheckRollout',
+            modelog_dot_deployment_dot_v1_dot_environments__pb2.CheckRolloutRequest.SerializeToString,
+            modelog_dot_deployment_dot_v1_dot_environments__pb2.CheckRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.deployment.v1.DeploymentService/ApproveRollout',
+            modelog_dot_deployment_dot_v1_dot_environments__pb2.ApproveRolloutRequest.SerializeToString,
+            modelog_dot_deployment_dot_v1_dot_environments__pb2.ApproveRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RejectRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.deployment.v1.DeploymentService/RejectRollout',
+            modelog_dot_deployment_dot_v1_dot_environments__pb2.RejectRolloutRequest.SerializeToString,
+            modelog_dot_deployment_dot_v1_dot_environments__pb2.RejectRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LiftFreeze(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.deployment.v1.DeploymentService/LiftFreeze',
+            modelog_dot_deployment_dot_v1_dot_environments__pb2.LiftFreezeRequest.SerializeToString,
+            modelog_dot_deployment_dot_v1_dot_environments__pb2.LiftFreezeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from modelog.deployment.v1 import deployment_service_pb2 as _deployment_service_pb2
+from modelog.deployment.v1 import environments_pb2 as _environments_pb2
 from modelog.deployment.v1 import people_pb2 as _people_pb2
 from modelog.deployment.v1 import types_pb2 as _types_pb2
 import abc as _abc_1
@@ -41,7 +42,7 @@ class DeploymentServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DeploymentServiceAsyncStub: ...
     DefineEnvironment: _grpc.UnaryUnaryMultiCallable[_deployment_service_pb2.DefineEnvironmentRequest, _deployment_service_pb2.DefineEnvironmentResponse]
     """Creates an environment, or gives an existing one new terms; the driver of an existing one cannot change.
-    DRIVER_NOT_AVAILABLE, DRIVER_IS_FIXED, ENVIRONMENT_REMOVED.
+    DRIVER_NOT_AVAILABLE, DRIVER_IS_FIXED, ENVIRONMENT_REMOVED, PROMOTION_CYCLE, ENVIRONMENT_NOT_FOUND.
     """
     GetEnvironment: _grpc.UnaryUnaryMultiCallable[_deployment_service_pb2.GetEnvironmentRequest, _types_pb2.Environment]
     """One environment. ENVIRONMENT_NOT_FOUND."""
@@ -50,7 +51,9 @@ class DeploymentServiceStub:
     RemoveEnvironment: _grpc.UnaryUnaryMultiCallable[_deployment_service_pb2.RemoveEnvironmentRequest, _deployment_service_pb2.RemoveEnvironmentResponse]
     """Takes an environment out of use. ENVIRONMENT_HAS_ENDPOINTS while one of its endpoints is not removed."""
     CreateEndpoint: _grpc.UnaryUnaryMultiCallable[_deployment_service_pb2.CreateEndpointRequest, _deployment_service_pb2.CreateEndpointResponse]
-    """Gives an endpoint its stable address in an environment. ENVIRONMENT_NOT_FOUND, ENVIRONMENT_REMOVED, ENDPOINT_EXISTS."""
+    """Gives an endpoint its stable address in an environment. ENVIRONMENT_NOT_FOUND, ENVIRONMENT_REMOVED, ENDPOINT_EXISTS,
+    QUOTA_EXCEEDED.
+    """
     GetEndpoint: _grpc.UnaryUnaryMultiCallable[_deployment_service_pb2.GetEndpointRequest, _types_pb2.Endpoint]
     """One endpoint, with what it serves. ENDPOINT_NOT_FOUND."""
     GetManifest: _grpc.UnaryUnaryMultiCallable[_deployment_service_pb2.GetManifestRequest, _deployment_service_pb2.GetManifestResponse]
@@ -67,7 +70,7 @@ class DeploymentServiceStub:
     RequestRollout: _grpc.UnaryUnaryMultiCallable[_deployment_service_pb2.RequestRolloutRequest, _deployment_service_pb2.RequestRolloutResponse]
     """Asks for a version to take over an endpoint. VERSION_NOT_FOUND, VERSION_RETIRED, VERSION_DEPRECATED,
     PHASE_NOT_ADMITTED, ARTIFACT_NOT_APPROVED, FORMAT_NOT_SERVED, APPROVALS_MISSING, APPROVER_MAY_NOT_DEPLOY,
-    ROLLOUT_UNFINISHED, ENDPOINT_REMOVED, ALREADY_SERVING.
+    ROLLOUT_UNFINISHED, ENDPOINT_REMOVED, ALREADY_SERVING, ENVIRONMENT_FROZEN, NOT_PROVED_BEFORE, QUOTA_EXCEEDED.
     """
     GetRollout: _grpc.UnaryUnaryMultiCallable[_deployment_service_pb2.GetRolloutRequest, _types_pb2.Rollout]
     """One rollout. ROLLOUT_NOT_FOUND."""
@@ -79,7 +82,8 @@ class DeploymentServiceStub:
     """Lets a paused rollout go on; its present step is watched anew. ROLLOUT_NOT_PAUSED."""
     RollBack: _grpc.UnaryUnaryMultiCallable[_deployment_service_pb2.RollBackRequest, _deployment_service_pb2.RollBackResponse]
     """Brings back what an endpoint served before its newest rollout, named or not: an unfinished rollout goes back, a
-    finished one is undone by a new rollout. Asking again while that is under way changes nothing.
+    finished one is undone by a new rollout. Asking again while that is under way changes nothing. Neither freezes,
+    quotas and promotion nor approvals stop it.
     NOTHING_TO_ROLL_BACK, and for undoing a finished rollout the reasons of RequestRollout except VERSION_DEPRECATED.
     """
     ListServingIntervals: _grpc.UnaryUnaryMultiCallable[_deployment_service_pb2.ListServingIntervalsRequest, _deployment_service_pb2.ListServingIntervalsResponse]
@@ -106,6 +110,16 @@ class DeploymentServiceStub:
     """
     ListRepairs: _grpc.UnaryUnaryMultiCallable[_people_pb2.ListRepairsRequest, _people_pb2.ListRepairsResponse]
     """Where the platform was found different from the facts, and how it was put right; newest first."""
+    CheckRollout: _grpc.UnaryUnaryMultiCallable[_environments_pb2.CheckRolloutRequest, _environments_pb2.CheckRolloutResponse]
+    """Whether a version may be rolled out in an environment now, rule by rule; nothing is recorded and nothing reserved.
+    ENVIRONMENT_NOT_FOUND.
+    """
+    ApproveRollout: _grpc.UnaryUnaryMultiCallable[_environments_pb2.ApproveRolloutRequest, _environments_pb2.ApproveRolloutResponse]
+    """Approves a rollout that waits for it. ROLLOUT_NOT_WAITING, APPROVER_ASKED_FOR_IT, APPROVED_ALREADY, APPROVAL_EXPIRED."""
+    RejectRollout: _grpc.UnaryUnaryMultiCallable[_environments_pb2.RejectRolloutRequest, _environments_pb2.RejectRolloutResponse]
+    """Ends a rollout that waits for approvals. ROLLOUT_NOT_WAITING."""
+    LiftFreeze: _grpc.UnaryUnaryMultiCallable[_environments_pb2.LiftFreezeRequest, _environments_pb2.LiftFreezeResponse]
+    """Breaks the glass: rollouts start in spite of the environment's freezes for a while. ENVIRONMENT_REMOVED."""
 
 @_typing.type_check_only
 class DeploymentServiceAsyncStub(DeploymentServiceStub):
@@ -117,7 +131,7 @@ class DeploymentServiceAsyncStub(DeploymentServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     DefineEnvironment: _aio.UnaryUnaryMultiCallable[_deployment_service_pb2.DefineEnvironmentRequest, _deployment_service_pb2.DefineEnvironmentResponse]  # type: ignore[assignment]
     """Creates an environment, or gives an existing one new terms; the driver of an existing one cannot change.
-    DRIVER_NOT_AVAILABLE, DRIVER_IS_FIXED, ENVIRONMENT_REMOVED.
+    DRIVER_NOT_AVAILABLE, DRIVER_IS_FIXED, ENVIRONMENT_REMOVED, PROMOTION_CYCLE, ENVIRONMENT_NOT_FOUND.
     """
     GetEnvironment: _aio.UnaryUnaryMultiCallable[_deployment_service_pb2.GetEnvironmentRequest, _types_pb2.Environment]  # type: ignore[assignment]
     """One environment. ENVIRONMENT_NOT_FOUND."""
@@ -126,7 +140,9 @@ class DeploymentServiceAsyncStub(DeploymentServiceStub):
     RemoveEnvironment: _aio.UnaryUnaryMultiCallable[_deployment_service_pb2.RemoveEnvironmentRequest, _deployment_service_pb2.RemoveEnvironmentResponse]  # type: ignore[assignment]
     """Takes an environment out of use. ENVIRONMENT_HAS_ENDPOINTS while one of its endpoints is not removed."""
     CreateEndpoint: _aio.UnaryUnaryMultiCallable[_deployment_service_pb2.CreateEndpointRequest, _deployment_service_pb2.CreateEndpointResponse]  # type: ignore[assignment]
-    """Gives an endpoint its stable address in an environment. ENVIRONMENT_NOT_FOUND, ENVIRONMENT_REMOVED, ENDPOINT_EXISTS."""
+    """Gives an endpoint its stable address in an environment. ENVIRONMENT_NOT_FOUND, ENVIRONMENT_REMOVED, ENDPOINT_EXISTS,
+    QUOTA_EXCEEDED.
+    """
     GetEndpoint: _aio.UnaryUnaryMultiCallable[_deployment_service_pb2.GetEndpointRequest, _types_pb2.Endpoint]  # type: ignore[assignment]
     """One endpoint, with what it serves. ENDPOINT_NOT_FOUND."""
     GetManifest: _aio.UnaryUnaryMultiCallable[_deployment_service_pb2.GetManifestRequest, _deployment_service_pb2.GetManifestResponse]  # type: ignore[assignment]
@@ -143,7 +159,7 @@ class DeploymentServiceAsyncStub(DeploymentServiceStub):
     RequestRollout: _aio.UnaryUnaryMultiCallable[_deployment_service_pb2.RequestRolloutRequest, _deployment_service_pb2.RequestRolloutResponse]  # type: ignore[assignment]
     """Asks for a version to take over an endpoint. VERSION_NOT_FOUND, VERSION_RETIRED, VERSION_DEPRECATED,
     PHASE_NOT_ADMITTED, ARTIFACT_NOT_APPROVED, FORMAT_NOT_SERVED, APPROVALS_MISSING, APPROVER_MAY_NOT_DEPLOY,
-    ROLLOUT_UNFINISHED, ENDPOINT_REMOVED, ALREADY_SERVING.
+    ROLLOUT_UNFINISHED, ENDPOINT_REMOVED, ALREADY_SERVING, ENVIRONMENT_FROZEN, NOT_PROVED_BEFORE, QUOTA_EXCEEDED.
     """
     GetRollout: _aio.UnaryUnaryMultiCallable[_deployment_service_pb2.GetRolloutRequest, _types_pb2.Rollout]  # type: ignore[assignment]
     """One rollout. ROLLOUT_NOT_FOUND."""
@@ -155,7 +171,8 @@ class DeploymentServiceAsyncStub(DeploymentServiceStub):
     """Lets a paused rollout go on; its present step is watched anew. ROLLOUT_NOT_PAUSED."""
     RollBack: _aio.UnaryUnaryMultiCallable[_deployment_service_pb2.RollBackRequest, _deployment_service_pb2.RollBackResponse]  # type: ignore[assignment]
     """Brings back what an endpoint served before its newest rollout, named or not: an unfinished rollout goes back, a
-    finished one is undone by a new rollout. Asking again while that is under way changes nothing.
+    finished one is undone by a new rollout. Asking again while that is under way changes nothing. Neither freezes,
+    quotas and promotion nor approvals stop it.
     NOTHING_TO_ROLL_BACK, and for undoing a finished rollout the reasons of RequestRollout except VERSION_DEPRECATED.
     """
     ListServingIntervals: _aio.UnaryUnaryMultiCallable[_deployment_service_pb2.ListServingIntervalsRequest, _deployment_service_pb2.ListServingIntervalsResponse]  # type: ignore[assignment]
@@ -182,6 +199,16 @@ class DeploymentServiceAsyncStub(DeploymentServiceStub):
     """
     ListRepairs: _aio.UnaryUnaryMultiCallable[_people_pb2.ListRepairsRequest, _people_pb2.ListRepairsResponse]  # type: ignore[assignment]
     """Where the platform was found different from the facts, and how it was put right; newest first."""
+    CheckRollout: _aio.UnaryUnaryMultiCallable[_environments_pb2.CheckRolloutRequest, _environments_pb2.CheckRolloutResponse]  # type: ignore[assignment]
+    """Whether a version may be rolled out in an environment now, rule by rule; nothing is recorded and nothing reserved.
+    ENVIRONMENT_NOT_FOUND.
+    """
+    ApproveRollout: _aio.UnaryUnaryMultiCallable[_environments_pb2.ApproveRolloutRequest, _environments_pb2.ApproveRolloutResponse]  # type: ignore[assignment]
+    """Approves a rollout that waits for it. ROLLOUT_NOT_WAITING, APPROVER_ASKED_FOR_IT, APPROVED_ALREADY, APPROVAL_EXPIRED."""
+    RejectRollout: _aio.UnaryUnaryMultiCallable[_environments_pb2.RejectRolloutRequest, _environments_pb2.RejectRolloutResponse]  # type: ignore[assignment]
+    """Ends a rollout that waits for approvals. ROLLOUT_NOT_WAITING."""
+    LiftFreeze: _aio.UnaryUnaryMultiCallable[_environments_pb2.LiftFreezeRequest, _environments_pb2.LiftFreezeResponse]  # type: ignore[assignment]
+    """Breaks the glass: rollouts start in spite of the environment's freezes for a while. ENVIRONMENT_REMOVED."""
 
 class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Turns approved versions into serving endpoints, and says what served where and when.
@@ -196,7 +223,7 @@ class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_deployment_service_pb2.DefineEnvironmentResponse, _abc.Awaitable[_deployment_service_pb2.DefineEnvironmentResponse]]:
         """Creates an environment, or gives an existing one new terms; the driver of an existing one cannot change.
-        DRIVER_NOT_AVAILABLE, DRIVER_IS_FIXED, ENVIRONMENT_REMOVED.
+        DRIVER_NOT_AVAILABLE, DRIVER_IS_FIXED, ENVIRONMENT_REMOVED, PROMOTION_CYCLE, ENVIRONMENT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -229,7 +256,9 @@ class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _deployment_service_pb2.CreateEndpointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_deployment_service_pb2.CreateEndpointResponse, _abc.Awaitable[_deployment_service_pb2.CreateEndpointResponse]]:
-        """Gives an endpoint its stable address in an environment. ENVIRONMENT_NOT_FOUND, ENVIRONMENT_REMOVED, ENDPOINT_EXISTS."""
+        """Gives an endpoint its stable address in an environment. ENVIRONMENT_NOT_FOUND, ENVIRONMENT_REMOVED, ENDPOINT_EXISTS,
+        QUOTA_EXCEEDED.
+        """
 
     @_abc_1.abstractmethod
     def GetEndpoint(
@@ -276,7 +305,7 @@ class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_deployment_service_pb2.RequestRolloutResponse, _abc.Awaitable[_deployment_service_pb2.RequestRolloutResponse]]:
         """Asks for a version to take over an endpoint. VERSION_NOT_FOUND, VERSION_RETIRED, VERSION_DEPRECATED,
         PHASE_NOT_ADMITTED, ARTIFACT_NOT_APPROVED, FORMAT_NOT_SERVED, APPROVALS_MISSING, APPROVER_MAY_NOT_DEPLOY,
-        ROLLOUT_UNFINISHED, ENDPOINT_REMOVED, ALREADY_SERVING.
+        ROLLOUT_UNFINISHED, ENDPOINT_REMOVED, ALREADY_SERVING, ENVIRONMENT_FROZEN, NOT_PROVED_BEFORE, QUOTA_EXCEEDED.
         """
 
     @_abc_1.abstractmethod
@@ -318,7 +347,8 @@ class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_deployment_service_pb2.RollBackResponse, _abc.Awaitable[_deployment_service_pb2.RollBackResponse]]:
         """Brings back what an endpoint served before its newest rollout, named or not: an unfinished rollout goes back, a
-        finished one is undone by a new rollout. Asking again while that is under way changes nothing.
+        finished one is undone by a new rollout. Asking again while that is under way changes nothing. Neither freezes,
+        quotas and promotion nor approvals stop it.
         NOTHING_TO_ROLL_BACK, and for undoing a finished rollout the reasons of RequestRollout except VERSION_DEPRECATED.
         """
 
@@ -387,5 +417,39 @@ class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_people_pb2.ListRepairsResponse, _abc.Awaitable[_people_pb2.ListRepairsResponse]]:
         """Where the platform was found different from the facts, and how it was put right; newest first."""
+
+    @_abc_1.abstractmethod
+    def CheckRollout(
+        self,
+        request: _environments_pb2.CheckRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_environments_pb2.CheckRolloutResponse, _abc.Awaitable[_environments_pb2.CheckRolloutResponse]]:
+        """Whether a version may be rolled out in an environment now, rule by rule; nothing is recorded and nothing reserved.
+        ENVIRONMENT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ApproveRollout(
+        self,
+        request: _environments_pb2.ApproveRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_environments_pb2.ApproveRolloutResponse, _abc.Awaitable[_environments_pb2.ApproveRolloutResponse]]:
+        """Approves a rollout that waits for it. ROLLOUT_NOT_WAITING, APPROVER_ASKED_FOR_IT, APPROVED_ALREADY, APPROVAL_EXPIRED."""
+
+    @_abc_1.abstractmethod
+    def RejectRollout(
+        self,
+        request: _environments_pb2.RejectRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_environments_pb2.RejectRolloutResponse, _abc.Awaitable[_environments_pb2.RejectRolloutResponse]]:
+        """Ends a rollout that waits for approvals. ROLLOUT_NOT_WAITING."""
+
+    @_abc_1.abstractmethod
+    def LiftFreeze(
+        self,
+        request: _environments_pb2.LiftFreezeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_environments_pb2.LiftFreezeResponse, _abc.Awaitable[_environments_pb2.LiftFreezeResponse]]:
+        """Breaks the glass: rollouts start in spite of the environment's freezes for a while. ENVIRONMENT_REMOVED."""
 
 def add_DeploymentServiceServicer_to_server(servicer: DeploymentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

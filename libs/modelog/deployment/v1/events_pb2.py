@@ -23,13 +23,15 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from modelog.deployment.v1 import environments_pb2 as modelog_dot_deployment_dot_v1_dot_environments__pb2
 from modelog.deployment.v1 import people_pb2 as modelog_dot_deployment_dot_v1_dot_people__pb2
 from modelog.deployment.v1 import traffic_pb2 as modelog_dot_deployment_dot_v1_dot_traffic__pb2
 from modelog.deployment.v1 import types_pb2 as modelog_dot_deployment_dot_v1_dot_types__pb2
 from modelog.registry.v1 import types_pb2 as modelog_dot_registry_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"modelog/deployment/v1/events.proto\x12\x15modelog.deployment.v1\x1a\"modelog/deployment/v1/people.proto\x1a#modelog/deployment/v1/traffic.proto\x1a!modelog/deployment/v1/types.proto\x1a\x1fmodelog/registry/v1/types.proto\"\xaa\x02\n\x12\x45nvironmentDefined\x12\x13\n\x0b\x64\x65scription\x18\x01 \x01(\t\x12\x0e\n\x06\x64river\x18\x02 \x01(\t\x12V\n\x0f\x64river_settings\x18\x03 \x03(\x0b\x32=.modelog.deployment.v1.EnvironmentDefined.DriverSettingsEntry\x12\x33\n\x0f\x61\x64mitted_phases\x18\x04 \x03(\x0e\x32\x1a.modelog.registry.v1.Phase\x12\x18\n\x10\x61pprovals_needed\x18\x05 \x01(\x05\x12\x11\n\tprotected\x18\x06 \x01(\x08\x1a\x35\n\x13\x44riverSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9a\x02\n\x12\x45nvironmentChanged\x12\x13\n\x0b\x64\x65scription\x18\x01 \x01(\t\x12V\n\x0f\x64river_settings\x18\x02 \x03(\x0b\x32=.modelog.deployment.v1.EnvironmentChanged.DriverSettingsEntry\x12\x33\n\x0f\x61\x64mitted_phases\x18\x03 \x03(\x0e\x32\x1a.modelog.registry.v1.Phase\x12\x18\n\x10\x61pprovals_needed\x18\x04 \x01(\x05\x12\x11\n\tprotected\x18\x05 \x01(\x08\x1a\x35\n\x13\x44riverSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x14\n\x12\x45nvironmentRemoved\"\x9c\x01\n\x0f\x45ndpointCreated\x12\x13\n\x0b\x65nvironment\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x10\n\x08replicas\x18\x04 \x01(\x05\x12<\n\x0etraffic_policy\x18\x14 \x01(\x0b\x32$.modelog.deployment.v1.TrafficPolicy\"$\n\x11\x45ndpointAddressed\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\"\x97\x01\n\x0eTrafficShifted\x12\x34\n\x07traffic\x18\x01 \x03(\x0b\x32#.modelog.deployment.v1.TrafficShare\x12\x0f\n\x07rollout\x18\x02 \x01(\t\x12\x14\n\x0crequested_by\x18\x03 \x01(\t\x12\x13\n\x0b\x61pproved_by\x18\x04 \x03(\t\x12\x13\n\x0b\x65nvironment\x18\x05 \x01(\t\"<\n\x0f\x45ndpointFlagged\x12)\n\x04\x66lag\x18\x01 \x01(\x0b\x32\x1b.modelog.deployment.v1.Flag\"$\n\x11\x45ndpointUnflagged\x12\x0f\n\x07version\x18\x01 \x01(\t\"R\n\x10\x45ndpointRepaired\x12\x0e\n\x06repair\x18\x01 \x01(\t\x12.\n\x07repairs\x18\x02 \x03(\x0b\x32\x1d.modelog.deployment.v1.Repair\"\x18\n\x16\x45ndpointRemovalStarted\"#\n\x0f\x45ndpointRemoved\x12\x10\n\x08versions\x18\x01 \x03(\t\"\xc1\x02\n\x10RolloutRequested\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x31\n\x08strategy\x18\x02 \x01(\x0b\x32\x1f.modelog.deployment.v1.Strategy\x12\x13\n\x0b\x65nvironment\x18\x03 \x01(\t\x12\x18\n\x10previous_version\x18\x04 \x01(\t\x12=\n\x10previous_traffic\x18\x05 \x03(\x0b\x32#.modelog.deployment.v1.TrafficShare\x12\x10\n\x08restores\x18\x06 \x01(\t\x12\x17\n\x0f\x61rtifact_sha256\x18\x07 \x01(\t\x12\x10\n\x08replicas\x18\x08 \x01(\x05\x12\x13\n\x0b\x61pproved_by\x18\t \x03(\t\x12)\n\x05phase\x18\n \x01(\x0e\x32\x1a.modelog.registry.v1.Phase\"P\n\x0eRolloutStarted\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x03 \x01(\t\"S\n\x0fReplicaObserved\x12\x16\n\x0eready_replicas\x18\x01 \x01(\x05\x12\x17\n\x0fwanted_replicas\x18\x02 \x01(\x05\x12\x0f\n\x07problem\x18\x03 \x01(\t\",\n\x0bStepStarted\x12\x0c\n\x04step\x18\x01 \x01(\x05\x12\x0f\n\x07percent\x18\x02 \x01(\x05\"a\n\nStepPassed\x12\x0c\n\x04step\x18\x01 \x01(\x05\x12\x35\n\x06result\x18\x02 \x01(\x0b\x32%.modelog.deployment.v1.AnalysisResult\x12\x0e\n\x06paused\x18\x03 \x01(\x08\"g\n\x10StepInconclusive\x12\x0c\n\x04step\x18\x01 \x01(\x05\x12\x35\n\x06result\x18\x02 \x01(\x0b\x32%.modelog.deployment.v1.AnalysisResult\x12\x0e\n\x06paused\x18\x03 \x01(\x08\"\x1e\n\rRolloutPaused\x12\r\n\x05\x63\x61use\x18\x01 \x01(\t\"\x10\n\x0eRolloutResumed\"\x11\n\x0fRolloutPromoted\"R\n\x10RolloutSucceeded\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x03 \x01(\t\"`\n\rRolloutFailed\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\x12/\n\x07trigger\x18\x03 \x01(\x0e\x32\x1e.modelog.deployment.v1.Trigger\"\x97\x01\n\x0fRollbackStarted\x12\r\n\x05\x63\x61use\x18\x01 \x01(\t\x12/\n\x07trigger\x18\x02 \x01(\x0e\x32\x1e.modelog.deployment.v1.Trigger\x12\x35\n\x06result\x18\x03 \x01(\x0b\x32%.modelog.deployment.v1.AnalysisResult\x12\r\n\x05\x61lert\x18\x04 \x01(\t\"w\n\nRolledBack\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x18\n\x10restored_version\x18\x02 \x01(\t\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\x12/\n\x07trigger\x18\x04 \x01(\x0e\x32\x1e.modelog.deployment.v1.Trigger\"0\n\x0eRollbackFailed\x12\r\n\x05\x63\x61use\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"modelog/deployment/v1/events.proto\x12\x15modelog.deployment.v1\x1a\x1egoogle/protobuf/duration.proto\x1a(modelog/deployment/v1/environments.proto\x1a\"modelog/deployment/v1/people.proto\x1a#modelog/deployment/v1/traffic.proto\x1a!modelog/deployment/v1/types.proto\x1a\x1fmodelog/registry/v1/types.proto\"\x9b\x05\n\x12\x45nvironmentDefined\x12\x13\n\x0b\x64\x65scription\x18\x01 \x01(\t\x12\x0e\n\x06\x64river\x18\x02 \x01(\t\x12V\n\x0f\x64river_settings\x18\x03 \x03(\x0b\x32=.modelog.deployment.v1.EnvironmentDefined.DriverSettingsEntry\x12\x33\n\x0f\x61\x64mitted_phases\x18\x04 \x03(\x0e\x32\x1a.modelog.registry.v1.Phase\x12\x18\n\x10\x61pprovals_needed\x18\x05 \x01(\x05\x12\x11\n\tprotected\x18\x06 \x01(\x08\x12.\n\x07\x66reezes\x18\x11 \x03(\x0b\x32\x1d.modelog.deployment.v1.Freeze\x12+\n\x05quota\x18\x12 \x01(\x0b\x32\x1c.modelog.deployment.v1.Quota\x12\x33\n\tpromotion\x18\x13 \x01(\x0b\x32 .modelog.deployment.v1.Promotion\x12\x42\n\x11rollout_approvals\x18\x14 \x01(\x0b\x32\'.modelog.deployment.v1.RolloutApprovals\x12G\n\x07secrets\x18\x15 \x03(\x0b\x32\x36.modelog.deployment.v1.EnvironmentDefined.SecretsEntry\x1a\x35\n\x13\x44riverSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aP\n\x0cSecretsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12/\n\x05value\x18\x02 \x01(\x0b\x32 .modelog.deployment.v1.SecretRef:\x02\x38\x01\"\x8b\x05\n\x12\x45nvironmentChanged\x12\x13\n\x0b\x64\x65scription\x18\x01 \x01(\t\x12V\n\x0f\x64river_settings\x18\x02 \x03(\x0b\x32=.modelog.deployment.v1.EnvironmentChanged.DriverSettingsEntry\x12\x33\n\x0f\x61\x64mitted_phases\x18\x03 \x03(\x0e\x32\x1a.modelog.registry.v1.Phase\x12\x18\n\x10\x61pprovals_needed\x18\x04 \x01(\x05\x12\x11\n\tprotected\x18\x05 \x01(\x08\x12.\n\x07\x66reezes\x18\x11 \x03(\x0b\x32\x1d.modelog.deployment.v1.Freeze\x12+\n\x05quota\x18\x12 \x01(\x0b\x32\x1c.modelog.deployment.v1.Quota\x12\x33\n\tpromotion\x18\x13 \x01(\x0b\x32 .modelog.deployment.v1.Promotion\x12\x42\n\x11rollout_approvals\x18\x14 \x01(\x0b\x32\'.modelog.deployment.v1.RolloutApprovals\x12G\n\x07secrets\x18\x15 \x03(\x0b\x32\x36.modelog.deployment.v1.EnvironmentChanged.SecretsEntry\x1a\x35\n\x13\x44riverSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aP\n\x0cSecretsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12/\n\x05value\x18\x02 \x01(\x0b\x32 .modelog.deployment.v1.SecretRef:\x02\x38\x01\"\x14\n\x12\x45nvironmentRemoved\"\x9c\x01\n\x0f\x45ndpointCreated\x12\x13\n\x0b\x65nvironment\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x10\n\x08replicas\x18\x04 \x01(\x05\x12<\n\x0etraffic_policy\x18\x14 \x01(\x0b\x32$.modelog.deployment.v1.TrafficPolicy\"$\n\x11\x45ndpointAddressed\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\"\x97\x01\n\x0eTrafficShifted\x12\x34\n\x07traffic\x18\x01 \x03(\x0b\x32#.modelog.deployment.v1.TrafficShare\x12\x0f\n\x07rollout\x18\x02 \x01(\t\x12\x14\n\x0crequested_by\x18\x03 \x01(\t\x12\x13\n\x0b\x61pproved_by\x18\x04 \x03(\t\x12\x13\n\x0b\x65nvironment\x18\x05 \x01(\t\"<\n\x0f\x45ndpointFlagged\x12)\n\x04\x66lag\x18\x01 \x01(\x0b\x32\x1b.modelog.deployment.v1.Flag\"$\n\x11\x45ndpointUnflagged\x12\x0f\n\x07version\x18\x01 \x01(\t\"R\n\x10\x45ndpointRepaired\x12\x0e\n\x06repair\x18\x01 \x01(\t\x12.\n\x07repairs\x18\x02 \x03(\x0b\x32\x1d.modelog.deployment.v1.Repair\"\x18\n\x16\x45ndpointRemovalStarted\"#\n\x0f\x45ndpointRemoved\x12\x10\n\x08versions\x18\x01 \x03(\t\"\xe8\x03\n\x10RolloutRequested\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x31\n\x08strategy\x18\x02 \x01(\x0b\x32\x1f.modelog.deployment.v1.Strategy\x12\x13\n\x0b\x65nvironment\x18\x03 \x01(\t\x12\x18\n\x10previous_version\x18\x04 \x01(\t\x12=\n\x10previous_traffic\x18\x05 \x03(\x0b\x32#.modelog.deployment.v1.TrafficShare\x12\x10\n\x08restores\x18\x06 \x01(\t\x12\x17\n\x0f\x61rtifact_sha256\x18\x07 \x01(\t\x12\x10\n\x08replicas\x18\x08 \x01(\x05\x12\x13\n\x0b\x61pproved_by\x18\t \x03(\t\x12)\n\x05phase\x18\n \x01(\x0e\x32\x1a.modelog.registry.v1.Phase\x12\x18\n\x10\x61pprovals_needed\x18- \x01(\x05\x12\x39\n\x16\x61pprovals_expire_after\x18. \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x10\x64\x65ploying_people\x18/ \x03(\t\x12\x36\n\x0b\x66reeze_lift\x18\x30 \x01(\x0b\x32!.modelog.deployment.v1.FreezeLift\"P\n\x0eRolloutStarted\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x03 \x01(\t\"S\n\x0fReplicaObserved\x12\x16\n\x0eready_replicas\x18\x01 \x01(\x05\x12\x17\n\x0fwanted_replicas\x18\x02 \x01(\x05\x12\x0f\n\x07problem\x18\x03 \x01(\t\",\n\x0bStepStarted\x12\x0c\n\x04step\x18\x01 \x01(\x05\x12\x0f\n\x07percent\x18\x02 \x01(\x05\"a\n\nStepPassed\x12\x0c\n\x04step\x18\x01 \x01(\x05\x12\x35\n\x06result\x18\x02 \x01(\x0b\x32%.modelog.deployment.v1.AnalysisResult\x12\x0e\n\x06paused\x18\x03 \x01(\x08\"g\n\x10StepInconclusive\x12\x0c\n\x04step\x18\x01 \x01(\x05\x12\x35\n\x06result\x18\x02 \x01(\x0b\x32%.modelog.deployment.v1.AnalysisResult\x12\x0e\n\x06paused\x18\x03 \x01(\x08\"\x1e\n\rRolloutPaused\x12\r\n\x05\x63\x61use\x18\x01 \x01(\t\"\x10\n\x0eRolloutResumed\"\x11\n\x0fRolloutPromoted\"R\n\x10RolloutSucceeded\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x03 \x01(\t\"`\n\rRolloutFailed\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\x12/\n\x07trigger\x18\x03 \x01(\x0e\x32\x1e.modelog.deployment.v1.Trigger\"\x97\x01\n\x0fRollbackStarted\x12\r\n\x05\x63\x61use\x18\x01 \x01(\t\x12/\n\x07trigger\x18\x02 \x01(\x0e\x32\x1e.modelog.deployment.v1.Trigger\x12\x35\n\x06result\x18\x03 \x01(\x0b\x32%.modelog.deployment.v1.AnalysisResult\x12\r\n\x05\x61lert\x18\x04 \x01(\t\"w\n\nRolledBack\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x18\n\x10restored_version\x18\x02 \x01(\t\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\x12/\n\x07trigger\x18\x04 \x01(\x0e\x32\x1e.modelog.deployment.v1.Trigger\"0\n\x0eRollbackFailed\x12\r\n\x05\x63\x61use\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,60 +40,68 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ENVIRONMENTDEFINED_DRIVERSETTINGSENTRY']._loaded_options = None
   _globals['_ENVIRONMENTDEFINED_DRIVERSETTINGSENTRY']._serialized_options = b'8\001'
+  _globals['_ENVIRONMENTDEFINED_SECRETSENTRY']._loaded_options = None
+  _globals['_ENVIRONMENTDEFINED_SECRETSENTRY']._serialized_options = b'8\001'
   _globals['_ENVIRONMENTCHANGED_DRIVERSETTINGSENTRY']._loaded_options = None
   _globals['_ENVIRONMENTCHANGED_DRIVERSETTINGSENTRY']._serialized_options = b'8\001'
-  _globals['_ENVIRONMENTDEFINED']._serialized_start=203
-  _globals['_ENVIRONMENTDEFINED']._serialized_end=501
-  _globals['_ENVIRONMENTDEFINED_DRIVERSETTINGSENTRY']._serialized_start=448
-  _globals['_ENVIRONMENTDEFINED_DRIVERSETTINGSENTRY']._serialized_end=501
-  _globals['_ENVIRONMENTCHANGED']._serialized_start=504
-  _globals['_ENVIRONMENTCHANGED']._serialized_end=786
-  _globals['_ENVIRONMENTCHANGED_DRIVERSETTINGSENTRY']._serialized_start=448
-  _globals['_ENVIRONMENTCHANGED_DRIVERSETTINGSENTRY']._serialized_end=501
-  _globals['_ENVIRONMENTREMOVED']._serialized_start=788
-  _globals['_ENVIRONMENTREMOVED']._serialized_end=808
-  _globals['_ENDPOINTCREATED']._serialized_start=811
-  _globals['_ENDPOINTCREATED']._serialized_end=967
-  _globals['_ENDPOINTADDRESSED']._serialized_start=969
-  _globals['_ENDPOINTADDRESSED']._serialized_end=1005
-  _globals['_TRAFFICSHIFTED']._serialized_start=1008
-  _globals['_TRAFFICSHIFTED']._serialized_end=1159
-  _globals['_ENDPOINTFLAGGED']._serialized_start=1161
-  _globals['_ENDPOINTFLAGGED']._serialized_end=1221
-  _globals['_ENDPOINTUNFLAGGED']._serialized_start=1223
-  _globals['_ENDPOINTUNFLAGGED']._serialized_end=1259
-  _globals['_ENDPOINTREPAIRED']._serialized_start=1261
-  _globals['_ENDPOINTREPAIRED']._serialized_end=1343
-  _globals['_ENDPOINTREMOVALSTARTED']._serialized_start=1345
-  _globals['_ENDPOINTREMOVALSTARTED']._serialized_end=1369
-  _globals['_ENDPOINTREMOVED']._serialized_start=1371
-  _globals['_ENDPOINTREMOVED']._serialized_end=1406
-  _globals['_ROLLOUTREQUESTED']._serialized_start=1409
-  _globals['_ROLLOUTREQUESTED']._serialized_end=1730
-  _globals['_ROLLOUTSTARTED']._serialized_start=1732
-  _globals['_ROLLOUTSTARTED']._serialized_end=1812
-  _globals['_REPLICAOBSERVED']._serialized_start=1814
-  _globals['_REPLICAOBSERVED']._serialized_end=1897
-  _globals['_STEPSTARTED']._serialized_start=1899
-  _globals['_STEPSTARTED']._serialized_end=1943
-  _globals['_STEPPASSED']._serialized_start=1945
-  _globals['_STEPPASSED']._serialized_end=2042
-  _globals['_STEPINCONCLUSIVE']._serialized_start=2044
-  _globals['_STEPINCONCLUSIVE']._serialized_end=2147
-  _globals['_ROLLOUTPAUSED']._serialized_start=2149
-  _globals['_ROLLOUTPAUSED']._serialized_end=2179
-  _globals['_ROLLOUTRESUMED']._serialized_start=2181
-  _globals['_ROLLOUTRESUMED']._serialized_end=2197
-  _globals['_ROLLOUTPROMOTED']._serialized_start=2199
-  _globals['_ROLLOUTPROMOTED']._serialized_end=2216
-  _globals['_ROLLOUTSUCCEEDED']._serialized_start=2218
-  _globals['_ROLLOUTSUCCEEDED']._serialized_end=2300
-  _globals['_ROLLOUTFAILED']._serialized_start=2302
-  _globals['_ROLLOUTFAILED']._serialized_end=2398
-  _globals['_ROLLBACKSTARTED']._serialized_start=2401
-  _globals['_ROLLBACKSTARTED']._serialized_end=2552
-  _globals['_ROLLEDBACK']._serialized_start=2554
-  _globals['_ROLLEDBACK']._serialized_end=2673
-  _globals['_ROLLBACKFAILED']._serialized_start=2675
-  _globals['_ROLLBACKFAILED']._serialized_end=2723
+  _globals['_ENVIRONMENTCHANGED_SECRETSENTRY']._loaded_options = None
+  _globals['_ENVIRONMENTCHANGED_SECRETSENTRY']._serialized_options = b'8\001'
+  _globals['_ENVIRONMENTDEFINED']._serialized_start=277
+  _globals['_ENVIRONMENTDEFINED']._serialized_end=944
+  _globals['_ENVIRONMENTDEFINED_DRIVERSETTINGSENTRY']._serialized_start=809
+  _globals['_ENVIRONMENTDEFINED_DRIVERSETTINGSENTRY']._serialized_end=862
+  _globals['_ENVIRONMENTDEFINED_SECRETSENTRY']._serialized_start=864
+  _globals['_ENVIRONMENTDEFINED_SECRETSENTRY']._serialized_end=944
+  _globals['_ENVIRONMENTCHANGED']._serialized_start=947
+  _globals['_ENVIRONMENTCHANGED']._serialized_end=1598
+  _globals['_ENVIRONMENTCHANGED_DRIVERSETTINGSENTRY']._serialized_start=809
+  _globals['_ENVIRONMENTCHANGED_DRIVERSETTINGSENTRY']._serialized_end=862
+  _globals['_ENVIRONMENTCHANGED_SECRETSENTRY']._serialized_start=864
+  _globals['_ENVIRONMENTCHANGED_SECRETSENTRY']._serialized_end=944
+  _globals['_ENVIRONMENTREMOVED']._serialized_start=1600
+  _globals['_ENVIRONMENTREMOVED']._serialized_end=1620
+  _globals['_ENDPOINTCREATED']._serialized_start=1623
+  _globals['_ENDPOINTCREATED']._serialized_end=1779
+  _globals['_ENDPOINTADDRESSED']._serialized_start=1781
+  _globals['_ENDPOINTADDRESSED']._serialized_end=1817
+  _globals['_TRAFFICSHIFTED']._serialized_start=1820
+  _globals['_TRAFFICSHIFTED']._serialized_end=1971
+  _globals['_ENDPOINTFLAGGED']._serialized_start=1973
+  _globals['_ENDPOINTFLAGGED']._serialized_end=2033
+  _globals['_ENDPOINTUNFLAGGED']._serialized_start=2035
+  _globals['_ENDPOINTUNFLAGGED']._serialized_end=2071
+  _globals['_ENDPOINTREPAIRED']._serialized_start=2073
+  _globals['_ENDPOINTREPAIRED']._serialized_end=2155
+  _globals['_ENDPOINTREMOVALSTARTED']._serialized_start=2157
+  _globals['_ENDPOINTREMOVALSTARTED']._serialized_end=2181
+  _globals['_ENDPOINTREMOVED']._serialized_start=2183
+  _globals['_ENDPOINTREMOVED']._serialized_end=2218
+  _globals['_ROLLOUTREQUESTED']._serialized_start=2221
+  _globals['_ROLLOUTREQUESTED']._serialized_end=2709
+  _globals['_ROLLOUTSTARTED']._serialized_start=2711
+  _globals['_ROLLOUTSTARTED']._serialized_end=2791
+  _globals['_REPLICAOBSERVED']._serialized_start=2793
+  _globals['_REPLICAOBSERVED']._serialized_end=2876
+  _globals['_STEPSTARTED']._serialized_start=2878
+  _globals['_STEPSTARTED']._serialized_end=2922
+  _globals['_STEPPASSED']._serialized_start=2924
+  _globals['_STEPPASSED']._serialized_end=3021
+  _globals['_STEPINCONCLUSIVE']._serialized_start=3023
+  _globals['_STEPINCONCLUSIVE']._serialized_end=3126
+  _globals['_ROLLOUTPAUSED']._serialized_start=3128
+  _globals['_ROLLOUTPAUSED']._serialized_end=3158
+  _globals['_ROLLOUTRESUMED']._serialized_start=3160
+  _globals['_ROLLOUTRESUMED']._serialized_end=3176
+  _globals['_ROLLOUTPROMOTED']._serialized_start=3178
+  _globals['_ROLLOUTPROMOTED']._serialized_end=3195
+  _globals['_ROLLOUTSUCCEEDED']._serialized_start=3197
+  _globals['_ROLLOUTSUCCEEDED']._serialized_end=3279
+  _globals['_ROLLOUTFAILED']._serialized_start=3281
+  _globals['_ROLLOUTFAILED']._serialized_end=3377
+  _globals['_ROLLBACKSTARTED']._serialized_start=3380
+  _globals['_ROLLBACKSTARTED']._serialized_end=3531
+  _globals['_ROLLEDBACK']._serialized_start=3533
+  _globals['_ROLLEDBACK']._serialized_end=3652
+  _globals['_ROLLBACKFAILED']._serialized_start=3654
+  _globals['_ROLLBACKFAILED']._serialized_end=3702
 # @@protoc_insertion_point(module_scope)

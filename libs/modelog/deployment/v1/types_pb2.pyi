@@ -5,6 +5,7 @@ from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelog.deployment.v1 import analysis_pb2 as _analysis_pb2
+from modelog.deployment.v1 import environments_pb2 as _environments_pb2
 from modelog.deployment.v1 import strategies_pb2 as _strategies_pb2
 from modelog.deployment.v1 import traffic_pb2 as _traffic_pb2
 from modelog.monitoring.v1 import types_pb2 as _types_pb2
@@ -90,7 +91,7 @@ TRIGGER_CRASH_LOOP: Trigger
 TRIGGER_DEADLINE: Trigger
 
 class Environment(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "description", "driver", "driver_settings", "admitted_phases", "approvals_needed", "protected", "removed")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "description", "driver", "driver_settings", "admitted_phases", "approvals_needed", "protected", "removed", "freezes", "quota", "promotion", "rollout_approvals", "secrets", "freeze_lifts")
     class DriverSettingsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +99,13 @@ class Environment(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class SecretsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _environments_pb2.SecretRef
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_environments_pb2.SecretRef, _Mapping]] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -111,6 +119,12 @@ class Environment(_message.Message):
     APPROVALS_NEEDED_FIELD_NUMBER: _ClassVar[int]
     PROTECTED_FIELD_NUMBER: _ClassVar[int]
     REMOVED_FIELD_NUMBER: _ClassVar[int]
+    FREEZES_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
+    PROMOTION_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUT_APPROVALS_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
+    FREEZE_LIFTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -124,7 +138,13 @@ class Environment(_message.Message):
     approvals_needed: int
     protected: bool
     removed: bool
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., description: _Optional[str] = ..., driver: _Optional[str] = ..., driver_settings: _Optional[_Mapping[str, str]] = ..., admitted_phases: _Optional[_Iterable[_Union[_types_pb2_1.Phase, str]]] = ..., approvals_needed: _Optional[int] = ..., protected: bool = ..., removed: bool = ...) -> None: ...
+    freezes: _containers.RepeatedCompositeFieldContainer[_environments_pb2.Freeze]
+    quota: _environments_pb2.Quota
+    promotion: _environments_pb2.Promotion
+    rollout_approvals: _environments_pb2.RolloutApprovals
+    secrets: _containers.MessageMap[str, _environments_pb2.SecretRef]
+    freeze_lifts: _containers.RepeatedCompositeFieldContainer[_environments_pb2.FreezeLift]
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., description: _Optional[str] = ..., driver: _Optional[str] = ..., driver_settings: _Optional[_Mapping[str, str]] = ..., admitted_phases: _Optional[_Iterable[_Union[_types_pb2_1.Phase, str]]] = ..., approvals_needed: _Optional[int] = ..., protected: bool = ..., removed: bool = ..., freezes: _Optional[_Iterable[_Union[_environments_pb2.Freeze, _Mapping]]] = ..., quota: _Optional[_Union[_environments_pb2.Quota, _Mapping]] = ..., promotion: _Optional[_Union[_environments_pb2.Promotion, _Mapping]] = ..., rollout_approvals: _Optional[_Union[_environments_pb2.RolloutApprovals, _Mapping]] = ..., secrets: _Optional[_Mapping[str, _environments_pb2.SecretRef]] = ..., freeze_lifts: _Optional[_Iterable[_Union[_environments_pb2.FreezeLift, _Mapping]]] = ...) -> None: ...
 
 class Endpoint(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "environment", "description", "address", "replicas", "state", "traffic", "rollout", "shift_time", "flags", "last_repair", "traffic_policy")
@@ -347,7 +367,7 @@ class MetricResult(_message.Message):
     def __init__(self, id: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., finding: _Optional[str] = ..., value: _Optional[float] = ..., running: _Optional[float] = ..., threshold: _Optional[float] = ..., samples: _Optional[int] = ..., running_samples: _Optional[int] = ..., p_value: _Optional[float] = ..., alpha: _Optional[float] = ..., detectable: _Optional[float] = ...) -> None: ...
 
 class Rollout(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "version", "strategy", "environment", "previous_version", "previous_traffic", "restores", "artifact_sha256", "replicas", "requested_by", "approved_by", "state", "step", "steps_passed", "moved_traffic", "inconclusive_windows", "last_result", "cause", "trigger", "rollback_requested_by", "window_start_time", "rollback_attempts", "ready_replicas", "unready_time", "progress_time", "most_ready", "comparison", "undecided", "requested_on_behalf_of", "rollback_on_behalf_of", "window", "failed_windows")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "version", "strategy", "environment", "previous_version", "previous_traffic", "restores", "artifact_sha256", "replicas", "requested_by", "approved_by", "state", "step", "steps_passed", "moved_traffic", "inconclusive_windows", "last_result", "cause", "trigger", "rollback_requested_by", "window_start_time", "rollback_attempts", "ready_replicas", "unready_time", "progress_time", "most_ready", "comparison", "undecided", "requested_on_behalf_of", "rollback_on_behalf_of", "window", "failed_windows", "approvals", "approvals_needed", "approval_expire_time", "deploying_people", "freeze_lift")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -385,6 +405,11 @@ class Rollout(_message.Message):
     ROLLBACK_ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     FAILED_WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    APPROVALS_FIELD_NUMBER: _ClassVar[int]
+    APPROVALS_NEEDED_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    DEPLOYING_PEOPLE_FIELD_NUMBER: _ClassVar[int]
+    FREEZE_LIFT_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -422,7 +447,12 @@ class Rollout(_message.Message):
     rollback_on_behalf_of: _containers.RepeatedScalarFieldContainer[str]
     window: int
     failed_windows: int
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., version: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, _Mapping]] = ..., environment: _Optional[str] = ..., previous_version: _Optional[str] = ..., previous_traffic: _Optional[_Iterable[_Union[TrafficShare, _Mapping]]] = ..., restores: _Optional[str] = ..., artifact_sha256: _Optional[str] = ..., replicas: _Optional[int] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[RolloutState, str]] = ..., step: _Optional[int] = ..., steps_passed: _Optional[int] = ..., moved_traffic: bool = ..., inconclusive_windows: _Optional[int] = ..., last_result: _Optional[_Union[AnalysisResult, _Mapping]] = ..., cause: _Optional[str] = ..., trigger: _Optional[_Union[Trigger, str]] = ..., rollback_requested_by: _Optional[str] = ..., window_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rollback_attempts: _Optional[int] = ..., ready_replicas: _Optional[int] = ..., unready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., most_ready: _Optional[int] = ..., comparison: _Optional[_Union[_strategies_pb2.ShadowComparison, _Mapping]] = ..., undecided: bool = ..., requested_on_behalf_of: _Optional[_Iterable[str]] = ..., rollback_on_behalf_of: _Optional[_Iterable[str]] = ..., window: _Optional[int] = ..., failed_windows: _Optional[int] = ...) -> None: ...
+    approvals: _containers.RepeatedCompositeFieldContainer[_environments_pb2.RolloutApproval]
+    approvals_needed: int
+    approval_expire_time: _timestamp_pb2.Timestamp
+    deploying_people: _containers.RepeatedScalarFieldContainer[str]
+    freeze_lift: _environments_pb2.FreezeLift
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., version: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, _Mapping]] = ..., environment: _Optional[str] = ..., previous_version: _Optional[str] = ..., previous_traffic: _Optional[_Iterable[_Union[TrafficShare, _Mapping]]] = ..., restores: _Optional[str] = ..., artifact_sha256: _Optional[str] = ..., replicas: _Optional[int] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[RolloutState, str]] = ..., step: _Optional[int] = ..., steps_passed: _Optional[int] = ..., moved_traffic: bool = ..., inconclusive_windows: _Optional[int] = ..., last_result: _Optional[_Union[AnalysisResult, _Mapping]] = ..., cause: _Optional[str] = ..., trigger: _Optional[_Union[Trigger, str]] = ..., rollback_requested_by: _Optional[str] = ..., window_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rollback_attempts: _Optional[int] = ..., ready_replicas: _Optional[int] = ..., unready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., most_ready: _Optional[int] = ..., comparison: _Optional[_Union[_strategies_pb2.ShadowComparison, _Mapping]] = ..., undecided: bool = ..., requested_on_behalf_of: _Optional[_Iterable[str]] = ..., rollback_on_behalf_of: _Optional[_Iterable[str]] = ..., window: _Optional[int] = ..., failed_windows: _Optional[int] = ..., approvals: _Optional[_Iterable[_Union[_environments_pb2.RolloutApproval, _Mapping]]] = ..., approvals_needed: _Optional[int] = ..., approval_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deploying_people: _Optional[_Iterable[str]] = ..., freeze_lift: _Optional[_Union[_environments_pb2.FreezeLift, _Mapping]] = ...) -> None: ...
 
 class ServingInterval(_message.Message):
     __slots__ = ("version", "endpoint", "environment", "percent", "from_time", "to_time", "from_revision", "to_revision", "rollout", "requested_by", "approved_by", "on_behalf_of", "cause", "ready_replicas")

@@ -105,6 +105,7 @@ def _model(workload: Workload, options: Options, installation: Installation, nam
         "image": options.image,
         "command": ["python", "-m", "services.deployment.inference", order],
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        **_variables(workload, options, installation),
         "securityContext": _locked(),
         "resources": _resources(options),
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -114,6 +115,19 @@ def _model(workload: Workload, options: Options, installation: Installation, nam
         "lifecycle": {"preStop": {"exec": {"command": ["python", "-c", f"import time; time.sleep({_LEAVE_SECONDS})"]}}},
         "volumeMounts": mounts,
     }
+
+
+def _variables(workload: Workload, options: Options, installation: Installation) -> dict[str, Any]:
+    """Secrets by reference: the cluster puts their values in, and nobody else sees them."""
+    ours = {installation.nats_secret, options.pull_secret} - {""}
+    if taken := next((one for one in workload.secrets if one.place in ours), None):
+        raise BadArtifact(f"secret {taken.variable}: {taken.place} is the installation's own; name another Secret")
+    found = [
+        {"name": one.variable, "valueFrom": {"secretKeyRef": {"name": one.place, "key": one.key}}}
+        for one in workload.secrets
+        if one.source == "kubernetes_secret"
+    ]
+    return {"env": found} if found else {}
 
 
 def _text(order: Order) -> str:
