@@ -84,7 +84,7 @@ def route_configuration(table: Table) -> dict[str, Any]:
     routes = [_route(table.routes[name]) for name in sorted(table.routes)]
     routes = [*grpc.routes({name: _route(route) for name, route in table.routes.items()}), *routes]
     host = {"name": "endpoints", "domains": ["*"], "routes": [*routes, _answer("/", 404, "no such endpoint")]}
-    host["request_headers_to_remove"] = ["x-envoy-expected-rq-timeout-ms"]
+    host["request_headers_to_remove"] = ["x-envoy-expected-rq-timeout-ms", grpc.SHADOW_HEADER]
     return {
         "@type": f"{_TYPE}.config.route.v3.RouteConfiguration",
         "name": "endpoints",

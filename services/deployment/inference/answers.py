@@ -20,8 +20,8 @@ from services.deployment.inference.turns import Turns
 
 MOST_BODY_BYTES = 16 * 1024 * 1024
 MOST_ID_CHARACTERS = 128
-# Who is copied requests whose answers nobody gets: Envoy calls the host so, and our gateway says it in a header too.
-SHADOW_HEADER, SHADOW_HOST = "x-modelog-shadow", "-shadow"
+# Copies of requests, whose answers nobody gets: Envoy calls the host so, and over gRPC our gateway says it in a header.
+SHADOW_HOST = "-shadow"
 _MOST_WAITING = 64
 # As long as the gateway waits.
 _LONGEST_SECONDS = 30.0

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from services.deployment.gateway.grpc import SHADOW_HEADER
 from services.deployment.inference import protocol
 from services.deployment.inference.answers import (
     MOST_BODY_BYTES,
-    SHADOW_HEADER,
     Answers,
     Asked,
     NotAnswered,
