@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from modelog.inference.v2 import open_inference_grpc_pb2 as v2
 from modelog.inference.v2 import open_inference_grpc_pb2_grpc as v2_grpc
 from modelog.monitoring.v1.telemetry_pb2 import PredictionBatch
-from services.deployment.inference.answers import Answers, Asked, Busy, TooLate, is_sampled, is_shadow
+from services.deployment.inference.answers import Answers, Asked, Busy, TooLate, is_sampled
 from services.deployment.inference.model import load
 from services.deployment.inference.telemetry import Telemetry
 from tests.deployment import models
@@ -310,10 +310,3 @@ async def test_copies_are_published_as_such_and_a_sample_is_the_same_for_both(tm
         mine = [batch for batch in batches if batch.shadow is shadow]
         assert sum(batch.failed_requests for batch in mine) == failed
         assert sum(batch.left_out_rows for batch in mine) == (40 - len(kept)) * 7
-
-
-def test_how_copies_are_known() -> None:
-    assert is_shadow("models.example-shadow:8600", "")
-    assert is_shadow("risk-shadow", "")
-    assert is_shadow("models.example", "1")
-    assert not is_shadow("shadow.example:80", "")

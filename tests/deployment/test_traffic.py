@@ -13,7 +13,7 @@ import pytest
 
 from modelog.deployment.v1.traffic_pb2 import TrafficPolicy
 from services.deployment.gateway import envoy
-from services.deployment.gateway.config import Route, Table, cluster_of
+from services.deployment.gateway.config import SHADOW_HEADER, Route, Table, cluster_of
 from services.deployment.gateway.envoy import Gateway, since
 from services.deployment.gateway.files import Files
 from tests.deployment.calls import Load, acall, eventually
@@ -112,7 +112,8 @@ async def test_a_mirror_gets_a_share_and_is_neither_heard_nor_waited_for(plane: 
         assert 0.2 < copied / sent < 0.4, (copied, sent)  # Four standard deviations of a share of 0.3 in 400.
         ids = {one["x-request-id"] for one in up["1a"].requests}
         assert {one["x-request-id"] for one in up["2a"].requests} <= ids
-        assert all(one["host"].split(":")[0].endswith("-shadow") for one in up["2a"].requests)
+        assert all(one[SHADOW_HEADER] == "1" for one in up["2a"].requests)
+        assert not any(SHADOW_HEADER in one for one in up["1a"].requests)
         await up["2a"].stop()
         began = time.monotonic()
         for _ in range(20):

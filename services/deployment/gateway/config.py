@@ -15,6 +15,7 @@ from services.deployment.gateway import policy as policies
 
 _TYPE = "type.googleapis.com/envoy"
 _NOTES = "modelog"
+SHADOW_HEADER = "x-modelog-shadow"
 # Shorter than the replicas keep idle connections, so that Envoy never sends into one that is just being closed.
 _IDLE_SECONDS = 60
 _CONNECT_SECONDS = 1
@@ -84,7 +85,7 @@ def route_configuration(table: Table) -> dict[str, Any]:
     routes = [_route(table.routes[name]) for name in sorted(table.routes)]
     routes = [*grpc.routes({name: _route(route) for name, route in table.routes.items()}), *routes]
     host = {"name": "endpoints", "domains": ["*"], "routes": [*routes, _answer("/", 404, "no such endpoint")]}
-    host["request_headers_to_remove"] = ["x-envoy-expected-rq-timeout-ms", grpc.SHADOW_HEADER]
+    host["request_headers_to_remove"] = ["x-envoy-expected-rq-timeout-ms", SHADOW_HEADER]
     return {
         "@type": f"{_TYPE}.config.route.v3.RouteConfiguration",
         "name": "endpoints",
@@ -116,8 +117,13 @@ def _route(route: Route) -> dict[str, Any]:
 
 
 def _mirror(name: str, percent: float) -> dict[str, Any]:
+    """A copy says that it is one in a header that callers cannot set: a host ending in `-shadow`, as Envoy writes it,
+
+    they could, and with it hide what they were answered from monitoring.
+    """
     share = {"numerator": round(percent * _MILLIONTHS), "denominator": "MILLION"}
-    return {"cluster": name, "runtime_fraction": {"default_value": share}}
+    said = {"append": {"header": {"key": SHADOW_HEADER, "value": "1"}}}
+    return {"cluster": name, "runtime_fraction": {"default_value": share}, "request_headers_mutations": [said]}
 
 
 def read_route(endpoint: str, written: Mapping[str, Any]) -> Route:

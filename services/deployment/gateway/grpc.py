@@ -13,7 +13,6 @@ _SERVICE = "inference.GRPCInferenceService"
 _PREFIX = f"/{_SERVICE}/"
 _SUFFIX = "_grpc"
 HEADER = "modelog-endpoint"
-SHADOW_HEADER = "x-modelog-shadow"
 # Statuses that are a server's fault: UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL,
 # UNAVAILABLE and DATA_LOSS.
 _ERRORS = frozenset({2, 4, 8, 12, 13, 14, 15})
@@ -50,8 +49,6 @@ def _moved(route: dict[str, Any]) -> dict[str, Any]:
         one["name"] = beside(one["name"])
     for one in action.get("request_mirror_policies", ()):
         one["cluster"] = beside(one["cluster"])
-        # A gRPC server in Python does not see the host, by which a copy is known over HTTP.
-        one["request_headers_mutations"] = [{"append": {"header": {"key": SHADOW_HEADER, "value": "1"}}}]
     return route
 
 

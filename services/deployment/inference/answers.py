@@ -20,8 +20,6 @@ from services.deployment.inference.turns import Turns
 
 MOST_BODY_BYTES = 16 * 1024 * 1024
 MOST_ID_CHARACTERS = 128
-# Copies of requests, whose answers nobody gets: Envoy calls the host so, and over gRPC our gateway says it in a header.
-SHADOW_HOST = "-shadow"
 _MOST_WAITING = 64
 # As long as the gateway waits.
 _LONGEST_SECONDS = 30.0
@@ -151,8 +149,3 @@ class Answers:
 def is_sampled(request_id: str, percent: float) -> bool:
     """Whether telemetry takes this request. The id decides, so the answers of two versions to it are both taken."""
     return percent >= 100 or zlib.crc32(request_id.encode()) % 10_000 < percent * 100
-
-
-def is_shadow(host: str, header: str) -> bool:
-    """Whether a request is a copy, by its host (`models.example-shadow:80`) or by the gateway's header."""
-    return bool(header) or host.partition(":")[0].endswith(SHADOW_HOST)

@@ -15,7 +15,7 @@ from grpc_health.v1.health import aio as health
 
 from modelog.inference.v2 import open_inference_grpc_pb2 as v2
 from modelog.inference.v2 import open_inference_grpc_pb2_grpc as v2_grpc
-from services.deployment.gateway.grpc import SHADOW_HEADER
+from services.deployment.gateway.config import SHADOW_HEADER
 from services.deployment.inference import protocol
 from services.deployment.inference.answers import (
     MOST_BODY_BYTES,

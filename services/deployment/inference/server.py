@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from services.deployment.gateway.grpc import SHADOW_HEADER
+from services.deployment.gateway.config import SHADOW_HEADER
 from services.deployment.inference import protocol
 from services.deployment.inference.answers import (
     MOST_BODY_BYTES,
     Answers,
     Asked,
     NotAnswered,
-    is_shadow,
 )
 from services.deployment.inference.metrics import Metrics
 from services.deployment.inference.model import BadInput
@@ -133,7 +132,7 @@ class Replica:
             request.id or headers.get(b"x-request-id", ""),
             request.outputs,
             request.seconds,
-            is_shadow(headers.get(b"host", ""), headers.get(SHADOW_HEADER.encode(), "")),
+            SHADOW_HEADER.encode() in headers,
         )
         request_id, outputs = await self._answers.infer(asked)
         about = (self._order.model_name, self._order.model_version)
