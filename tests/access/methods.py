@@ -37,6 +37,8 @@ _SHAPES = {
     "resources": "{project}/models/fraud/versions/3",
 }
 _TARGETS = ("name", "names", "parent")
+# Their target is called what it is.
+_OF_ENDPOINTS = ("RecordOutcomes", "Ingest")
 
 
 def methods() -> list[Method]:
@@ -58,7 +60,7 @@ def request_of(method: Method, project: str, *, of_others: str = "") -> Any:
     """A request whose targets are in `project`, below the model fraud; what it refers to is in `of_others`."""
     request: Any = message_factory.GetMessageClass(method.descriptor.input_type)()
     for name, field in _name_fields(method.descriptor.input_type):
-        target = name in _TARGETS or method.descriptor.name == "RecordOutcomes"
+        target = name in _TARGETS or method.descriptor.name in _OF_ENDPOINTS
         if not target and not of_others:
             continue
         shape = _target_shape(method, name) if name in _TARGETS else _SHAPES[name]
@@ -73,7 +75,7 @@ def request_of(method: Method, project: str, *, of_others: str = "") -> Any:
 def references(method: Method) -> list[str]:
     """Fields by which a request names resources besides its targets."""
     fields = (name for name, _ in _name_fields(method.descriptor.input_type))
-    return [name for name in fields if name not in _TARGETS and method.descriptor.name != "RecordOutcomes"]
+    return [name for name in fields if name not in _TARGETS and method.descriptor.name not in _OF_ENDPOINTS]
 
 
 def names_a_target(method: Method) -> bool:

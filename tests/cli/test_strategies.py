@@ -26,8 +26,8 @@ def typed(*words: str) -> dict[str, Any]:
         ("--rolling surge=1,unavailable=0", {"rolling": {"max_surge": {"count": 1}, "max_unavailable": {"count": 0}}}),
         ("--rolling surge=25% --step 5m", {"rolling": {"max_surge": {"percent": 25}, "step": "300s"}}),
         ("--rolling surge=2 --progress 1h", {"rolling": {"max_surge": {"count": 2}}, "progress_deadline": "3600s"}),
-        ("--blue-green --soak 10m --gate", {"blue_green": {"soak": "600s", "gate": True, "analysis": {}}}),
-        ("--blue-green --step 10m", {"blue_green": {"soak": "600s", "analysis": {}}}),
+        ("--blue-green --soak 10m --gate", {"blue_green": {"soak": "600s", "gate": True}}),
+        ("--blue-green --step 10m", {"blue_green": {"soak": "600s"}}),
         ("--shadow 20 --for 1h", {"shadow": {"percent": 20, "duration": "3600s"}}),
         (
             "--shadow 20 --for 1h --max-disagreement 0.01 --min-requests 5",

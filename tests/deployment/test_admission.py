@@ -66,11 +66,7 @@ def ask(
     served: Served = Served(),  # noqa: B008
     by: str = "users/dora",
 ) -> Outcome:
-    on = on or endpoint()
-    decide = partial(verbs.request, strategy=strategy, by=[by], around=Around(now, others, served))
-    empty = life(rollout().kind, rollout().name)
-    return empty.when(decide, on.state, place.state, version().state, NOBODY, NOBODY, types.Rollout())
-
+from tests.deployment.admission import 
 
 # -- room
 

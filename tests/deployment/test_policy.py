@@ -18,6 +18,7 @@ from modelog.deployment.v1.types_pb2 import Environment
 from services.deployment.domain.endpoint import change_policy, create
 from services.deployment.domain.policy import masked
 from services.deployment.domain.quota import Room
+from services.deployment.gateway import grpc
 from services.deployment.gateway.__main__ import executable
 from services.deployment.gateway.config import Route, Table, endpoint_of, read_route, route_configuration
 from services.deployment.gateway.drift import routes_of
@@ -143,7 +144,7 @@ def validated(folder: Path, policies: list[TrafficPolicy], mirrors: dict[str, fl
         names = {f"risk_e{number}_fraud_{version}": version * 30 for version in (1, 2)}
         to = {f"risk_e{number}_fraud_{cluster[-1]}": percent for cluster, percent in mirrors.items()}
         routes[name] = Route(name, names | {f"risk_e{number}_fraud_3": 10}, mirrors=to, policy=one)
-        clusters.update(dict.fromkeys(routes[name].clusters, routes[name].policy))
+        clusters.update(dict.fromkeys(grpc.with_beside(routes[name].clusters), routes[name].policy))
     files.write_clusters(clusters, {endpoint_of(name): one for name, one in clusters.items()})
     for name in clusters:
         files.write_replicas(name, ("127.0.0.1:3",))

@@ -1,6 +1,7 @@
 """Windows: what is counted of both versions, whoever starts anew in between, and when it is looked at."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,10 +33,10 @@ class Gateway:
     counted: dict[str, Counts] = field(default_factory=dict)
     away: bool = False
 
-    async def counts(self, cluster: str) -> Counts:
+    async def counts_of(self, clusters: Iterable[str]) -> dict[str, Counts]:
         if self.away:
             raise Unreachable("away")
-        return self.counted.get(cluster, Counts())
+        return {cluster: self.counted.get(cluster, Counts()) for cluster in clusters}
 
 
 @dataclass

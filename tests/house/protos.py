@@ -36,6 +36,7 @@ NO_VIEW = frozenset(
     " modelog.archive.v1.SubscriptionService.GetSubscriptionProgress"
     " modelog.archive.v1.SubscriptionService.PullFacts modelog.archive.v1.SubscriptionService.AcknowledgeFacts"
     " modelog.archive.v1.SubscriptionService.ExtendDeadline"
+    " modelog.deployment.v1.DeploymentService.GetEndpointStatus"
     " modelog.status.v1.StatusService.GetStatus modelog.status.v1.StatusService.WhoAmI".split()
 )
 # Writes that record no fact, so there is nothing to give a reason for: telemetry, how far somebody has read, a trial.

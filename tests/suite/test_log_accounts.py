@@ -193,7 +193,6 @@ async def test_no_service_may_change_the_stream(verb: str, prefix: str, connect:
     [
         ("registry", "lifecycle.deployment.p.endpoints.e"),
         ("registry", "telemetry.predictions.p.e"),
-        ("monitoring", "telemetry.predictions.p.e"),
         ("inference", "telemetry.outcomes.p.e"),
         ("inference", "lifecycle.registry.p.models.m"),
         ("inference", f"{API_PREFIX}.STREAM.INFO.LIFECYCLE"),

@@ -1,11 +1,11 @@
 """`modelog deploy fraud@3 --to prod/fraud-eu`: a version onto an endpoint, by the names people use."""
 
-import os
 from typing import Any
 
 import click
 
 from modelog.cli.rollouts import OPTIONS, started, strategy_of
+from modelog.cli.settings import default_project
 from modelog.cli.state import Command, State, state_of
 from modelog.cli.values import find, type_of
 from modelog.deployment.v1.deployment_service_pb2 import (
@@ -18,7 +18,7 @@ from modelog.sdk.errors import NotFound
 
 def project_of(state: State, *named: str) -> str:
     """The project that was named, that of MODELOG_PROJECT, or the only one there is."""
-    if (found := next((one for one in named if one), "") or os.environ.get("MODELOG_PROJECT", "")) != "":
+    if (found := next((one for one in named if one), "") or default_project()) != "":
         return found.removeprefix("projects/")
     from modelog.registry.v1.registry_service_pb2 import ListProjectsRequest
 

@@ -13,7 +13,7 @@ from modelog.cli import render
 from modelog.cli.cells import Cell
 from modelog.cli.names import Name
 from modelog.cli.progress import Told, bar
-from modelog.cli.state import Command, moment, state_of
+from modelog.cli.state import Command, State, moment, state_of
 from modelog.cli.verbs import arg, opt, verb
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -81,12 +81,16 @@ def log(ctx: click.Context, /, **given: Any) -> int:
             raise click.UsageError(f"{given['file']} has no column {error.args[0]}") from error
         except ValueError as error:
             raise click.UsageError(f"{given['file']}: {error}") from error
-    if state.as_json:
-        render.print_json({"endpoint": endpoint, "version": given["version"], **counts})
-    else:
-        again = f", {counts['repeated']:,} of them there already" if counts["repeated"] else ""
-        click.echo(f"{counts['rows']:,} rows of {given['version']} in {counts['batches']:,} batches{again}")
+    _show(state, endpoint, given["version"], counts)
     return 0
+
+
+def _show(state: State, endpoint: str, version: str, counts: dict[str, int]) -> None:
+    if state.as_json:
+        render.print_json({"endpoint": endpoint, "version": version, **counts})
+        return
+    again = f", {counts['repeated']:,} of them there already" if counts["repeated"] else ""
+    click.echo(f"{counts['rows']:,} rows of {version} in {counts['batches']:,} batches{again}")
 
 
 def _tell(told: Told, before: int, total: int, rows: int) -> None:

@@ -1,6 +1,11 @@
-"""What the command line sets in its own environment, for libraries that look there."""
+"""What the command line reads from its environment, and sets there for libraries that look."""
 
 import os
+
+
+def default_project() -> str:
+    """The project that MODELOG_PROJECT names; empty when it does not."""
+    return os.environ.get("MODELOG_PROJECT", "")
 
 
 def quiet_transport() -> None:

@@ -78,7 +78,7 @@ def _fold_end(rollout: Rollout, event: Message) -> None:
     match event:
         case facts.RolloutFailed():
             rollout.state, rollout.cause, rollout.trigger = FAILED, event.cause, event.trigger
-        case _:
+        case facts.RolloutSucceeded() | more.RolloutShadowed():
             rollout.state = SUCCEEDED
 
 

@@ -206,10 +206,12 @@ def _busy(name: str, seen: Mapping[str, Mapping[str, int]]) -> bool:
 
 def added(one: Counts, other: Counts) -> Counts:
     """Both together; a side that has no histogram yet has no requests."""
-    if not (one.latency and other.latency):
-        return Counts(one.requests + other.requests, one.errors + other.errors, one.latency or other.latency)
-    latency = tuple((bound, count + more) for (bound, count), (_, more) in zip(one.latency, other.latency, strict=True))
-    return Counts(one.requests + other.requests, one.errors + other.errors, latency)
+    latency = one.latency or other.latency
+    if one.latency and other.latency:
+        pairs = zip(one.latency, other.latency, strict=True)
+        latency = tuple((bound, count + more) for (bound, count), (_, more) in pairs)
+    counted = {name: getattr(one, name) + getattr(other, name) for name in set(_COUNTERS.values())}
+    return Counts(**counted, latency=latency)
 
 
 def since(now: Counts, before: Counts) -> Counts:

@@ -28,9 +28,10 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from modelog.deployment.v1 import types_pb2 as modelog_dot_deployment_dot_v1_dot_types__pb2
 from modelog.type.v1 import read_pb2 as modelog_dot_type_dot_v1_dot_read__pb2
+from modelog.type.v1 import options_pb2 as modelog_dot_type_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"modelog/deployment/v1/people.proto\x12\x15modelog.deployment.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!modelog/deployment/v1/types.proto\x1a\x1amodelog/type/v1/read.proto\"\x88\x01\n\rReplicaStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\x32\n\x05state\x18\x02 \x01(\x0e\x32#.modelog.deployment.v1.ReplicaState\x12\x0f\n\x07problem\x18\x03 \x01(\t\x12\x10\n\x08restarts\x18\x04 \x01(\x05\x12\x14\n\x0cmemory_bytes\x18\x05 \x01(\x03\"\x8e\x02\n\rVersionStatus\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07percent\x18\x02 \x01(\x05\x12\x16\n\x0eready_replicas\x18\x03 \x01(\x05\x12\x36\n\x08replicas\x18\x04 \x03(\x0b\x32$.modelog.deployment.v1.ReplicaStatus\x12\x10\n\x08requests\x18\x05 \x01(\x03\x12\x0e\n\x06\x65rrors\x18\x06 \x01(\x03\x12\x1b\n\x13requests_per_second\x18\x07 \x01(\x01\x12\x0e\n\x06p50_ms\x18\x08 \x01(\x01\x12\x0e\n\x06p99_ms\x18\t \x01(\x01\x12\x16\n\x0etotal_requests\x18\n \x01(\x03\x12\x14\n\x0ctotal_errors\x18\x0b \x01(\x03\"\xcd\x01\n\x0e\x45ndpointStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x06window\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x08versions\x18\x04 \x03(\x0b\x32$.modelog.deployment.v1.VersionStatus\x12\x0f\n\x07problem\x18\x05 \x01(\t\x12\x0f\n\x07rollout\x18\x06 \x01(\t\"4\n\x18GetEndpointStatusRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\"p\n\x14WatchEndpointRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12>\n\x08interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\x0b\"\x02\x08<2\x05\x10\x80\x84\xaf_\"N\n\x15WatchEndpointResponse\x12\x35\n\x06status\x18\x01 \x01(\x0b\x32%.modelog.deployment.v1.EndpointStatus\"\xbc\x01\n\x13WatchRolloutRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x1f\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12>\n\x08interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\x0b\"\x02\x08<2\x05\x10\x80\x84\xaf_\x12*\n\x04read\x18\x04 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"\xb4\x01\n\x14WatchRolloutResponse\x12/\n\x07rollout\x18\x01 \x01(\x0b\x32\x1e.modelog.deployment.v1.Rollout\x12\x34\n\x07traffic\x18\x02 \x03(\x0b\x32#.modelog.deployment.v1.TrafficShare\x12\x35\n\x06status\x18\x03 \x01(\x0b\x32%.modelog.deployment.v1.EndpointStatus\"~\n\x16ReadReplicaLogsRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x19\n\x07version\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1f\n\ntail_bytes\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80\x04(\x00\x12\x0e\n\x06\x66ollow\x18\x04 \x01(\x08\"E\n\x17ReadReplicaLogsResponse\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0b\n\x03gap\x18\x03 \x01(\x08\"\x8b\x01\n\x06Repair\x12\x0e\n\x06object\x18\x01 \x01(\t\x12\x0f\n\x07\x66inding\x18\x02 \x01(\t\x12\x31\n\x05means\x18\x03 \x01(\x0e\x32\".modelog.deployment.v1.RepairMeans\x12-\n\tfind_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf5\x01\n\x12ListRepairsRequest\x12\x1a\n\x06parent\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12*\n\x04read\x18\x04 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\x12-\n\tfrom_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x94\x01\n\x0eRecordedRepair\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12-\n\x06repair\x18\x02 \x01(\x0b\x32\x1d.modelog.deployment.v1.Repair\x12/\n\x0brecord_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x04 \x01(\x03\"f\n\x13ListRepairsResponse\x12\x36\n\x07repairs\x18\x01 \x03(\x0b\x32%.modelog.deployment.v1.RecordedRepair\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xb1\x01\n\x0cReplicaState\x12\x1d\n\x19REPLICA_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPLICA_STATE_STARTING\x10\x01\x12\x17\n\x13REPLICA_STATE_READY\x10\x02\x12\x16\n\x12REPLICA_STATE_DOWN\x10\x03\x12\x19\n\x15REPLICA_STATE_REFUSED\x10\x04\x12\x1a\n\x16REPLICA_STATE_STOPPING\x10\x05*\x83\x01\n\x0bRepairMeans\x12\x1c\n\x18REPAIR_MEANS_UNSPECIFIED\x10\x00\x12\x1e\n\x1aREPAIR_MEANS_STARTED_AGAIN\x10\x01\x12\x1b\n\x17REPAIR_MEANS_MADE_AGAIN\x10\x02\x12\x19\n\x15REPAIR_MEANS_PUT_BACK\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"modelog/deployment/v1/people.proto\x12\x15modelog.deployment.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!modelog/deployment/v1/types.proto\x1a\x1amodelog/type/v1/read.proto\x1a\x1dmodelog/type/v1/options.proto\"\x88\x01\n\rReplicaStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\x32\n\x05state\x18\x02 \x01(\x0e\x32#.modelog.deployment.v1.ReplicaState\x12\x0f\n\x07problem\x18\x03 \x01(\t\x12\x10\n\x08restarts\x18\x04 \x01(\x05\x12\x14\n\x0cmemory_bytes\x18\x05 \x01(\x03\"\x8e\x02\n\rVersionStatus\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07percent\x18\x02 \x01(\x05\x12\x16\n\x0eready_replicas\x18\x03 \x01(\x05\x12\x36\n\x08replicas\x18\x04 \x03(\x0b\x32$.modelog.deployment.v1.ReplicaStatus\x12\x10\n\x08requests\x18\x05 \x01(\x03\x12\x0e\n\x06\x65rrors\x18\x06 \x01(\x03\x12\x1b\n\x13requests_per_second\x18\x07 \x01(\x01\x12\x0e\n\x06p50_ms\x18\x08 \x01(\x01\x12\x0e\n\x06p99_ms\x18\t \x01(\x01\x12\x16\n\x0etotal_requests\x18\n \x01(\x03\x12\x14\n\x0ctotal_errors\x18\x0b \x01(\x03\"\xcd\x01\n\x0e\x45ndpointStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x06window\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x08versions\x18\x04 \x03(\x0b\x32$.modelog.deployment.v1.VersionStatus\x12\x0f\n\x07problem\x18\x05 \x01(\t\x12\x0f\n\x07rollout\x18\x06 \x01(\t\"4\n\x18GetEndpointStatusRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\"p\n\x14WatchEndpointRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12>\n\x08interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\x0b\"\x02\x08<2\x05\x10\x80\x84\xaf_\"N\n\x15WatchEndpointResponse\x12\x35\n\x06status\x18\x01 \x01(\x0b\x32%.modelog.deployment.v1.EndpointStatus\"\xbc\x01\n\x13WatchRolloutRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x1f\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12>\n\x08interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\x0b\"\x02\x08<2\x05\x10\x80\x84\xaf_\x12*\n\x04read\x18\x04 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"\xb4\x01\n\x14WatchRolloutResponse\x12/\n\x07rollout\x18\x01 \x01(\x0b\x32\x1e.modelog.deployment.v1.Rollout\x12\x34\n\x07traffic\x18\x02 \x03(\x0b\x32#.modelog.deployment.v1.TrafficShare\x12\x35\n\x06status\x18\x03 \x01(\x0b\x32%.modelog.deployment.v1.EndpointStatus\"\x82\x01\n\x16ReadReplicaLogsRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x1d\n\x07version\x18\x02 \x01(\tB\x0c\xbaH\x05r\x03\x18\x80\x02\xd8\xf3\x18\x02\x12\x1f\n\ntail_bytes\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80\x04(\x00\x12\x0e\n\x06\x66ollow\x18\x04 \x01(\x08\"E\n\x17ReadReplicaLogsResponse\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0b\n\x03gap\x18\x03 \x01(\x08\"\x8b\x01\n\x06Repair\x12\x0e\n\x06object\x18\x01 \x01(\t\x12\x0f\n\x07\x66inding\x18\x02 \x01(\t\x12\x31\n\x05means\x18\x03 \x01(\x0e\x32\".modelog.deployment.v1.RepairMeans\x12-\n\tfind_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf5\x01\n\x12ListRepairsRequest\x12\x1a\n\x06parent\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12*\n\x04read\x18\x04 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\x12-\n\tfrom_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x94\x01\n\x0eRecordedRepair\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12-\n\x06repair\x18\x02 \x01(\x0b\x32\x1d.modelog.deployment.v1.Repair\x12/\n\x0brecord_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x04 \x01(\x03\"f\n\x13ListRepairsResponse\x12\x36\n\x07repairs\x18\x01 \x03(\x0b\x32%.modelog.deployment.v1.RecordedRepair\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xb1\x01\n\x0cReplicaState\x12\x1d\n\x19REPLICA_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPLICA_STATE_STARTING\x10\x01\x12\x17\n\x13REPLICA_STATE_READY\x10\x02\x12\x16\n\x12REPLICA_STATE_DOWN\x10\x03\x12\x19\n\x15REPLICA_STATE_REFUSED\x10\x04\x12\x1a\n\x16REPLICA_STATE_STOPPING\x10\x05*\x83\x01\n\x0bRepairMeans\x12\x1c\n\x18REPAIR_MEANS_UNSPECIFIED\x10\x00\x12\x1e\n\x1aREPAIR_MEANS_STARTED_AGAIN\x10\x01\x12\x1b\n\x17REPAIR_MEANS_MADE_AGAIN\x10\x02\x12\x19\n\x15REPAIR_MEANS_PUT_BACK\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,7 +53,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_READREPLICALOGSREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_READREPLICALOGSREQUEST'].fields_by_name['name']._serialized_options = b'\272H\007r\005\020\001\030\200\002'
   _globals['_READREPLICALOGSREQUEST'].fields_by_name['version']._loaded_options = None
-  _globals['_READREPLICALOGSREQUEST'].fields_by_name['version']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_READREPLICALOGSREQUEST'].fields_by_name['version']._serialized_options = b'\272H\005r\003\030\200\002\330\363\030\002'
   _globals['_READREPLICALOGSREQUEST'].fields_by_name['tail_bytes']._loaded_options = None
   _globals['_READREPLICALOGSREQUEST'].fields_by_name['tail_bytes']._serialized_options = b'\272H\010\032\006\030\200\200\004(\000'
   _globals['_LISTREPAIRSREQUEST'].fields_by_name['parent']._loaded_options = None
@@ -61,36 +62,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTREPAIRSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\364\003(\000'
   _globals['_LISTREPAIRSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTREPAIRSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
-  _globals['_REPLICASTATE']._serialized_start=2305
-  _globals['_REPLICASTATE']._serialized_end=2482
-  _globals['_REPAIRMEANS']._serialized_start=2485
-  _globals['_REPAIRMEANS']._serialized_end=2616
-  _globals['_REPLICASTATUS']._serialized_start=219
-  _globals['_REPLICASTATUS']._serialized_end=355
-  _globals['_VERSIONSTATUS']._serialized_start=358
-  _globals['_VERSIONSTATUS']._serialized_end=628
-  _globals['_ENDPOINTSTATUS']._serialized_start=631
-  _globals['_ENDPOINTSTATUS']._serialized_end=836
-  _globals['_GETENDPOINTSTATUSREQUEST']._serialized_start=838
-  _globals['_GETENDPOINTSTATUSREQUEST']._serialized_end=890
-  _globals['_WATCHENDPOINTREQUEST']._serialized_start=892
-  _globals['_WATCHENDPOINTREQUEST']._serialized_end=1004
-  _globals['_WATCHENDPOINTRESPONSE']._serialized_start=1006
-  _globals['_WATCHENDPOINTRESPONSE']._serialized_end=1084
-  _globals['_WATCHROLLOUTREQUEST']._serialized_start=1087
-  _globals['_WATCHROLLOUTREQUEST']._serialized_end=1275
-  _globals['_WATCHROLLOUTRESPONSE']._serialized_start=1278
-  _globals['_WATCHROLLOUTRESPONSE']._serialized_end=1458
-  _globals['_READREPLICALOGSREQUEST']._serialized_start=1460
-  _globals['_READREPLICALOGSREQUEST']._serialized_end=1586
-  _globals['_READREPLICALOGSRESPONSE']._serialized_start=1588
-  _globals['_READREPLICALOGSRESPONSE']._serialized_end=1657
-  _globals['_REPAIR']._serialized_start=1660
-  _globals['_REPAIR']._serialized_end=1799
-  _globals['_LISTREPAIRSREQUEST']._serialized_start=1802
-  _globals['_LISTREPAIRSREQUEST']._serialized_end=2047
-  _globals['_RECORDEDREPAIR']._serialized_start=2050
-  _globals['_RECORDEDREPAIR']._serialized_end=2198
-  _globals['_LISTREPAIRSRESPONSE']._serialized_start=2200
-  _globals['_LISTREPAIRSRESPONSE']._serialized_end=2302
+  _globals['_REPLICASTATE']._serialized_start=2341
+  _globals['_REPLICASTATE']._serialized_end=2518
+  _globals['_REPAIRMEANS']._serialized_start=2521
+  _globals['_REPAIRMEANS']._serialized_end=2652
+  _globals['_REPLICASTATUS']._serialized_start=250
+  _globals['_REPLICASTATUS']._serialized_end=386
+  _globals['_VERSIONSTATUS']._serialized_start=389
+  _globals['_VERSIONSTATUS']._serialized_end=659
+  _globals['_ENDPOINTSTATUS']._serialized_start=662
+  _globals['_ENDPOINTSTATUS']._serialized_end=867
+  _globals['_GETENDPOINTSTATUSREQUEST']._serialized_start=869
+  _globals['_GETENDPOINTSTATUSREQUEST']._serialized_end=921
+  _globals['_WATCHENDPOINTREQUEST']._serialized_start=923
+  _globals['_WATCHENDPOINTREQUEST']._serialized_end=1035
+  _globals['_WATCHENDPOINTRESPONSE']._serialized_start=1037
+  _globals['_WATCHENDPOINTRESPONSE']._serialized_end=1115
+  _globals['_WATCHROLLOUTREQUEST']._serialized_start=1118
+  _globals['_WATCHROLLOUTREQUEST']._serialized_end=1306
+  _globals['_WATCHROLLOUTRESPONSE']._serialized_start=1309
+  _globals['_WATCHROLLOUTRESPONSE']._serialized_end=1489
+  _globals['_READREPLICALOGSREQUEST']._serialized_start=1492
+  _globals['_READREPLICALOGSREQUEST']._serialized_end=1622
+  _globals['_READREPLICALOGSRESPONSE']._serialized_start=1624
+  _globals['_READREPLICALOGSRESPONSE']._serialized_end=1693
+  _globals['_REPAIR']._serialized_start=1696
+  _globals['_REPAIR']._serialized_end=1835
+  _globals['_LISTREPAIRSREQUEST']._serialized_start=1838
+  _globals['_LISTREPAIRSREQUEST']._serialized_end=2083
+  _globals['_RECORDEDREPAIR']._serialized_start=2086
+  _globals['_RECORDEDREPAIR']._serialized_end=2234
+  _globals['_LISTREPAIRSRESPONSE']._serialized_start=2236
+  _globals['_LISTREPAIRSRESPONSE']._serialized_end=2338
 # @@protoc_insertion_point(module_scope)
