@@ -21,13 +21,13 @@ from services.deployment.domain.admission import Around, findings, rules
 from services.deployment.domain.approval import approve, expire, reject
 from services.deployment.domain.conduct import Move
 from services.deployment.domain.endpoint import create, flag
-from services.deployment.domain.environment import define
 from services.deployment.domain.promotion import Served
 from services.deployment.domain.quota import Room, room_for, room_of
 from services.deployment.domain.starting import Place, hold, start, start_move
 from services.deployment.domain.states import FAILED, PENDING, PROGRESSING
 from services.deployment.domain.version import Deployers
-from testkit.scenario import START, Life, Outcome, life
+from testkit.scenario import START, Life, life
+from tests.deployment.admission import BOT, DEFINE, MONDAY, NOBODY, SATURDAY, STAGING, ask, quota
 from tests.deployment.build import (
     ENVIRONMENT_NAME,
     PROJECT,
@@ -43,30 +43,7 @@ from tests.deployment.build import (
     version,
     version_name,
 )
-from tests.deployment.test_freeze import WEEKEND, at
-
-NOBODY = KnownProject()
-BOT = f"serviceaccounts/{PROJECT}/bot"
-MONDAY, SATURDAY = at("2026-03-02T12:00"), at("2026-03-07T12:00")
-STAGING = f"{PROJECT}/environments/staging"
-DEFINE = partial(define, drivers={"process": {}})
-
-
-def quota(**most: int) -> terms.Quota:
-    return terms.Quota(**{f"most_{name}": value for name, value in most.items()})
-
-
-def ask(
-    place: Life,
-    *,
-    on: Life | None = None,
-    strategy: types.Strategy = RECREATE,
-    now: datetime = MONDAY,
-    others: Room = Room(),  # noqa: B008 - It never changes.
-    served: Served = Served(),  # noqa: B008
-    by: str = "users/dora",
-) -> Outcome:
-from tests.deployment.admission import 
+from tests.deployment.test_freeze import WEEKEND
 
 # -- room
 

@@ -180,7 +180,7 @@ def test_envoy_takes_every_part_of_a_policy_and_all_pairs(tmp_path: Path) -> Non
     validated(tmp_path, policies, {ONE: 0.01, TWO: 100.0})
 
 
-@settings(max_examples=3)
+@settings(max_examples=3, deadline=None)  # Each starts an Envoy.
 @given(st.lists(POLICIES, min_size=20, max_size=20), MIRRORS)
 def test_envoy_takes_any_policy(
     tmp_path_factory: pytest.TempPathFactory, policies: list[TrafficPolicy], mirrors: dict[str, float]

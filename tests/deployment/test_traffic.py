@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from modelog.deployment.v1.traffic_pb2 import TrafficPolicy
-from services.deployment.gateway import envoy
+from services.deployment.gateway import envoy, grpc
 from services.deployment.gateway.config import SHADOW_HEADER, Route, Table, cluster_of
 from services.deployment.gateway.envoy import Gateway, since
 from services.deployment.gateway.files import Files
@@ -289,6 +289,27 @@ async def test_counts_of_several_clusters_are_read_at_once(plane: Plane) -> None
         assert (two.requests, two.errors, two.client_errors) == (5, 5, 0)
 
 
+def is_http(route: Any) -> bool:
+    return "weighted_clusters" in route.get("route", {}) and not grpc.is_route(route)
+
+
+async def test_a_route_of_grpc_that_somebody_changes_is_put_right_too(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(envoy, "_AGAIN_SECONDS", 0.0)
+    async with upstreams("1a") as up:
+        table = await routed(plane, {ONE: 100}, {ONE: [up["1a"]]})
+        routes = plane.keeper.folder / "routes.json"
+        changed = json.loads(routes.read_text())
+        (route,) = (one for one in changed["resources"][0]["virtual_hosts"][0]["routes"] if grpc.is_route(one))
+        route["route"]["timeout"] = "1s"
+        routes.with_suffix(".edited").write_text(json.dumps(changed))
+        routes.with_suffix(".edited").replace(routes)
+        repaired = (await plane.gateway.apply(table)).repaired
+        assert "route for gRPC" in repaired[ENDPOINT]
+        assert routes.read_text() != json.dumps(changed)
+
+
 @pytest.mark.parametrize("how", ["weights", "nonsense", "gone", "an older copy"])
 async def test_what_somebody_changes_in_the_files_is_put_right_and_told_once(
     plane: Plane, how: str, monkeypatch: pytest.MonkeyPatch
@@ -302,7 +323,8 @@ async def test_what_somebody_changes_in_the_files_is_put_right_and_told_once(
         older = routes.read_text()
         table = await routed(plane, {ONE: 100}, clusters)
         changed = json.loads(routes.read_text())
-        (weight,) = changed["resources"][0]["virtual_hosts"][0]["routes"][0]["route"]["weighted_clusters"]["clusters"]
+        (route,) = (one for one in changed["resources"][0]["virtual_hosts"][0]["routes"] if is_http(one))
+        (weight,) = route["route"]["weighted_clusters"]["clusters"]
         weight["name"] = TWO
         texts = {"weights": json.dumps(changed), "nonsense": "{", "an older copy": older}
         beside = routes.with_suffix(".edited")

@@ -69,6 +69,9 @@ def _routes(file: Foreign) -> dict[str, str]:
         elif found[endpoint] != written:
             difference = _difference(endpoint, found[endpoint], written)
             words[endpoint] = f"its route in the gateway was changed ({difference}) and is put right"
+    before, now = (_grpc_routes_of(text) for text in (file.left, file.found or ""))
+    for endpoint in sorted(name for name, written in before.items() if now.get(name) != written):
+        words.setdefault(endpoint, "its route for gRPC in the gateway was changed and is put right")
     return words
 
 
@@ -112,3 +115,10 @@ def routes_of(text: str) -> dict[str, Mapping[str, Any]]:
         if rest and not grpc.is_route(route):
             found[f"projects/{project}/endpoints/{rest[0]}"] = route
     return found
+
+
+def _grpc_routes_of(text: str) -> dict[str, Mapping[str, Any]]:
+    """Those of gRPC, by endpoint."""
+    (body,) = resources_of(text)
+    written = body["virtual_hosts"][0]["routes"]
+    return {grpc.endpoint_of(route): route for route in written if grpc.is_route(route)}

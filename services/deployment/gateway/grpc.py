@@ -33,6 +33,12 @@ def is_route(route: Mapping[str, Any]) -> bool:
     return bool(route["match"]["prefix"] == _PREFIX)
 
 
+def endpoint_of(route: Mapping[str, Any]) -> str:
+    """Whose route this is."""
+    project, _, id_ = str(route["match"]["headers"][0]["string_match"]["exact"]).partition("/")
+    return f"projects/{project}/endpoints/{id_}"
+
+
 def routes(http: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """The routes of gRPC, from those of HTTP by endpoint."""
     for endpoint, route in sorted(http.items()):
