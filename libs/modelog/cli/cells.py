@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from modelog.cli import environment_cells
+
 _TIME = "%Y-%m-%d %H:%M:%SZ"
 _GOOD = frozenset("ok passed succeeded active serving signing sealed approved committed answered resolved".split())
 _BAD = frozenset(
@@ -70,6 +72,7 @@ _SHORT: Mapping[str, Callable[[Any], str]] = {
     ),
     "modelog.registry.v1.RoleBinding": lambda one: f"{one.principal} {one.role}{_limits(one)}",
     "modelog.deployment.v1.TrafficShare": _traffic,
+    **environment_cells.SHORT,
     "modelog.archive.v1.TreeHead": lambda one: f"size {one.size}, root {one.root_hash.hex()}",
 }
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from modelog.cli.environments import CHECKING, TERMS, terms
 from modelog.cli.state import Noun, State
 from modelog.cli.verbs import arg, opt, verb
 
@@ -29,7 +30,10 @@ environments = Noun(
             ),
             opt("approvals_needed", "Approvals a version's stage needs.", flag="--approvals"),
             opt("protected", "Approver and deployer must differ."),
+            extra=TERMS,
+            prepare=terms,
         ),
+        *CHECKING,
         verb("remove", "deployment.RemoveEnvironment", "Take an environment out of use.", arg("name", "environment")),
     ],
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from modelog.cli.environments import APPROVING
 from modelog.cli.names import Name
 from modelog.cli.state import Noun, State, state_of
 from modelog.cli.values import ParamType, Span
@@ -98,6 +99,7 @@ rollouts = Noun(
         ),
         verb("pause", "deployment.PauseRollout", "Hold a rollout at its present share.", arg("name", "rollout")),
         verb("resume", "deployment.ResumeRollout", "Let a paused rollout go on.", arg("name", "rollout")),
+        *APPROVING,
         verb(
             "rollback",
             "deployment.RollBack",

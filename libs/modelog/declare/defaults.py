@@ -41,6 +41,13 @@ def _environment(wanted: Any, present: Any) -> None:
 
     wanted.driver = wanted.driver or present.driver or "process"
     wanted.admitted_phases[:] = sorted(wanted.admitted_phases or present.admitted_phases or [PHASE_PRODUCTION])
+    # What limits nothing is as if it were not there.
+    if not wanted.quota.ByteSize():
+        wanted.ClearField("quota")
+    if not wanted.promotion.from_environment:
+        wanted.ClearField("promotion")
+    if not wanted.rollout_approvals.needed:
+        wanted.ClearField("rollout_approvals")
 
 
 def _check(check: Any) -> None:
