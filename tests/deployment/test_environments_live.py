@@ -234,7 +234,7 @@ async def test_a_rollout_waits_for_its_approval_and_for_the_end_of_a_freeze_and_
     (tmp_path / "secrets" / "risk").mkdir(parents=True)
     (tmp_path / "secrets" / "risk" / "store").write_text(secret)
     async with town(nats, postgres, tmp_path, schema, secrets_dir=str(tmp_path / "secrets")) as place:
-        given = {
+        given: dict[str, Any] = {
             "rollout_approvals": terms.RolloutApprovals(needed=1),
             "secrets": {"STORE_KEY": terms.SecretRef(file="store")},
         }
