@@ -2,12 +2,10 @@
 
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from access.fold import KNOWN_PROJECT
 from modelog.access.v1.types_pb2 import KnownProject
 from modelog.deployment.v1 import environment_events_pb2 as waiting
 from modelog.deployment.v1 import environments_pb2 as terms
@@ -18,16 +16,15 @@ from modelog.registry.v1.types_pb2 import PHASE_PRODUCTION, PHASE_STAGING
 from services.deployment.domain import progress
 from services.deployment.domain import rollout as verbs
 from services.deployment.domain.admission import Around, findings, rules
-from services.deployment.domain.approval import approve, expire, reject
 from services.deployment.domain.conduct import Move
 from services.deployment.domain.endpoint import create, flag
+from services.deployment.domain.environment import define
 from services.deployment.domain.promotion import Served
 from services.deployment.domain.quota import Room, room_for, room_of
 from services.deployment.domain.starting import Place, hold, start, start_move
-from services.deployment.domain.states import FAILED, PENDING, PROGRESSING
+from services.deployment.domain.states import PENDING, PROGRESSING
 from services.deployment.domain.version import Deployers
-from testkit.scenario import START, Life, life
-from tests.deployment.admission import BOT, DEFINE, MONDAY, NOBODY, SATURDAY, STAGING, ask, quota
+from testkit.scenario import START, Life, Outcome, life
 from tests.deployment.build import (
     ENVIRONMENT_NAME,
     PROJECT,
@@ -43,7 +40,35 @@ from tests.deployment.build import (
     version,
     version_name,
 )
-from tests.deployment.test_freeze import WEEKEND
+from tests.deployment.test_approvals import approved, pending
+from tests.deployment.test_freeze import WEEKEND, at
+
+NOBODY = KnownProject()
+BOT = f"serviceaccounts/{PROJECT}/bot"
+MONDAY, SATURDAY = at("2026-03-02T12:00"), at("2026-03-07T12:00")
+STAGING = f"{PROJECT}/environments/staging"
+DEFINE = partial(define, drivers={"process": {}})
+
+
+def quota(**most: int) -> terms.Quota:
+    return terms.Quota(**{f"most_{name}": value for name, value in most.items()})
+
+
+def ask(
+    place: Life,
+    *,
+    on: Life | None = None,
+    strategy: types.Strategy = RECREATE,
+    now: datetime = MONDAY,
+    others: Room = Room(),  # noqa: B008 - It never changes.
+    served: Served = Served(),  # noqa: B008
+    by: str = "users/dora",
+) -> Outcome:
+    on = on or endpoint()
+    decide = partial(verbs.request, strategy=strategy, by=[by], around=Around(now, others, served))
+    empty = life(rollout().kind, rollout().name)
+    return empty.when(decide, on.state, place.state, version().state, NOBODY, NOBODY, types.Rollout())
+
 
 # -- room
 
@@ -236,85 +261,11 @@ def test_every_rule_is_told_though_the_first_refuses_already() -> None:
     ]
 
 
-# -- approvals
-
-
-def pending(needed: int = 2, **more: Any) -> Life:
-    """Asked for by dora at 13:00 of 1 March, the hour after START."""
-    event = requested(
-        approvals_needed=needed, approvals_expire_after=Duration(seconds=7200), deploying_people=["users/dora"], **more
-    )
-    return rollout(event)
-
-
-def approved(by: str, have: int, needed: int = 2) -> waiting.RolloutApproved:
-    return waiting.RolloutApproved(people=[by], approvals=have, approvals_needed=needed)
-
-
 def test_whoever_asks_names_the_people_behind_and_what_there_is_to_wait_for() -> None:
     event = ask(environment(rollout_approvals=terms.RolloutApprovals(needed=2))).event
     assert isinstance(event, facts.RolloutRequested)
     assert (event.approvals_needed, event.approvals_expire_after.seconds) == (2, 24 * 3600)
     assert list(event.deploying_people) == ["users/dora"]
-
-
-def test_two_people_who_did_not_ask_for_it_let_it_start() -> None:
-    now = START + timedelta(minutes=5)
-    say = partial(approve, now=now)
-    asked = pending()
-    assert (asked.state.state, asked.state.cause) == (PENDING, "waits for 2 more approvals")
-    asked.when(say, NOBODY, NOBODY, by=["users/rita"]).then(approved("users/rita", 1))
-    once = pending().given(approved("users/rita", 1), by="users/rita")
-    assert once.state.cause == "waits for 1 more approval"
-    once.when(say, NOBODY, NOBODY, by=["users/rita"]).then_nothing()
-    twice = once.given(approved("users/omar", 2), by="users/omar")
-    assert ([one.approved_by for one in twice.state.approvals], twice.state.cause) == (["users/rita", "users/omar"], "")
-    twice.when(say, NOBODY, NOBODY, by=["users/zoe"]).then_refused("ROLLOUT_NOT_WAITING")
-
-
-def owned(owner: str) -> KnownProject:
-    known = life(KNOWN_PROJECT, PROJECT).given(
-        registry.ProjectCreated(), registry.ServiceAccountRegistered(account=BOT, owner=owner)
-    )
-    state: KnownProject = known.state
-    return state
-
-
-@pytest.mark.parametrize(
-    ("by", "owner", "reason"),
-    [
-        (["users/dora"], "users/otto", "APPROVER_ASKED_FOR_IT"),
-        ([BOT], "users/dora", "APPROVER_ASKED_FOR_IT"),
-        (["users/zoe", "users/dora"], "users/otto", "APPROVER_ASKED_FOR_IT"),
-        ([BOT], "users/rita", "APPROVED_ALREADY"),
-        (["services/ci"], "users/otto", "APPROVER_IS_NO_PERSON"),
-    ],
-)
-def test_people_are_compared_whatever_accounts_they_use(by: list[str], owner: str, reason: str) -> None:
-    asked = pending().given(approved("users/rita", 1), by="users/rita")
-    asked.when(approve, owned(owner), NOBODY, by=by, now=START).then_refused(reason)
-
-
-def test_nobody_waits_for_ever() -> None:
-    late = START + timedelta(hours=3)
-    asked = pending()
-    asked.when(approve, NOBODY, NOBODY, by=["users/rita"], now=late).then_refused("APPROVAL_EXPIRED")
-    asked.when(expire, now=late - timedelta(seconds=1)).then_refused("ROLLOUT_NOT_EXPIRED")
-    event = asked.when(expire, now=late).event
-    assert isinstance(event, waiting.RolloutExpired)
-    over = pending().given(event).state
-    assert (over.state, over.cause) == (FAILED, "0 of 2 approvals came in time; request it anew")
-
-
-def test_one_person_is_enough_to_say_no() -> None:
-    rejected = waiting.RolloutRejected(version=version_name(2), cause="no")
-    pending().when(reject, cause="no").then(rejected)
-    over = pending().given(rejected)
-    assert (over.state.state, over.state.cause) == (FAILED, "no")
-    over.when(reject, cause="no").then_nothing()
-    rollout(requested(), started()).when(reject, cause="no").then_refused("ROLLOUT_NOT_WAITING")
-    rollout(requested()).when(reject, cause="no").then_refused("ROLLOUT_NOT_WAITING")
-    rollout().when(reject, cause="no").then_refused("ROLLOUT_NOT_FOUND")
 
 
 # -- before it starts

@@ -132,6 +132,9 @@ def check_fits(strategy: Strategy, endpoint: Endpoint, environment: Environment)
             if _scales(environment, endpoint):
                 advice = f"an autoscaler decides on the replicas in {environment.name}; use canary or blue_green there"
                 raise invalid_field("strategy.rolling", advice, "REPLICAS_NOT_OURS")
+        case "shadow" if environment.driver == "kubernetes":
+            advice = f"requests are not copied in clusters, where {environment.name} is; use a canary"
+            raise invalid_field("strategy.shadow", advice, "NOT_COPIED")
         case "shadow" if not endpoint.traffic:
             advice = f"no version serves {endpoint.name}, so there are no requests to copy; use recreate for the first"
             raise invalid_field("strategy.shadow", advice, "NOTHING_SERVES")
