@@ -26,10 +26,11 @@ _sym_db = _symbol_database.Default()
 from modelog.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from modelog.monitoring.v1 import types_pb2 as modelog_dot_monitoring_dot_v1_dot_types__pb2
+from modelog.type.v1 import options_pb2 as modelog_dot_type_dot_v1_dot_options__pb2
 from modelog.type.v1 import quarantine_pb2 as modelog_dot_type_dot_v1_dot_quarantine__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelog/deployment/v1/analysis.proto\x12\x15modelog.deployment.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!modelog/monitoring/v1/types.proto\x1a modelog/type/v1/quarantine.proto\"\x80\x04\n\x0e\x41nalysisMetric\x12)\n\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,30}$\x12?\n\x06source\x18\x02 \x01(\x0e\x32#.modelog.deployment.v1.MetricSourceB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12+\n\x08quantile\x18\x03 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x11\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\x19\n\x07monitor\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x16\n\x05\x63heck\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x43\n\x10minimum_severity\x18\x06 \x01(\x0e\x32\x1f.modelog.monitoring.v1.SeverityB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1c\n\nexpression\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12,\n\x07\x61t_most\x18\x08 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x34&\xf5k\x0c\x43)\x00\x00\x34&\xf5k\x0c\xc3@\x01H\x00\x12-\n\x08\x61t_least\x18\t \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x34&\xf5k\x0c\x43)\x00\x00\x34&\xf5k\x0c\xc3@\x01H\x00\x12\x35\n\x08\x63ompared\x18\n \x01(\x0b\x32!.modelog.deployment.v1.ComparisonH\x00\x12\"\n\x0bmin_samples\x18\x0b \x01(\x03\x42\r\xbaH\n\"\x08\x18\x80\x94\xeb\xdc\x03(\x00\x42\x07\n\x05limit\"t\n\nComparison\x12(\n\x05ratio\x18\x01 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00@\x8f@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12-\n\ndifference\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x80O\"A)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\r\n\x05prove\x18\x03 \x01(\x08\"\xd3\x02\n\x0cKnownMonitor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nquarantine\x18\x06 \x01(\x0b\x32\x1b.modelog.type.v1.Quarantine\x12\x10\n\x08\x65ndpoint\x18\n \x01(\t\x12\x30\n\x08readings\x18\x0b \x03(\x0b\x32\x1e.modelog.deployment.v1.Reading\x12\x32\n\x06\x66iring\x18\x0c \x03(\x0b\x32\".modelog.deployment.v1.FiringAlertJ\x04\x08\x07\x10\n\"\xc8\x01\n\x07Reading\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x63heck\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x11\n\tthreshold\x18\x04 \x01(\x01\x12/\n\x07outcome\x18\x05 \x01(\x0e\x32\x1e.modelog.monitoring.v1.Outcome\x12\x0c\n\x04rows\x18\x06 \x01(\x03\x12\x0e\n\x06window\x18\x07 \x01(\x03\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"o\n\x0b\x46iringAlert\x12\r\n\x05\x61lert\x18\x01 \x01(\x03\x12\r\n\x05\x63heck\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x31\n\x08severity\x18\x04 \x01(\x0e\x32\x1f.modelog.monitoring.v1.Severity*\xd7\x01\n\x0cMetricSource\x12\x1d\n\x19METRIC_SOURCE_UNSPECIFIED\x10\x00\x12\x1c\n\x18METRIC_SOURCE_ERROR_RATE\x10\x01\x12\x1e\n\x1aMETRIC_SOURCE_SUCCESS_RATE\x10\x02\x12\x19\n\x15METRIC_SOURCE_LATENCY\x10\x03\x12\x17\n\x13METRIC_SOURCE_CHECK\x10\x04\x12\x18\n\x14METRIC_SOURCE_ALERTS\x10\x05\x12\x1c\n\x18METRIC_SOURCE_EXPRESSION\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelog/deployment/v1/analysis.proto\x12\x15modelog.deployment.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!modelog/monitoring/v1/types.proto\x1a\x1dmodelog/type/v1/options.proto\x1a modelog/type/v1/quarantine.proto\"\x84\x04\n\x0e\x41nalysisMetric\x12)\n\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,30}$\x12?\n\x06source\x18\x02 \x01(\x0e\x32#.modelog.deployment.v1.MetricSourceB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12+\n\x08quantile\x18\x03 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x11\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\x1d\n\x07monitor\x18\x04 \x01(\tB\x0c\xbaH\x05r\x03\x18\x80\x02\xd8\xf3\x18\x02\x12\x16\n\x05\x63heck\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x43\n\x10minimum_severity\x18\x06 \x01(\x0e\x32\x1f.modelog.monitoring.v1.SeverityB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1c\n\nexpression\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12,\n\x07\x61t_most\x18\x08 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x34&\xf5k\x0c\x43)\x00\x00\x34&\xf5k\x0c\xc3@\x01H\x00\x12-\n\x08\x61t_least\x18\t \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x34&\xf5k\x0c\x43)\x00\x00\x34&\xf5k\x0c\xc3@\x01H\x00\x12\x35\n\x08\x63ompared\x18\n \x01(\x0b\x32!.modelog.deployment.v1.ComparisonH\x00\x12\"\n\x0bmin_samples\x18\x0b \x01(\x03\x42\r\xbaH\n\"\x08\x18\x80\x94\xeb\xdc\x03(\x00\x42\x07\n\x05limit\"t\n\nComparison\x12(\n\x05ratio\x18\x01 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00@\x8f@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12-\n\ndifference\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x80O\"A)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\r\n\x05prove\x18\x03 \x01(\x08\"\xd3\x02\n\x0cKnownMonitor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nquarantine\x18\x06 \x01(\x0b\x32\x1b.modelog.type.v1.Quarantine\x12\x10\n\x08\x65ndpoint\x18\n \x01(\t\x12\x30\n\x08readings\x18\x0b \x03(\x0b\x32\x1e.modelog.deployment.v1.Reading\x12\x32\n\x06\x66iring\x18\x0c \x03(\x0b\x32\".modelog.deployment.v1.FiringAlertJ\x04\x08\x07\x10\n\"\xc8\x01\n\x07Reading\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x63heck\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x11\n\tthreshold\x18\x04 \x01(\x01\x12/\n\x07outcome\x18\x05 \x01(\x0e\x32\x1e.modelog.monitoring.v1.Outcome\x12\x0c\n\x04rows\x18\x06 \x01(\x03\x12\x0e\n\x06window\x18\x07 \x01(\x03\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"o\n\x0b\x46iringAlert\x12\r\n\x05\x61lert\x18\x01 \x01(\x03\x12\r\n\x05\x63heck\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x31\n\x08severity\x18\x04 \x01(\x0e\x32\x1f.modelog.monitoring.v1.Severity*\xd7\x01\n\x0cMetricSource\x12\x1d\n\x19METRIC_SOURCE_UNSPECIFIED\x10\x00\x12\x1c\n\x18METRIC_SOURCE_ERROR_RATE\x10\x01\x12\x1e\n\x1aMETRIC_SOURCE_SUCCESS_RATE\x10\x02\x12\x19\n\x15METRIC_SOURCE_LATENCY\x10\x03\x12\x17\n\x13METRIC_SOURCE_CHECK\x10\x04\x12\x18\n\x14METRIC_SOURCE_ALERTS\x10\x05\x12\x1c\n\x18METRIC_SOURCE_EXPRESSION\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,7 +44,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANALYSISMETRIC'].fields_by_name['quantile']._loaded_options = None
   _globals['_ANALYSISMETRIC'].fields_by_name['quantile']._serialized_options = b'\272H\026\022\024\021\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000@\001'
   _globals['_ANALYSISMETRIC'].fields_by_name['monitor']._loaded_options = None
-  _globals['_ANALYSISMETRIC'].fields_by_name['monitor']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_ANALYSISMETRIC'].fields_by_name['monitor']._serialized_options = b'\272H\005r\003\030\200\002\330\363\030\002'
   _globals['_ANALYSISMETRIC'].fields_by_name['check']._loaded_options = None
   _globals['_ANALYSISMETRIC'].fields_by_name['check']._serialized_options = b'\272H\004r\002\030?'
   _globals['_ANALYSISMETRIC'].fields_by_name['minimum_severity']._loaded_options = None
@@ -60,16 +61,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPARISON'].fields_by_name['ratio']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000@\217@)\000\000\000\000\000\000\000\000@\001'
   _globals['_COMPARISON'].fields_by_name['difference']._loaded_options = None
   _globals['_COMPARISON'].fields_by_name['difference']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\200O\"A)\000\000\000\000\000\000\000\000@\001'
-  _globals['_METRICSOURCE']._serialized_start=1486
-  _globals['_METRICSOURCE']._serialized_end=1701
-  _globals['_ANALYSISMETRIC']._serialized_start=195
-  _globals['_ANALYSISMETRIC']._serialized_end=707
-  _globals['_COMPARISON']._serialized_start=709
-  _globals['_COMPARISON']._serialized_end=825
-  _globals['_KNOWNMONITOR']._serialized_start=828
-  _globals['_KNOWNMONITOR']._serialized_end=1167
-  _globals['_READING']._serialized_start=1170
-  _globals['_READING']._serialized_end=1370
-  _globals['_FIRINGALERT']._serialized_start=1372
-  _globals['_FIRINGALERT']._serialized_end=1483
+  _globals['_METRICSOURCE']._serialized_start=1521
+  _globals['_METRICSOURCE']._serialized_end=1736
+  _globals['_ANALYSISMETRIC']._serialized_start=226
+  _globals['_ANALYSISMETRIC']._serialized_end=742
+  _globals['_COMPARISON']._serialized_start=744
+  _globals['_COMPARISON']._serialized_end=860
+  _globals['_KNOWNMONITOR']._serialized_start=863
+  _globals['_KNOWNMONITOR']._serialized_end=1202
+  _globals['_READING']._serialized_start=1205
+  _globals['_READING']._serialized_end=1405
+  _globals['_FIRINGALERT']._serialized_start=1407
+  _globals['_FIRINGALERT']._serialized_end=1518
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ import datetime
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelog.monitoring.v1 import types_pb2 as _types_pb2
+from modelog.type.v1 import options_pb2 as _options_pb2
 from modelog.type.v1 import quarantine_pb2 as _quarantine_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
