@@ -182,6 +182,12 @@ def test_a_shadow_may_go_on_as_a_canary() -> None:
 def test_nothing_is_mirrored_where_nothing_serves() -> None:
     with pytest.raises(Refusal, match="no version serves"):
         check_fits(shadow(), endpoint().state, environment().state)
+
+
+def test_clusters_take_no_shadow() -> None:
+    cluster = environment(driver="kubernetes").state
+    with pytest.raises(Refusal, match="use a canary"):
+        check_fits(shadow(), endpoint().state, cluster)
     with pytest.raises(Refusal, match="have to grow"):
         check_strategy(shadow(then=canary(50, 20).canary))
 
