@@ -177,11 +177,13 @@ def test_envoy_takes_every_part_of_a_policy_and_all_pairs(tmp_path: Path) -> Non
             value = getattr(FULL, name)
             setattr(one, name, value) if isinstance(value, int) else getattr(one, name).CopyFrom(value)
         policies.append(one)
-    validated(tmp_path, policies, {ONE: 0.01, TWO: 100.0})
+    # Envoy watches each cluster's file by an inotify instance of its own, of which a user has 128 by default.
+    for first in range(0, len(policies), 12):
+        validated(tmp_path / str(first), policies[first : first + 12], {ONE: 0.01, TWO: 100.0})
 
 
 @settings(max_examples=3, deadline=None)  # Each starts an Envoy.
-@given(st.lists(POLICIES, min_size=20, max_size=20), MIRRORS)
+@given(st.lists(POLICIES, min_size=12, max_size=12), MIRRORS)
 def test_envoy_takes_any_policy(
     tmp_path_factory: pytest.TempPathFactory, policies: list[TrafficPolicy], mirrors: dict[str, float]
 ) -> None:

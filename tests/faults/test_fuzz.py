@@ -37,7 +37,7 @@ _AT_ONCE = 8
 # A call may wait for a revision that is far away, as it asked to: that is ended by its deadline, and counted.
 _DEADLINE_SECONDS = 1.0
 _LATE_SECONDS = 2.0  # The machine is shared; a hang is longer than this.
-_MOST_BYTES = 50 * 1024 * 1024
+_MOST_BYTES = 80 << 20  # Of what grows once: code that is loaded at first use, and buffers of the longest messages.
 UNLIMITED = {"calls_per_second": "0", "log_level": "warning"}
 
 

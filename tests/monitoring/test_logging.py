@@ -99,13 +99,13 @@ async def test_labels_find_what_was_logged(live: Station) -> None:
 async def test_rows_come_into_the_windows_of_their_own_times(live: Station) -> None:
     await live.create(VOLUME, window=types.WindowSpec(size_seconds=60))
     start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=10)
-    times = np.array([start.timestamp() + 20 * row for row in range(9)])
+    times = np.array([start.timestamp() + 20 * row for row in range(10)])  # The last one ends the third window.
 
     def log() -> None:
         with client_of(live) as client:
-            client.telemetry.log({"t": times, "age": np.ones(9)}, version=VERSION, endpoint=ENDPOINT, times="t")
+            client.telemetry.log({"t": times, "age": np.ones(10)}, version=VERSION, endpoint=ENDPOINT, times="t")
             with pytest.raises(ValueError, match="row 1 was answered before row 0"):
-                client.telemetry.log({"t": times[::-1], "age": np.ones(9)}, version=VERSION, times="t")
+                client.telemetry.log({"t": times[::-1], "age": np.ones(10)}, version=VERSION, times="t")
 
     await asyncio.to_thread(log)
     points = await windows(live, 3)
