@@ -40,7 +40,8 @@ class Group:
         if from_revision:
             request.start.revision = from_revision
         reply = await self.stub.CreateSubscription(request, timeout=10)
-        return str(reply.name)
+        await self.stub.GetSubscriptionProgress(rpc.GetSubscriptionProgressRequest(name=reply.name), timeout=10)
+        return str(reply.name)  # And everything told before has been copied.
 
     async def pull(self, consumer: str = "one", seconds: float = 0, most: int = 0) -> rpc.PullFactsResponse:
         request = rpc.PullFactsRequest(name=self.name, consumer=consumer, max_facts=most)
