@@ -58,9 +58,9 @@ def attempt(model: Tried, promised: Sequence[Column], *, columns: int, lines: bo
     deadline = time.monotonic() + _SECONDS
     broken: list[set[str]] = []
     failures: list[str] = []
-    rows = _ROWS if _is_open(model) else 1
+    rows = _ROWS if _is_open(model) else _fixed(model)
     for fill in _fills():
-        feed = _feed(model, rows, columns, fill)
+        feed = _feed(model, rows or 1, columns, fill)
         try:
             arrays = _run(model, feed, deadline)
         except Exception as error:  # Made-up input may not suit it; no reason to refuse.
@@ -80,6 +80,13 @@ def attempt(model: Tried, promised: Sequence[Column], *, columns: int, lines: bo
 
 def _is_open(model: Tried) -> bool:
     return all(shape and not isinstance(shape[0], int) for _, _, shape in model.tensor_inputs)
+
+
+def _fixed(model: Tried) -> int | None:
+    """How many rows it takes at a time, where all inputs say the same; None where they do not."""
+    sizes = {shape[0] if shape else 1 for _, _, shape in model.tensor_inputs}
+    (size, *others) = sizes
+    return int(size) if not others and isinstance(size, int) else None
 
 
 def _fills() -> Iterator[Callable[[tuple[int, ...]], Any]]:
