@@ -9,6 +9,7 @@ from kernel.postgres import Pool
 from modelog.archive.v1.types_pb2 import FactFilter
 from services.archive.filters import Where, below, matching
 from services.archive.merkle import Span, span_hash
+from services.archive.portions import within
 from services.archive.tiles import node_from, tiles_for
 
 
@@ -50,6 +51,9 @@ _LAST_BEFORE = (
     " order by entry.revision desc limit 1) as found"
 )
 
+# Revisions looked at by one query, so that a filter which matches nothing still moves on.
+_WINDOW = 20_000
+
 
 class Copy:
     """The copy, through a pool of the service's schema."""
@@ -83,6 +87,13 @@ class Copy:
         where.add("revision > {} and revision <= {}", after, upto)
         matching(where, filter_)
         return await self._stored(f"{where} order by revision limit {int(limit)}", *where.parameters)
+
+    async def stretch(self, after: int, upto: int, filter_: FactFilter, most: int) -> tuple[Sequence[Stored], int]:
+        """What matches behind `after`, as much as goes into one reply, and how far was looked; `upto` at the most."""
+        upto = min(upto, after + _WINDOW)
+        found = await self.window(after, upto, filter_, most)
+        batch = within(found)
+        return batch, upto if len(batch) == len(found) < most else batch[-1].revision
 
     async def history(self, query: HistoryQuery, cursor: int, limit: int) -> list[Stored]:
         """One page behind `cursor` (0: from the beginning) in the query's direction."""

@@ -175,7 +175,7 @@ class Controller:
                 continue
             for workload in await self._workloads(sight):
                 # Fewer than there are: the surplus goes when the gateway has let go of it.
-                if driver not in away and sight.counts.get(workload.key.version, 0) <= workload.replicas:
+                if driver not in away and sight.surplus(workload.key.version) <= 0:
                     await self._apply(sight, workload, away)
 
     async def _apply(self, sight: Sight, workload: Workload, away: set[str]) -> None:
@@ -229,15 +229,11 @@ class Controller:
         """Ends what nobody wants, once the gateway has had its last answer; and surplus, which it no longer asks."""
         away: set[str] = set()
         for sight in sights:
-            if sight.environment.driver not in applied or all(
-                sight.counts.get(version, 0) <= count for version, count in sight.wanted.items()
-            ):
+            driver = sight.environment.driver
+            if driver not in applied or not any(sight.surplus(version) > 0 for version in sight.wanted):
                 continue
             for workload in await self._workloads(sight):
-                if (
-                    sight.environment.driver not in away
-                    and sight.counts.get(workload.key.version, 0) > workload.replicas
-                ):
+                if driver not in away and sight.surplus(workload.key.version) > 0:
                     await self._apply(sight, workload, away)
         wanted = {Key(sight.endpoint.name, version) for sight in sights for version in sight.wanted}
         for name, done in applied.items():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.deployment.drivers.port import Driver
-from services.deployment.gateway.config import Table
+from services.deployment.gateway.config import Table, cluster_of
 from services.deployment.gateway.envoy import Applied, Counts
 
 
@@ -15,11 +15,15 @@ class Traffic(Protocol):
     async def apply(self, table: Table) -> Applied:
         """Comes as near to the table as is possible now, losing no request; called again and again."""
 
-    async def counts(self, cluster: str) -> Counts:
-        """What was counted of a cluster's requests so far. Raises fetch.Unreachable."""
-
     async def counts_of(self, clusters: Iterable[str]) -> Mapping[str, Counts]:
-        """The same of several clusters, by name, as few questions as possible. Raises fetch.Unreachable."""
+        """What was counted of clusters' requests so far, by name, with few questions. Raises fetch.Unreachable."""
+
+
+async def counts_of_versions(traffic: Traffic, endpoint: str, versions: Iterable[str]) -> dict[str, Counts]:
+    """What was counted so far of an endpoint's versions, by version. Raises as Traffic does."""
+    clusters = {version: cluster_of(endpoint, version) for version in versions}
+    counts = await traffic.counts_of(clusters.values())
+    return {version: counts[cluster] for version, cluster in clusters.items()}
 
 
 class Keeper(Protocol):

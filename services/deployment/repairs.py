@@ -32,7 +32,7 @@ class Repairs:
         self._found: dict[str, list[Repair]] = {}
         self._next: dict[str, float] = {}
 
-    def found(self, endpoint: str, what: str, *, on: str = "", means: "RepairMeans" = REPAIR_MEANS_PUT_BACK) -> None:
+    def found(self, endpoint: str, what: str, *, on: str = "", means: RepairMeans = REPAIR_MEANS_PUT_BACK) -> None:
         """on: the object by the platform's name; the endpoint's route when empty."""
         known = self._found.setdefault(endpoint, [])
         if len(known) < _MOST_FOUND and what not in (one.finding for one in known):

@@ -38,6 +38,11 @@ class Sight:
     def active(self) -> bool:
         return bool(self.endpoint.state == ENDPOINT_STATE_ACTIVE)
 
+    def surplus(self, version: str) -> int:
+        """How many replicas more than are wanted there are; below 0 where some are missing."""
+        count = self.counts.get(version, 0)
+        return count - self.wanted.get(version, count)
+
     @property
     def settled(self) -> bool:
         """Nothing is under way: everything wanted is ready and nothing else is there."""
@@ -82,8 +87,7 @@ def sort(sight: Sight, replicas: Iterable[Replica]) -> None:
             by_version.setdefault(replica.key.version, []).append(replica)
     for version, found in by_version.items():
         sight.counts[version] = len(found)
-        surplus = len(found) - sight.wanted.get(version, len(found))
-        staying = found[: len(found) - surplus] if surplus > 0 else found
+        staying = found[: len(found) - max(sight.surplus(version), 0)]
         ready = [one for one in staying if one.state is State.READY]
         if ready:
             sight.ready[version] = tuple(one.address for one in ready)

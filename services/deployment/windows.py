@@ -10,13 +10,12 @@ from modelog.deployment.v1.analysis_pb2 import KnownMonitor
 from modelog.deployment.v1.types_pb2 import Analysis, Rollout
 from services.deployment.domain.comparison import EARLY
 from services.deployment.domain.states import PROGRESSING
-from services.deployment.domain.strategy import Step, analysis_of, serves_alone, steps_of
+from services.deployment.domain.strategy import Step, analysis_of, seconds_of, serves_alone, steps_of
 from services.deployment.domain.windows import Counted, Window
 from services.deployment.drivers.port import PlatformAway
 from services.deployment.fetch import Unreachable
-from services.deployment.gateway.config import cluster_of
-from services.deployment.gateway.envoy import Counts, since
-from services.deployment.platforms import Traffic
+from services.deployment.gateway.envoy import Counts, added, since
+from services.deployment.platforms import Traffic, counts_of_versions
 
 Load = Callable[[str], Awaitable[Any]]
 
@@ -34,7 +33,7 @@ class _Open:
     def read(self, counts: Mapping[str, Counts]) -> None:
         """Adds what came since the last reading, so that whoever counts may start anew in between, at any time."""
         for version, now in counts.items():
-            self.seen[version] = _sum(self.seen.get(version, Counts()), since(now, self.last.get(version, Counts())))
+            self.seen[version] = added(self.seen.get(version, Counts()), since(now, self.last.get(version, Counts())))
             self.last[version] = now
 
     def look(self, seconds: float) -> bool:
@@ -66,7 +65,8 @@ class Windows:
             return None
         endpoint = rollout.name.rpartition("/rollouts/")[0]
         try:
-            counts = await _counts(traffic, endpoint, rollout)
+            versions = [one for one in (rollout.version, rollout.previous_version) if one]
+            counts = await counts_of_versions(traffic, endpoint, versions)
         except (Unreachable, PlatformAway):
             return None
         key = (rollout.step, rollout.window_start_time.ToMicroseconds())
@@ -89,15 +89,7 @@ def _is_early(rollout: Rollout, analysis: Analysis, now: datetime) -> bool:
     if rollout.window > 1:
         return False
     moved = rollout.window_start_time.ToDatetime(tzinfo=UTC)
-    return (now - moved).total_seconds() < _seconds(analysis.initial_delay)
-
-
-async def _counts(traffic: Traffic, endpoint: str, rollout: Rollout) -> dict[str, Counts]:
-    """What was counted so far, by version."""
-    versions = [rollout.version, *([rollout.previous_version] if rollout.previous_version else [])]
-    clusters = {version: cluster_of(endpoint, version) for version in versions}
-    counts = await traffic.counts_of(clusters.values())
-    return {version: counts[cluster] for version, cluster in clusters.items()}
+    return (now - moved).total_seconds() < seconds_of(analysis.initial_delay)
 
 
 def _window(rollout: Rollout, opened: _Open, endpoint: str, monitors: Mapping[str, KnownMonitor]) -> Window:
@@ -127,15 +119,3 @@ def _running(rollout: Rollout, step: Step, opened: _Open) -> Counted | None:
         return None
     seen = opened.seen.get(rollout.previous_version, Counts())
     return Counted(seen.requests, seen.errors, seen.latency)
-
-
-def _sum(one: Counts, other: Counts) -> Counts:
-    """Both, bucket by bucket; before the first request there are no buckets."""
-    known = dict(one.latency)
-    latency = tuple((bound, count + known.get(bound, 0)) for bound, count in other.latency) or one.latency
-    return Counts(one.requests + other.requests, one.errors + other.errors, latency)
-
-
-def _seconds(duration: Any) -> float:
-    seconds: float = duration.ToTimedelta().total_seconds()
-    return seconds

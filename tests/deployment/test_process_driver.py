@@ -11,7 +11,7 @@ import pytest
 
 from services.deployment import failpoints
 from services.deployment.drivers.port import Change, State
-from services.deployment.drivers.process import Starts
+from services.deployment.drivers.starts import Starts
 from services.deployment.gateway.config import path_of
 from tests.deployment import models
 from tests.deployment.calls import acall, eventually

@@ -32,7 +32,7 @@ def _parts(version: str) -> tuple[str, str, str]:
     """(project or nothing, model, number or alias) of `fraud@3`, `risk/fraud@3`, `risk/fraud/3` or the full name."""
     if version.startswith("projects/"):
         ids = version.split("/")
-        if len(ids) == 6 and ids[2::2] == ["models", "versions"][:2]:
+        if len(ids) == 6 and ids[2::2] == ["models", "versions"]:
             return ids[1], ids[3], ids[5]
     model, at, wanted = version.rpartition("@")
     if not at:

@@ -1,6 +1,5 @@
 """What all calls of one client share: the newest revision seen, who calls, and how long to try."""
 
-import random
 import sys
 import threading
 import time
@@ -13,12 +12,12 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
+from modelog.sdk.breaks import Pauses
 from modelog.sdk.errors import Refused, refused
 from modelog.sdk.identity import Identity
 from modelog.type.v1.read_pb2 import ReadOptions
 
 DEADLINE_SECONDS = 30.0
-_FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 _READ = ReadOptions.DESCRIPTOR.full_name
 
@@ -100,7 +99,7 @@ class Attempts:
         self._started = time.monotonic()
         self._seconds = session.deadline_seconds if timeout is None else timeout
         self._patience = min(session.patience_seconds, self._seconds)
-        self._pause = _FIRST_PAUSE_SECONDS
+        self._pauses = Pauses(_LONGEST_PAUSE_SECONDS)
 
     def remaining(self) -> float:
         """Seconds until the deadline, at least a little, so that the server and not the clock gives the last word."""
@@ -120,9 +119,7 @@ class Attempts:
         limited = refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED and refusal.retry_seconds > 0
         if refusal.code is not grpc.StatusCode.UNAVAILABLE and not limited:
             return 0.0
-        # Halved at random, so that many clients do not come back in one moment.
-        pause = max(self._pause * random.uniform(0.5, 1.0), refusal.retry_seconds)
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
+        pause = self._pauses.next(refusal.retry_seconds)
         spent = time.monotonic() - self._started
         return pause if spent + pause < self._patience else 0.0
 

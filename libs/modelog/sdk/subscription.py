@@ -1,13 +1,12 @@
 """The log as an iterator: from any revision, then live, over any number of broken connections."""
 
 import asyncio
-import random
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from modelog.sdk.breaks import Breaks
 from modelog.sdk.errors import Refused, Unavailable
 from modelog.sdk.facts import Entry
 
@@ -15,12 +14,10 @@ if TYPE_CHECKING:
     from modelog.archive.v1.archive_service_pb2 import ReadFactsRequest, ReadFactsResponse
     from modelog.archive.v1.types_pb2 import FactFilter
 
-_FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 5.0
+_RENEWAL_SECONDS = 0.1
 # The archive says where it stands at least this often; silence for several times as long is a dead connection.
 _HEARTBEAT_SECONDS = 5
 _SILENCE_SECONDS = 4.0 * _HEARTBEAT_SECONDS
-_PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 class Hole(Exception):
@@ -44,9 +41,7 @@ class Progress:
         self._to_revision = to_revision
         self._filter = filter
         self._follow = follow
-        self._patience = patience_seconds
-        self._pause = _FIRST_PAUSE_SECONDS
-        self._heard = time.monotonic()
+        self._breaks = Breaks(patience_seconds)
         self._renewed = False
 
     def request(self) -> "ReadFactsRequest":
@@ -64,8 +59,7 @@ class Progress:
 
     def take(self, reply: "ReadFactsResponse") -> Iterator[Entry]:
         """The new entries of a reply; what was delivered before is left out, and a revision left out is a Hole."""
-        self._heard = time.monotonic()
-        self._pause = _FIRST_PAUSE_SECONDS
+        self._breaks.heard()
         self._renewed = False
         self.head = max(self.head, reply.head)
         for entry in reply.entries:
@@ -90,16 +84,10 @@ class Progress:
     def pause(self, error: Refused) -> float:
         """Seconds to wait before reading on after a break; raises what will not pass, or lasts too long."""
         if error.reason == "TOKEN_EXPIRED" and not self._renewed:
-            self._renewed = (
-                True  # A stream ends with the token it began with; the next call carries a new one, or fails.
-            )
-            return _FIRST_PAUSE_SECONDS
-        if error.code not in _PASSING or time.monotonic() - self._heard > self._patience:
-            raise error
-        # Halved at random, so that many readers do not come back in one moment.
-        pause = max(self._pause * random.uniform(0.5, 1.0), error.retry_seconds)
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
-        return pause
+            # A stream ends with the token it began with; the next call carries a new one, or fails.
+            self._renewed = True
+            return _RENEWAL_SECONDS
+        return self._breaks.pause(error)
 
 
 class Subscription:

@@ -1,21 +1,15 @@
 """A rollout as it changes, over any number of broken connections: each state once, in order, until it is finished."""
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import grpc
-
+from modelog.sdk.breaks import Breaks
 from modelog.sdk.errors import Refused
 
 if TYPE_CHECKING:
     from modelog.deployment.v1.people_pb2 import WatchRolloutRequest, WatchRolloutResponse
-
-_FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 5.0
-_PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 class _Place:
@@ -24,10 +18,8 @@ class _Place:
     def __init__(self, name: str, interval_seconds: float, patience_seconds: float) -> None:
         self._name = name
         self._interval = interval_seconds
-        self._patience = patience_seconds
+        self._breaks = Breaks(patience_seconds)
         self._revision = 0
-        self._pause = _FIRST_PAUSE_SECONDS
-        self._heard = time.monotonic()
 
     def request(self) -> "WatchRolloutRequest":
         """Goes on behind the last state that came."""
@@ -40,16 +32,11 @@ class _Place:
 
     def take(self, reply: "WatchRolloutResponse") -> None:
         self._revision = max(self._revision, reply.rollout.revision)
-        self._pause, self._heard = _FIRST_PAUSE_SECONDS, time.monotonic()
+        self._breaks.heard()
 
     def pause(self, error: Refused) -> float:
         """Seconds to wait after a break; raises what will not pass, or lasts too long."""
-        passing = error.code in _PASSING or error.reason == "TOKEN_EXPIRED"
-        if not passing or time.monotonic() - self._heard > self._patience:
-            raise error
-        pause = max(self._pause * random.uniform(0.5, 1.0), error.retry_seconds)
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
-        return pause
+        return self._breaks.pause(error, passes=error.reason == "TOKEN_EXPIRED")
 
 
 def watch_rollout(

@@ -1,8 +1,6 @@
 """Who was refused, and who read history: searched by auditors."""
 
 import hashlib
-from datetime import UTC, datetime
-from typing import Any
 
 from kernel.errors import invalid_field
 from kernel.rooms import Rooms
@@ -13,7 +11,9 @@ from services.archive.access import queries
 from services.archive.access.keeper import Keeper
 from services.archive.access.queries import Kept, Search
 from services.archive.access.reading import narrowed, record_in
-from services.archive.servicer.history import MOST_BYTES, opened, sealed, within
+from services.archive.filters import moment_of
+from services.archive.portions import within
+from services.archive.servicer.history import opened, sealed
 from services.archive.servicer.room import Room
 
 _PAGE_SIZE = 50
@@ -35,7 +35,7 @@ class AccessRecords(Room):
         found = await queries.search(
             self._rooms.kept, wanted, cursor=cursor, ascending=request.ascending, limit=size + 1
         )
-        page = within(found[:size], MOST_BYTES)
+        page = within(found[:size])
         reply = rpc.ListAccessRecordsResponse(entries=[_entry(one, request.parent) for one in page])
         if len(found) > len(page):
             reply.next_page_token = sealed(page[-1].number, binding)
@@ -53,19 +53,9 @@ def search_of(request: rpc.ListAccessRecordsRequest) -> Search:
         service=request.service,
         verdict=request.verdict,
         reason=request.reason,
-        since=_time(request, "from_time"),
-        until=_time(request, "to_time"),
+        since=moment_of(request.from_time, "from_time") if request.HasField("from_time") else None,
+        until=moment_of(request.to_time, "to_time") if request.HasField("to_time") else None,
     )
-
-
-def _time(request: Any, field: str) -> datetime | None:
-    if not request.HasField(field):
-        return None
-    try:
-        time: datetime = getattr(request, field).ToDatetime(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise invalid_field(field, "the year has to lie between 1 and 9999", "TIME_RANGE") from None
-    return time
 
 
 def _entry(one: Kept, parent: str) -> AccessEntry:

@@ -3,20 +3,18 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Protocol, TypeVar
 
 from kernel.errors import invalid_field
 from kernel.rpc import Context
 from modelog.archive.v1 import archive_service_pb2 as rpc
 from modelog.archive.v1 import types_pb2 as types
+from services.archive.filters import moment_of
+from services.archive.portions import within
 from services.archive.queries import HistoryQuery, Stored
 from services.archive.reading import fact_in
 from services.archive.servicer.room import Room
 
 _PAGE_SIZE = 50
-MOST_BYTES = 1 << 20  # Of payloads in one reply, so that it stays below what clients accept.
 
 
 class History(Room):
@@ -29,51 +27,25 @@ class History(Room):
         cursor = opened(request.page_token, binding) if request.page_token else 0
         size = request.page_size or _PAGE_SIZE
         found = await self._copy.history(query, cursor, size + 1)
-        page = within(found[:size], MOST_BYTES)
+        page = within(found[:size])
         reply = rpc.GetHistoryResponse(entries=[entry_of(one) for one in page])
         if len(found) > len(page):
             reply.next_page_token = sealed(page[-1].revision, binding)
         return reply
 
 
-class _Sized(Protocol):
-    @property
-    def payload(self) -> bytes: ...
-
-
-_One = TypeVar("_One", bound=_Sized)
-
-
-def within(found: Sequence[_One], most_bytes: int) -> Sequence[_One]:
-    """As many as fit, one at least."""
-    total = 0
-    for number, one in enumerate(found):
-        total += len(one.payload)
-        if total > most_bytes and number:
-            return found[:number]
-    return found
-
-
 def _query(request: rpc.GetHistoryRequest) -> HistoryQuery:
-    bounds = [one for one in (request.to_revision, request.read.as_of_revision) if one]
+    read = request.read
+    bounds = [one for one in (request.to_revision, read.as_of_revision) if one]
     return HistoryQuery(
         name=request.name,
         below=request.below,
         filter=request.filter,
         from_revision=request.from_revision,
         to_revision=min(bounds, default=0),
-        until=_until(request),
+        until=moment_of(read.as_of_time, "read.as_of_time") if read.HasField("as_of_time") else None,
         descending=request.descending,
     )
-
-
-def _until(request: rpc.GetHistoryRequest) -> datetime | None:
-    if not request.read.HasField("as_of_time"):
-        return None
-    try:
-        return request.read.as_of_time.ToDatetime(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise invalid_field("read.as_of_time", "the year has to lie between 1 and 9999", "TIME_RANGE") from None
 
 
 def entry_of(one: Stored) -> types.HistoryEntry:

@@ -11,12 +11,10 @@ from modelog.archive.v1 import archive_service_pb2 as rpc
 from modelog.archive.v1 import types_pb2 as types
 from services.archive.filters import Where, matching
 from services.archive.queries import Stored
-from services.archive.servicer.history import MOST_BYTES, within
 from services.archive.servicer.room import Room
 
 _BATCH = 500
 _HEARTBEAT_SECONDS = 5.0
-_WINDOW = 20_000  # Revisions looked at by one query, so that a filter which matches nothing still moves on.
 
 
 class Stream(Room):
@@ -68,13 +66,8 @@ class Stream(Room):
     ) -> tuple[Sequence[Stored], int]:
         """What matches in the next window, and how far has been looked by then."""
         known = self._rooms.position.revision
-        upto = min(known, position + _WINDOW, known if end is None else end)
-        most = request.max_batch or _BATCH
-        found = await self._copy.window(position, upto, request.filter, most)
-        batch = within(found, MOST_BYTES)
-        if len(found) < most and len(batch) == len(found):
-            return batch, upto
-        return batch, batch[-1].revision
+        upto = known if end is None else min(known, end)
+        return await self._copy.stretch(position, upto, request.filter, request.max_batch or _BATCH)
 
     def _reply(self, batch: Sequence[Stored], position: int) -> rpc.ReadFactsResponse:
         entries = [types.LogEntry(revision=one.revision, subject=one.subject, payload=one.payload) for one in batch]

@@ -16,13 +16,11 @@ from kernel.rooms import Rooms
 from modelog.archive.v1.subscriptions_pb2 import Subscription, SubscriptionSettings
 from services.archive.growth import Growth
 from services.archive.queries import Copy, Stored
-from services.archive.servicer.history import MOST_BYTES, within
 from services.archive.subscriptions import queries
 from services.archive.subscriptions.queries import Lease, Place
 
-_WINDOW = 20_000  # Revisions looked at by one query.
-# How often is looked for batches that come back, and for what another process of the archive has done.
 _DIGITS = 19
+# How often is looked for batches that come back, and for what another process of the archive has done.
 _FULL_SECONDS = 0.2
 _LOOK_SECONDS = 1.0
 
@@ -97,7 +95,6 @@ class Handing:
         if not entries:
             return Handed(await queries.acknowledge(connection, subscription.name, place, late.first, now))
         lease = late._replace(
-            facts=len(entries),
             token=_token(place, late.last),
             consumer=wanted.consumer,
             deadline=now + _within(subscription.settings),
@@ -112,16 +109,13 @@ class Handing:
         head, looked = self._rooms.position.revision, place.looked
         entries: Sequence[Stored] = ()
         if looked < head:
-            upto = min(head, looked + _WINDOW)
-            found = await self._copy.window(looked, upto, subscription.settings.filter, wanted.most)
-            entries = within(found, MOST_BYTES)
-            looked = upto if len(entries) == len(found) < wanted.most else entries[-1].revision
+            entries, looked = await self._copy.stretch(looked, head, subscription.settings.filter, wanted.most)
             await queries.look(connection, subscription.name, looked)
         place_after = place._replace(looked=looked)
         if not entries:
             return Handed(place_after)
         deadline = now + _within(subscription.settings)
-        lease = Lease(place.looked + 1, looked, len(entries), _token(place, looked), wanted.consumer, deadline, 1)
+        lease = Lease(place.looked + 1, looked, _token(place, looked), wanted.consumer, deadline, 1)
         await queries.hand_out(connection, subscription.name, lease)
         return Handed(place_after._replace(batches=(*place.batches, lease)), lease, entries)
 

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 _LOCK = "select starts, looked from subscription_place where name = $1 for update"
 _OPEN = "insert into subscription_place (name, starts, looked) values ($1, $2, $3) on conflict (name) do nothing"
-_BATCH = "select first, last, facts, token, consumer, deadline, attempt, acknowledged from subscription_batch"
+_BATCH = "select first, last, token, consumer, deadline, attempt, acknowledged from subscription_batch"
 _INSERT = (
-    "insert into subscription_batch (name, first, last, facts, token, consumer, deadline, attempt)"
-    " values ($1, $2, $3, $4, $5, $6, $7, $8)"
+    "insert into subscription_batch (name, first, last, token, consumer, deadline, attempt)"
+    " values ($1, $2, $3, $4, $5, $6, $7)"
 )
 
 
@@ -20,7 +20,6 @@ class Lease(NamedTuple):
 
     first: int
     last: int
-    facts: int
     token: str
     consumer: str
     deadline: datetime
@@ -83,9 +82,9 @@ async def hand_out(connection: Any, name: str, lease: Lease) -> None:
         await connection.execute(_INSERT, name, *lease[:-1])
         return
     await connection.execute(
-        "update subscription_batch set facts = $3, token = $4, consumer = $5, deadline = $6, attempt = $7"
+        "update subscription_batch set token = $3, consumer = $4, deadline = $5, attempt = $6"
         " where name = $1 and first = $2",
-        *(name, lease.first, lease.facts, lease.token, lease.consumer, lease.deadline, lease.attempt),
+        *(name, lease.first, lease.token, lease.consumer, lease.deadline, lease.attempt),
     )
 
 

@@ -89,6 +89,8 @@ SETTINGS: Mapping[str, Mapping[str, Rule]] = {
 REQUIRED: Mapping[str, Sequence[str]] = {"kubernetes": ("gateway", "url", "artifacts")}
 # What runs would have to move, with everybody's requests: another environment is for that.
 FIXED: Mapping[str, Sequence[str]] = {"kubernetes": ("namespace", "form")}
+# What a replica asks for where settings say nothing.
+KUBERNETES_DEFAULTS: Mapping[str, str] = {"cpu_request": "250m", "memory_request": "512Mi"}
 _NOT_ABOVE = (("replicas_min", "replicas_max"), ("cpu_request", "cpu_limit"), ("memory_request", "memory_limit"))
 _UNITS = {"m": 1, "": 1000, "Mi": 1 << 20, "Gi": 1 << 30}
 

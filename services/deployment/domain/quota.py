@@ -5,13 +5,12 @@ from typing import NamedTuple
 
 from kernel.errors import NotAllowedNow, invalid_field
 from modelog.deployment.v1.types_pb2 import Endpoint, Environment, Rollout, Strategy
-from services.deployment.domain.driver_settings import amount
+from services.deployment.domain.driver_settings import KUBERNETES_DEFAULTS, amount
 from services.deployment.domain.states import is_unfinished
 from services.deployment.domain.strategy import old_goes_first
 
 _MIB = 1 << 20
-# What the driver `kubernetes` asks for where settings say nothing; see its options.
-_DEFAULTS: Mapping[str, Mapping[str, str]] = {"kubernetes": {"memory_request": "512Mi", "cpu_request": "250m"}}
+_DEFAULTS: Mapping[str, Mapping[str, str]] = {"kubernetes": KUBERNETES_DEFAULTS}
 # By how settings say it, the largest claim first.
 _MEMORY, _CPU = ("memory_limit", "memory_request"), ("cpu_limit", "cpu_request")
 
@@ -84,10 +83,11 @@ def check_room(environment: Environment, others: Room, mine: Room) -> None:
 def check_quota(environment: Environment) -> None:
     """Refuses a quota for what the settings do not limit for each replica: it would be compared with nothing."""
     memory, cpu = _each(environment)
-    missing = [
-        f"memory ({'memory_mib' if environment.driver != 'kubernetes' else 'memory_limit'})"
-        for _ in range(bool(environment.quota.most_memory_mib and not memory))
-    ] + ["cpu (cpus)" for _ in range(bool(environment.quota.most_cpu_millis and not cpu))]
+    missing = []
+    if environment.quota.most_memory_mib and not memory:
+        missing.append(f"memory ({'memory_limit' if environment.driver == 'kubernetes' else 'memory_mib'})")
+    if environment.quota.most_cpu_millis and not cpu:
+        missing.append("cpu (cpus)")
     if missing:
         raise invalid_field(
             "quota", f"say in the driver's settings what each replica gets: {', '.join(missing)}", "MISSING_SETTING"

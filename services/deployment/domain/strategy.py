@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from google.protobuf.duration_pb2 import Duration
+
 from kernel.errors import invalid_field
 from modelog.deployment.v1.types_pb2 import Analysis, Canary, Endpoint, Environment, Strategy, TrafficShare
 from services.deployment.domain.analysis import check_analysis
@@ -35,20 +37,20 @@ def steps_of(strategy: Strategy, replicas: int = 1) -> tuple[Step, ...]:
             return _canary(strategy.canary)
         case "blue_green":
             gate = (Step(0, 0.0, pause=True),) if strategy.blue_green.gate else ()
-            return (*gate, Step(_ALL, _seconds(strategy.blue_green.soak)))
+            return (*gate, Step(_ALL, seconds_of(strategy.blue_green.soak)))
         case "rolling":
-            seconds = _seconds(strategy.rolling.step)
+            seconds = seconds_of(strategy.rolling.step)
             sizes = batches(strategy.rolling, replicas)
             return tuple(Step(percent_of(size, replicas), seconds, replicas=size) for size in sizes)
         case "shadow":
             shadow = strategy.shadow
-            return (Step(0, _seconds(shadow.duration), mirror=shadow.percent), *_canary(shadow.then))
+            return (Step(0, seconds_of(shadow.duration), mirror=shadow.percent), *_canary(shadow.then))
         case _:
             return (Step(_ALL, 0.0),)
 
 
 def _canary(canary: Canary) -> tuple[Step, ...]:
-    return tuple(Step(one.percent, _seconds(one.duration), one.pause) for one in canary.steps)
+    return tuple(Step(one.percent, seconds_of(one.duration), one.pause) for one in canary.steps)
 
 
 def analysis_of(strategy: Strategy, step: int = 1) -> Analysis | None:
@@ -79,7 +81,7 @@ def old_goes_first(strategy: Strategy) -> bool:
 
 def ready_seconds(strategy: Strategy) -> float:
     """How long replicas may take to become ready."""
-    return _seconds(strategy.ready_deadline) if strategy.HasField("ready_deadline") else _READY_SECONDS
+    return seconds_of(strategy.ready_deadline) if strategy.HasField("ready_deadline") else _READY_SECONDS
 
 
 def most_inconclusive(analysis: Analysis | None) -> int:
@@ -89,7 +91,7 @@ def most_inconclusive(analysis: Analysis | None) -> int:
 
 def progress_seconds(strategy: Strategy) -> float | None:
     """How long nothing may move on, beyond what a step asks for; None for no limit."""
-    return _seconds(strategy.progress_deadline) if strategy.HasField("progress_deadline") else None
+    return seconds_of(strategy.progress_deadline) if strategy.HasField("progress_deadline") else None
 
 
 def most_restarts(strategy: Strategy) -> int:
@@ -165,6 +167,6 @@ def split(version: str, percent: int, previous: Sequence[TrafficShare]) -> list[
     return [(version, percent), *((name, size) for name, size in given if size > 0)]
 
 
-def _seconds(duration: object) -> float:
-    seconds: float = duration.ToTimedelta().total_seconds()  # type: ignore[attr-defined]
-    return seconds
+def seconds_of(duration: Duration) -> float:
+    """Seconds of a duration; 0 for one that was not given."""
+    return float(duration.ToTimedelta().total_seconds())

@@ -29,14 +29,13 @@ from services.deployment.drivers import child
 from services.deployment.drivers.looks import Looks, status
 from services.deployment.drivers.port import LOG_BYTES, Change, Key, Replica, State, Workload
 from services.deployment.drivers.secrets import Keeper, NoSecret
+from services.deployment.drivers.starts import Starts
 from services.deployment.failpoints import reached
 from services.deployment.fetch import Unreachable
 from services.deployment.inference.order import Column, Order, to_json
 
 _READY_SECONDS = 2.0
 _STOP_SECONDS = 15.0
-_FIRST_PAUSE_SECONDS = 0.25
-_LONGEST_PAUSE_SECONDS = 10.0
 _STEADY_SECONDS = 30.0
 _LOOP_ENDS = 3
 _BATCH_ROWS = "32"
@@ -53,29 +52,6 @@ class Telemetry:
     user: str = ""
     password_file: str = ""
     ca_file: str = ""
-
-
-@dataclass(frozen=True)
-class Starts:
-    """What lies in starts.json. count: starts since it was last steady; at: moment of the last one, wall clock;
-
-    why: what the replica said of its end before it.
-    """
-
-    count: int = 0
-    at: float = 0.0
-    why: str = ""
-
-    @property
-    def pause_seconds(self) -> float:
-        """From the last start to the next: none before the second, then twice as long each time."""
-        if not self.count:
-            return 0.0
-        return min(_FIRST_PAUSE_SECONDS * 2.0 ** min(self.count - 1, 16), _LONGEST_PAUSE_SECONDS)
-
-    def wait_seconds(self, now: float) -> float:
-        """How long until it may be started again; a clock that was put back does not make it longer than a pause."""
-        return max(min(self.at + self.pause_seconds - now, self.pause_seconds), 0.0)
 
 
 @dataclass

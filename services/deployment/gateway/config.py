@@ -82,8 +82,8 @@ def cluster_of(endpoint: str, version: str) -> str:
 
 def route_configuration(table: Table) -> dict[str, Any]:
     """RDS: one prefix an endpoint, cut off before the replica sees the path."""
-    routes = [_route(table.routes[name]) for name in sorted(table.routes)]
-    routes = [*grpc.routes({name: _route(route) for name, route in table.routes.items()}), *routes]
+    http = {name: _route(route) for name, route in sorted(table.routes.items())}
+    routes = [*grpc.routes(http), *http.values()]
     host = {"name": "endpoints", "domains": ["*"], "routes": [*routes, _answer("/", 404, "no such endpoint")]}
     host["request_headers_to_remove"] = ["x-envoy-expected-rq-timeout-ms", SHADOW_HEADER]
     return {
@@ -137,12 +137,6 @@ def read_route(endpoint: str, written: Mapping[str, Any]) -> Route:
     }
     policy = json_format.Parse(noted.get("policy", "{}"), TrafficPolicy())
     return Route(endpoint, {one["name"]: one["weight"] for one in weighted}, mirrors=mirrors, policy=policy)
-
-
-def percent_of(mirror: dict[str, Any]) -> float:
-    """Of a mirror as `_route` writes it."""
-    numerator: int = mirror["runtime_fraction"]["default_value"]["numerator"]
-    return numerator / _MILLIONTHS
 
 
 def _answer(prefix: str, status: int, text: str) -> dict[str, Any]:

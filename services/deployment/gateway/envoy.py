@@ -205,11 +205,9 @@ def _busy(name: str, seen: Mapping[str, Mapping[str, int]]) -> bool:
 
 
 def added(one: Counts, other: Counts) -> Counts:
-    """Both together; a side that has no histogram yet has no requests."""
-    latency = one.latency or other.latency
-    if one.latency and other.latency:
-        pairs = zip(one.latency, other.latency, strict=True)
-        latency = tuple((bound, count + more) for (bound, count), (_, more) in pairs)
+    """Both together, bucket by bucket; a side that has no histogram yet has no requests."""
+    known = dict(one.latency)
+    latency = tuple((bound, count + known.get(bound, 0)) for bound, count in other.latency) or one.latency
     counted = {name: getattr(one, name) + getattr(other, name) for name in set(_COUNTERS.values())}
     return Counts(**counted, latency=latency)
 

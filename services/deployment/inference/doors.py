@@ -69,8 +69,10 @@ class Doors:
         if order.lease_file:
             ends.add(asyncio.create_task(until_lost(Path(order.lease_file), order.lease_seconds)))
         grown = asyncio.create_task(until_above(order.resident_mib)) if order.resident_mib else None
-        await asyncio.wait({*ends, *([grown] if grown else ()), self._serving}, return_when=asyncio.FIRST_COMPLETED)
-        for one in (*ends, *([grown] if grown else ())):
+        if grown:
+            ends.add(grown)
+        await asyncio.wait({*ends, self._serving}, return_when=asyncio.FIRST_COMPLETED)
+        for one in ends:
             one.cancel()
         return grown.result() if grown and grown.done() and not grown.cancelled() else ""
 

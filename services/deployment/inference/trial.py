@@ -5,7 +5,6 @@ A model may rightly fail on such input (an index out of range, an unknown word),
 honest model does is refused: numbers that are not finite whatever is asked, or answers that do not fit the signature.
 """
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -156,5 +155,4 @@ def _alike(one: Any, other: Any) -> bool:
         return False
     if one.dtype.kind != "f":
         return bool(np.array_equal(one, other))
-    scale = _ABSOLUTE if math.prod(one.shape) else 0.0
-    return bool(np.allclose(one, other, rtol=_RELATIVE, atol=scale, equal_nan=True))
+    return bool(np.allclose(one, other, rtol=_RELATIVE, atol=_ABSOLUTE, equal_nan=True))

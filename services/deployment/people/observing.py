@@ -9,9 +9,8 @@ from modelog.deployment.v1.types_pb2 import Endpoint
 from services.deployment.domain.analysis import quantile
 from services.deployment.drivers.port import PlatformAway, Replica, State
 from services.deployment.fetch import Unreachable
-from services.deployment.gateway.config import cluster_of
 from services.deployment.gateway.envoy import Counts, since
-from services.deployment.platforms import Platform
+from services.deployment.platforms import Platform, counts_of_versions
 
 _STATES = {
     State.STARTING: people.REPLICA_STATE_STARTING,
@@ -38,12 +37,10 @@ async def look(
     shares = {share.version: share.percent for share in endpoint.traffic}
     versions = sorted({*shares, *(one.key.version for one in replicas)}, key=lambda one: (-shares.get(one, 0), one))
     counts: dict[str, Counts] = {}
-    for version in versions:
-        try:
-            counts[version] = await platform.traffic.counts(cluster_of(endpoint.name, version))
-        except (Unreachable, PlatformAway) as away:
-            problems.append(f"the gateway's counts: {away}")
-            break
+    try:
+        counts = await counts_of_versions(platform.traffic, endpoint.name, versions)
+    except (Unreachable, PlatformAway) as away:
+        problems.append(f"the gateway's counts: {away}")
     status = people.EndpointStatus(name=endpoint.name, problem="; ".join(problems))
     status.time.FromDatetime(now)
     seconds = (now - before.at).total_seconds() if before else 0.0

@@ -26,9 +26,8 @@ class Counting:
         self.lanes = lanes
 
     async def predictions(self, batch: Predictions, position: int) -> None:
-        if (
-            batch.shadow
-        ):  # What nobody was answered is no prediction, and its ids are those of the answer that was given.
+        # What nobody was answered is no prediction, and its ids are those of the answer that was given.
+        if batch.shadow:
             return
         plans = self._plans.get(batch.endpoint, ())
         for plan in plans:

@@ -15,11 +15,11 @@ from services.deployment.drivers.docker.building import Building, Obstacle
 from services.deployment.drivers.docker.errors import Refused
 from services.deployment.drivers.docker.names import key_of_tag, replica_name
 from services.deployment.drivers.docker.options import options_of
-from services.deployment.drivers.docker.replicas import STEADY_SECONDS, Look, down, uptime_seconds, with_grpc
-from services.deployment.drivers.docker.spec import STOP_SECONDS, specs_of
+from services.deployment.drivers.docker.replicas import STEADY_SECONDS, Look, down, uptime_seconds
+from services.deployment.drivers.docker.spec import GRPC, STOP_SECONDS, specs_of
 from services.deployment.drivers.docker.world import World
 from services.deployment.drivers.port import LOG_BYTES, Change, Key, Replica, State, Workload
-from services.deployment.drivers.process import Starts
+from services.deployment.drivers.starts import Starts
 from services.deployment.fetch import Unreachable, fetch
 
 _READY_SECONDS = 2.0
@@ -165,8 +165,8 @@ class DockerDriver:
             status, _ = await fetch(look.address(), "/v2/health/ready", timeout=_READY_SECONDS)
         except Unreachable as error:
             return seen(State.STARTING, problem=str(error))
-        ready = seen(State.READY) if status == 200 else seen(State.STARTING, problem=f"ready: {status}")
-        return with_grpc(ready, look)
+        seen = partial(seen, grpc_address=look.address(GRPC))
+        return seen(State.READY) if status == 200 else seen(State.STARTING, problem=f"ready: {status}")
 
     async def _words(self, look: Look) -> str:
         """The last line of what a replica printed before it refused."""

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from services.deployment.domain.driver_settings import amount
+
 _MEMORY_MIB = 1024
 _MILLICORES = 1000
 
@@ -44,10 +46,6 @@ def options_of(settings: Mapping[str, str], installation: Installation) -> Optio
         image=settings.get("image") or (*installation.images, "")[0],
         network=settings.get("network") or installation.networks[0],
         memory_mib=int(settings.get("memory_mib", _MEMORY_MIB)),
-        millicores=_millicores(settings.get("cpus", "1")),
+        millicores=amount(settings.get("cpus", "1")),
         threads=int(settings.get("threads", "1")),
     )
-
-
-def _millicores(cpus: str) -> int:
-    return int(cpus[:-1]) if cpus.endswith("m") else int(cpus) * 1000

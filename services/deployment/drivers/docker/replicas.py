@@ -1,12 +1,11 @@
 """What the engine says of a container, as a replica. Pure but for asking the replica itself."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from services.deployment.drivers.docker.names import REPLICA, Facts, key_of
-from services.deployment.drivers.docker.spec import GRPC, REST
+from services.deployment.drivers.docker.spec import REST
 from services.deployment.drivers.port import Key, Replica, State
 from services.deployment.inference.order import ARTIFACT_REFUSED, MODEL_REFUSED
 
@@ -105,16 +104,6 @@ def down(look: Look, restarts: int, *, last_words: str) -> Replica:
 
 def uptime_seconds(look: Look, now: datetime) -> float:
     return (now - look.started).total_seconds() if look.alive else 0.0
-
-
-def with_grpc(replica: Replica, look: Look) -> Replica:
-    """Adds where it speaks gRPC, as far as replicas do."""
-    known = Replica.__dataclass_fields__
-    return replace(replica, **_grpc(look)) if "grpc_address" in known else replica
-
-
-def _grpc(look: Look) -> dict[str, Any]:
-    return {"grpc_address": look.address(GRPC)}
 
 
 def _moment(text: str) -> datetime:

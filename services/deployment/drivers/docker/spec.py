@@ -114,10 +114,5 @@ def _order(name: str, workload: Workload, options: Options, installation: Instal
         nats_user=installation.nats_user,
         nats_password_file=f"{_SECRETS}/nats-password" if installation.nats_password_file else "",
         nats_ca_file=f"{_SECRETS}/nats-ca" if installation.nats_ca_file else "",
-        **_grpc(),
+        grpc_port=int(GRPC.partition("/")[0]),
     )
-
-
-def _grpc() -> dict[str, Any]:
-    """The second port, as far as replicas speak gRPC."""
-    return {"grpc_port": int(GRPC.partition("/")[0])} if "grpc_port" in Order.__dataclass_fields__ else {}

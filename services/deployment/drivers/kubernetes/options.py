@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from services.deployment.domain.driver_settings import KUBERNETES_DEFAULTS
 from services.deployment.gateway.config import path_of
 
-_CPU, _MEMORY = "250m", "512Mi"
+_CPU, _MEMORY = KUBERNETES_DEFAULTS["cpu_request"], KUBERNETES_DEFAULTS["memory_request"]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from services.deployment.fetch import Unreachable, fetch
-from services.deployment.gateway.envoy import Counts
+from services.deployment.gateway.envoy import Counts, added
 
 PATH = "/modelog/counts"
 _SECONDS = 2.0
@@ -20,7 +20,7 @@ class Tallies:
     async def ask(self, pods: Mapping[str, str]) -> Counts:
         """pods: address of each that is ready, by uid. One that does not answer counts as it did before."""
         for uid in self._pods.keys() - pods.keys():
-            self._gone = _sum(self._gone, self._pods.pop(uid))
+            self._gone = added(self._gone, self._pods.pop(uid))
         for uid, address in pods.items():
             try:
                 status, body = await fetch(address, PATH, timeout=_SECONDS)
@@ -30,24 +30,16 @@ class Tallies:
                 self._heard(uid, _counts(json.loads(body)))
         total = self._gone
         for counts in self._pods.values():
-            total = _sum(total, counts)
+            total = added(total, counts)
         return total
 
     def _heard(self, uid: str, now: Counts) -> None:
         before = self._pods.get(uid, Counts())
         if now.requests < before.requests:  # Its container has started anew.
-            self._gone = _sum(self._gone, before)
+            self._gone = added(self._gone, before)
         self._pods[uid] = now
 
 
 def _counts(plain: Mapping[str, object]) -> Counts:
     latency = tuple((float(bound), int(count)) for bound, count in plain["latency"])  # type: ignore[attr-defined]
     return Counts(int(plain["requests"]), int(plain["errors"]), latency)  # type: ignore[call-overload]
-
-
-def _sum(one: Counts, other: Counts) -> Counts:
-    if not (one.latency and other.latency):
-        return Counts(one.requests + other.requests, one.errors + other.errors, one.latency or other.latency)
-    known = dict(one.latency)
-    latency = tuple((bound, count + known.get(bound, 0)) for bound, count in other.latency)
-    return Counts(one.requests + other.requests, one.errors + other.errors, latency)
