@@ -114,7 +114,7 @@ class Controller:
         for sight in here:
             if (done := applied.get(sight.environment.driver)) is not None:
                 await self._advance(sight, done, sights)
-        await self._repair(here, [one for found in replicas.values() for one in found])
+        await self._repair(sights, replicas)
         newest = {sight.rollout.name for sight in sights}
         self._windows.forget(newest)
         await self._shadows.forget(newest)
@@ -296,16 +296,20 @@ class Controller:
         platform = self._platforms[sight.environment.driver]
         return platform.address_of(sight.endpoint.name, sight.environment.driver_settings)
 
-    async def _repair(self, sights: Iterable[Sight], replicas: Iterable[Replica]) -> None:
+    async def _repair(self, sights: Iterable[Sight], replicas: Mapping[str, Sequence[Replica]]) -> None:
         """Records what was found different from the facts and is put right; once a minute for each endpoint.
 
-        sights: of endpoints whose platform answers; of others nothing can be told.
+        replicas: by driver; of endpoints whose platform does not answer nothing can be told yet.
         """
-        by_name = {sight.endpoint.name: sight for sight in sights if sight.active}
-        self._repairs.forget(by_name)
-        self._repairs.look(replicas, {name: sight.wanted for name, sight in by_name.items()})
+        active = {sight.endpoint.name: sight for sight in sights if sight.active}
+        wanted = {name: sight.wanted for name, sight in active.items() if sight.environment.driver in replicas}
+        self._repairs.forget(active)
+        found_now = (one for found in replicas.values() for one in found)
+        self._repairs.look(found_now, wanted, active.keys() - wanted.keys())
         for name, found in self._repairs.due():
-            if await self._record(ENDPOINT, by_name[name].endpoint, "repair", partial(endpoint.repair, found=found)):
+            if name not in wanted:
+                continue
+            if await self._record(ENDPOINT, active[name].endpoint, "repair", partial(endpoint.repair, found=found)):
                 self._repairs.recorded(name)
 
     async def _record(self, kind: Kind, state: Any, key: str, verb: Any, reads: Any = ()) -> bool:

@@ -1,7 +1,7 @@
 """What was found different from the facts and put right, until it is recorded."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from modelog.deployment.v1.people_pb2 import (
@@ -51,8 +51,12 @@ class Repairs:
             what = f"{change.what} was gone and is made again"
             self.found(endpoint, what, on=change.what, means=REPAIR_MEANS_MADE_AGAIN)
 
-    def look(self, replicas: Iterable[Replica], wanted: Mapping[str, Iterable[str]]) -> None:
+    def look(
+        self, replicas: Iterable[Replica], wanted: Mapping[str, Iterable[str]], away: Collection[str] = ()
+    ) -> None:
         """Notices replicas that had been ready and are gone; those nobody wants any more are none of its business.
+
+        away: endpoints whose platform does not answer; what became of their replicas is seen when it does.
 
         Going by the run, for one that ends between `observe` and `apply` is started again without being seen down; and
         by the replicas of the look before, for one whose traces are gone as well is not seen at all.
@@ -68,7 +72,10 @@ class Repairs:
             if replica.state is State.READY:
                 self._ready[replica.id] = replica
         for known in before.values():
-            self._gone(known, wanted)
+            if known.key.endpoint in away:
+                self._ready[known.id] = known
+            else:
+                self._gone(known, wanted)
 
     def _gone(self, replica: Replica, wanted: Mapping[str, Iterable[str]]) -> None:
         if replica.key.version in wanted.get(replica.key.endpoint, ()):
