@@ -16,6 +16,7 @@ create table subscription_batch (
   name text collate "C" not null references subscription_place on delete cascade,
   first bigint not null,
   last bigint not null,
+  facts integer not null,
   token text not null,
   consumer text not null,
   deadline timestamptz not null,
