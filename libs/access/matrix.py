@@ -90,14 +90,16 @@ ROLES: Mapping[str, frozenset[str]] = {
     DEPLOYER: _and(
         "deployment.endpoints.create deployment.endpoints.remove deployment.rollouts.request deployment.rollouts.pause"
         " deployment.rollouts.resume deployment.rollouts.rollback monitoring.monitors.create"
-        " monitoring.baselines.capture monitoring.outcomes.record registry.emergencies.declare"
+        " monitoring.baselines.capture monitoring.outcomes.record monitoring.telemetry.ingest"
+        " monitoring.batches.retry registry.emergencies.declare"
     ),
     # Keeps what serves serving.
     OPERATOR: _and(
         "deployment.rollouts.request deployment.rollouts.pause deployment.rollouts.resume deployment.rollouts.rollback"
         " registry.aliases.rollback"
         " monitoring.monitors.create monitoring.monitors.update monitoring.monitors.pause monitoring.monitors.resume"
-        " monitoring.baselines.capture monitoring.outcomes.record monitoring.alerts.acknowledge"
+        " monitoring.baselines.capture monitoring.outcomes.record monitoring.telemetry.ingest monitoring.batches.retry"
+        " monitoring.alerts.acknowledge"
         " monitoring.alerts.silence monitoring.alerts.resolve monitoring.retrainings.request"
         " monitoring.retrainings.start monitoring.retrainings.abandon registry.emergencies.declare"
     )

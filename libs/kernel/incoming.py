@@ -66,13 +66,16 @@ class Incoming:
             raise StopAsyncIteration
         return await self._door.admit(raw, self._visit)
 
-    async def answered(self, answer: Answer, *, turn: Turn, refused: Refused) -> AsyncIterator[Any]:
+    async def answered(
+        self, answer: Answer, *, turn: Turn, refused: Refused, at_once: int = _AT_ONCE
+    ) -> AsyncIterator[Any]:
         """The answer to each message, in the order of sending.
 
         turn: of a request; messages of one turn are answered one after the other, others side by side. refused: makes
         the answer to a message that was refused, from its request (None when it could not be read) and the refusal.
+        at_once: how many are worked on, fewer where they are large.
         """
-        waiting: asyncio.Queue[asyncio.Future[Any] | None] = asyncio.Queue(_AT_ONCE)
+        waiting: asyncio.Queue[asyncio.Future[Any] | None] = asyncio.Queue(at_once)
         begun: set[asyncio.Future[Any]] = set()
         reader = asyncio.create_task(self._begin(waiting, begun, answer, turn, refused))
         try:

@@ -29,14 +29,17 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._full_at)
 
-    def take(self, key: str, now: float) -> float:
-        """Takes a token and returns 0; or, when there is none, the seconds until there is one."""
+    def take(self, key: str, now: float, tokens: float = 1.0) -> float:
+        """Takes tokens and returns 0; or, when not even one is there, the seconds until there is.
+
+        What takes more than there is leaves the bucket in debt, so that what comes next waits the longer.
+        """
         if not self._each_seconds:
             return 0.0
         full_at = max(self._full_at.pop(key, now), now)
         missing = full_at - self._depth_seconds - now
         if missing <= 0:
-            full_at += self._each_seconds
+            full_at += self._each_seconds * tokens
         self._full_at[key] = full_at  # Put back at the end, so the first is the one used longest ago.
         if len(self._full_at) > self._most:
             del self._full_at[next(iter(self._full_at))]

@@ -6,7 +6,7 @@ Accounts and rights are those of deploy/nats/rights.json, the same file that con
     registry     REGISTRY    append lifecycle.registry.>, read the whole log           url_for("registry")
     deployment   DEPLOYMENT  append lifecycle.deployment.>, read the whole log         url_for("deployment")
     monitoring   MONITORING  append lifecycle.monitoring.>, read the whole log,        url_for("monitoring")
-                             publish telemetry.outcomes.>, read TELEMETRY
+                             publish telemetry.>, read TELEMETRY
     archive      ARCHIVE     append lifecycle.archive.>, read the whole log and ACCESS url_for("archive")
     inference    INFERENCE   publish telemetry.predictions.>, nothing else             url_for("inference")
     provision    LOG         everything: makes streams; no service runs under it       url_for("provision"), also `url`

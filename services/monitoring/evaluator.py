@@ -19,6 +19,7 @@ from modelog.type.v1.principal_pb2 import Principal
 from services.monitoring import queries as views
 from services.monitoring.domain import KNOWN_ENDPOINT, MONITOR
 from services.monitoring.domain import monitor as verbs
+from services.monitoring.domain.target import answering, is_model
 from services.monitoring.profile import digest_of, encode
 from services.monitoring.settings import Settings
 from services.monitoring.telemetry import queries
@@ -89,9 +90,12 @@ class Evaluator:
             stored = await queries.load_profiles(self._kept, [window.baseline_digest])
             baseline = types.ProfileSet.FromString(stored.get(window.baseline_digest, b""))
         verb = partial(verbs.evaluate, window=summary, profiles=window.profiles, baseline=baseline)
+        reads = [(KNOWN_ENDPOINT, monitor.endpoint)]
+        if is_model(monitor.endpoint):
+            verb, reads = partial(verb, endpoint=answering(monitor.endpoint, version)), []
         cause = _cause(key, window, summary, self._rooms.clock())
         try:
-            await self._rooms.transact(MONITOR, name, cause, verb, reads=((KNOWN_ENDPOINT, monitor.endpoint),))
+            await self._rooms.transact(MONITOR, name, cause, verb, reads=reads)
         except (Unavailable, Conflict):
             raise
         except Refusal as refusal:
@@ -120,7 +124,9 @@ class Evaluator:
 
     async def _close(self, monitor: types.Monitor, until: int) -> None:
         plan = await self._plans.of(monitor)
-        endpoint: types.KnownEndpoint = await self._rooms.resources.load(KNOWN_ENDPOINT, monitor.endpoint)
+        endpoint = answering(monitor.endpoint)
+        if not is_model(monitor.endpoint):
+            endpoint = await self._rooms.resources.load(KNOWN_ENDPOINT, monitor.endpoint)
         async with self._kept.acquire() as connection, connection.transaction():
             await queries.locked_position(connection)
             lanes = await queries.load_lanes(connection, [monitor.name])

@@ -35,6 +35,15 @@ async def monitors_of_endpoints(pool: Pool, endpoints: Sequence[str]) -> list[ty
     return [types.Monitor.FromString(row["body"]) for row in rows]
 
 
+async def has_versions(pool: Pool, model: str) -> bool:
+    """Whether a version of the model is known."""
+    prefix = f"{model}/versions/"
+    rows = await _fetch(
+        pool, "select from known_version where name >= $1 and name < $2 limit 1", prefix, prefix + "\uffff"
+    )
+    return bool(rows)
+
+
 async def monitors(pool: Pool) -> list[str]:
     """Names of all monitors."""
     return [row[0] for row in await _fetch(pool, "select monitor from watched order by monitor")]

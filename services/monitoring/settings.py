@@ -20,3 +20,13 @@ class Settings(kernel.settings.Settings):
     most_waiting_predictions: int = 1_000_000
     # How long profiles of evaluated windows are kept, so that a window can be computed again. Baselines stay.
     profile_days: float = 400.0
+    # How much is kept of an endpoint's batches that could not be counted, so that they can be sent again.
+    rejected_mebibytes: float = 32.0
+    # What one producer, and all of a project together, may send through Ingest to one process: rows and bytes a second,
+    # on average over ten seconds. 0 lifts a limit.
+    producer_rows_per_second: float = 200_000.0
+    producer_bytes_per_second: float = 100_000_000.0
+    project_rows_per_second: float = 500_000.0
+    project_bytes_per_second: float = 250_000_000.0
+    # How much of the stream may wait to be counted before Ingest holds producers back.
+    most_waiting_mebibytes: float = 256.0

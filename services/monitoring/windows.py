@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.pieces import Piece, counted
 from services.monitoring.profile import Layout, merge
 
 MICROSECONDS = 1_000_000
@@ -34,20 +35,24 @@ class Plan:
 
 
 class Rows(NamedTuple):
-    """Rows to be counted. position: of their batch in the stream. profiles: of the rows from start to stop."""
+    """Rows to be counted. position: of their batch in the stream. profiles: of the rows from start to stop, or what
+    they are made of later."""
 
     rows: int
     start: int
     end: int
     position: int
-    profiles: Callable[[int, int], types.ProfileSet]
+    profiles: Callable[[int, int], types.ProfileSet | Piece]
     dropped_rows: int = 0
     failed_requests: int = 0
 
 
 @dataclass
 class OpenWindow:
-    """A window and what it has counted. Its first row names it: position of the batch, and which row of the batch."""
+    """A window and what it has counted. Its first row names it: position of the batch, and which row of the batch.
+
+    pieces: what is counted by `settle`, to be called before profiles are looked at.
+    """
 
     position: int
     offset: int
@@ -57,6 +62,17 @@ class OpenWindow:
     baseline_digest: str
     profiles: types.ProfileSet
     closed: bool = False
+    pieces: list[Piece] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return self.profiles.rows + sum(one.rows for one in self.pieces)
+
+    def settle(self) -> None:
+        """Counts what waits for it."""
+        if self.pieces:
+            self.profiles = merge(self.profiles, counted(self.pieces))
+            self.pieces.clear()
 
 
 @dataclass
@@ -135,18 +151,22 @@ class Lane:
         while offset < rows.rows or first is None:
             window = next(iter(self._open()), None) or self._opened(plan, rows, offset, rows.start, rows.end)
             window.start, window.end = min(window.start, rows.start), max(window.end, rows.end)
-            taken = min(plan.window.size_rows - window.profiles.rows, rows.rows - offset)
+            taken = min(plan.window.size_rows - window.rows, rows.rows - offset)
             self._count(window, rows, offset, offset + taken)
             if first is None:
                 first = window
                 _note_losses(window, rows)
             offset += taken
-            if window.profiles.rows >= plan.window.size_rows:
+            if window.rows >= plan.window.size_rows:
                 self._close(window)
 
     def _count(self, window: OpenWindow, rows: Rows, start: int, stop: int) -> None:
         if stop > start:
-            window.profiles = merge(window.profiles, rows.profiles(start, stop))
+            part = rows.profiles(start, stop)
+            if isinstance(part, Piece):
+                window.pieces.append(part)
+            else:
+                window.profiles = merge(window.profiles, part)
             window.profiles.newest_microseconds = max(window.profiles.newest_microseconds, rows.end)
 
     def _open(self) -> list[OpenWindow]:

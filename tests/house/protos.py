@@ -40,7 +40,8 @@ NO_VIEW = frozenset(
 )
 # Writes that record no fact, so there is nothing to give a reason for: telemetry, how far somebody has read, a trial.
 NO_FACT = frozenset(
-    "modelog.monitoring.v1.MonitoringService.RecordOutcomes modelog.registry.v1.CollaborationService.MarkRead"
+    "modelog.monitoring.v1.MonitoringService.RecordOutcomes modelog.monitoring.v1.MonitoringService.Ingest"
+    " modelog.monitoring.v1.MonitoringService.RetryRejectedBatch modelog.registry.v1.CollaborationService.MarkRead"
     " modelog.registry.v1.WebhookService.TestWebhook".split()
 )
 # Columns of numbers where a missing one is NaN.

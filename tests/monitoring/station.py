@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.protobuf import message_factory
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
@@ -49,7 +50,8 @@ class Station:
         self._others: dict[str, Any] = {}
 
     async def call(self, method: str, *, actor: str = "users/ada", **fields: Any) -> Any:
-        request = getattr(rpc, f"{method}Request")(**fields)
+        described = rpc.DESCRIPTOR.services_by_name["MonitoringService"].methods_by_name[method].input_type
+        request = message_factory.GetMessageClass(described)(**fields)
         return await getattr(self._stub, method)(request, timeout=_SECONDS, metadata=(("x-modelog-actor", actor),))
 
     async def refused(self, method: str, **fields: Any) -> tuple[str, str, list[str]]:

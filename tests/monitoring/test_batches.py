@@ -106,8 +106,10 @@ def test_columns_of_another_type_than_the_signature_are_named() -> None:
             types.BaselineColumn(name="label", role=OUTPUT),
         ]
     )
-    assert misfits(predictions(batch("b1", [1.0])), known) == "age: numbers against the version's signature"
-    assert misfits(predictions(batch("b1", [1.0])), types.KnownVersion()) == ""
+    misfit = misfits(predictions(batch("b1", [1.0])), known)
+    assert misfit is not None
+    assert misfit.reason == "age: numbers against the version's signature"
+    assert misfits(predictions(batch("b1", [1.0])), types.KnownVersion()) is None
 
 
 def test_a_baseline_is_checked_in_the_same_way() -> None:

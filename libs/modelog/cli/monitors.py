@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from modelog.cli import predictions
 from modelog.cli.state import Noun, State
 from modelog.cli.values import Pair
 from modelog.cli.verbs import arg, opt, verb
@@ -162,12 +163,7 @@ monitors = Noun(
             arg("name", "monitor"),
             arg("window"),
         ),
-        verb(
-            "rejected",
-            "monitoring.ListRejectedBatches",
-            "Telemetry of an endpoint that could not be counted.",
-            arg("parent", "endpoint"),
-        ),
+        *predictions.commands,
     ],
 )
 

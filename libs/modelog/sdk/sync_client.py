@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from modelog.registry.v1.registry_service_pb2 import RegisterVersionRequest
     from modelog.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
     from modelog.registry.v1.webhook_service_pb2_grpc import WebhookServiceStub
+    from modelog.sdk.telemetry import Telemetry
     from modelog.status.v1.status_service_pb2_grpc import StatusServiceStub
 
 
@@ -97,6 +98,17 @@ class SyncClient:
         from modelog.monitoring.v1.monitoring_service_pb2_grpc import MonitoringServiceStub
 
         return MonitoringServiceStub(self._channel("monitoring"))
+
+    @cached_property
+    def telemetry(self) -> "Telemetry":
+        """Tells monitoring what versions answered and what turned out to be true: see Telemetry."""
+        from modelog.sdk.telemetry import Telemetry
+
+        def apart() -> "tuple[Callable[..., Any], SyncClient]":
+            client = SyncClient(self.session, self._addresses, self._credentials)
+            return client.monitoring.Ingest, client
+
+        return Telemetry(self.session, lambda: self.monitoring.Ingest, apart)
 
     @cached_property
     def archive(self) -> "ArchiveServiceStub":

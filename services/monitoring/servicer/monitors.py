@@ -8,16 +8,17 @@ from kernel.names import Pattern, child, project_of
 from kernel.rpc import Context
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
 from services.monitoring.domain import KNOWN_ENDPOINT, MONITOR, monitor
-from services.monitoring.servicer.room import Room
+from services.monitoring.domain.target import answering, is_model
+from services.monitoring.servicer.targets import Targets, check_target
 
 _PROJECT = Pattern("projects/*")
 _CHANGEABLE = ("description", "window", "checks", "prediction_column")
 
 
-class Monitors(Room):
+class Monitors(Targets):
     async def CreateMonitor(self, request: rpc.CreateMonitorRequest, context: Context) -> rpc.CreateMonitorResponse:
         _PROJECT.ids(request.parent, "parent")
-        KNOWN_ENDPOINT.pattern.ids(request.endpoint, "endpoint")
+        check_target(request.endpoint, "endpoint")
         if project_of(request.endpoint) != request.parent:
             raise invalid_field("endpoint", f"{request.endpoint} is not in {request.parent}", "OTHER_PROJECT")
         verb = partial(
@@ -29,7 +30,10 @@ class Monitors(Room):
             prediction_column=request.prediction_column,
         )
         name = child(request.parent, "monitors", request.monitor_id)
-        reads = ((KNOWN_ENDPOINT, request.endpoint),)
+        reads = [(KNOWN_ENDPOINT, request.endpoint)]
+        if is_model(request.endpoint):
+            await self._must_be_known(request.endpoint)
+            verb, reads = partial(verb, endpoint=answering(request.endpoint)), []
         decided = await self._transact(MONITOR, name, context.cause(), verb, reads=reads)
         return rpc.CreateMonitorResponse(name=decided.name, revision=decided.revision)
 

@@ -2,31 +2,21 @@
 
 import hashlib
 
-import nats.errors
-import orjson
-
-from kernel.errors import Invalid, NotFound, Unavailable, invalid_field
+from kernel.errors import Invalid, invalid_field
 from kernel.rpc import Context
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
 from modelog.monitoring.v1.telemetry_pb2 import OutcomeBatch
-from services.monitoring.domain import KNOWN_ENDPOINT
-from services.monitoring.servicer.room import Room
+from services.monitoring.servicer.targets import Targets, check_target
 from services.monitoring.telemetry import queries
+from services.monitoring.telemetry.batches import subject_of
 
-_ACK_SECONDS = 5.0
 _PAGE_SIZE = 50
 _BEHIND_ALL = 1 << 62
 
 
-class Telemetry(Room):
+class Telemetry(Targets):
     async def RecordOutcomes(self, request: rpc.RecordOutcomesRequest, context: Context) -> rpc.RecordOutcomesResponse:
-        project, endpoint = KNOWN_ENDPOINT.pattern.ids(request.endpoint, "endpoint")
-        known = await self._resources.load(KNOWN_ENDPOINT, request.endpoint)
-        if not known.name:
-            await self._resources.catch_up()
-            known = await self._resources.load(KNOWN_ENDPOINT, request.endpoint)
-        if not known.name:
-            raise NotFound("ENDPOINT_NOT_FOUND", f"there is no {request.endpoint}")
+        await self._must_be_known(request.endpoint)
         labels = request.labels.strings or request.labels.numbers
         if len(labels) != len(request.prediction_ids) or (request.labels.strings and request.labels.numbers):
             raise invalid_field("labels", f"{len(labels)} values for {len(request.prediction_ids)} ids", "LENGTH")
@@ -37,29 +27,14 @@ class Telemetry(Room):
             labels=request.labels,
             record_time=context.now,
         )
-        position = await self._publish(f"telemetry.outcomes.{project}.{endpoint}", batch)
-        return rpc.RecordOutcomesResponse(batch_id=batch.batch_id, position=position)
-
-    async def _publish(self, subject: str, batch: OutcomeBatch) -> int:
-        """Position in the stream, once it has the batch for good."""
-        headers = {"Nats-Msg-Id": batch.batch_id}
-        try:
-            answer = await self._rooms.nats.request(
-                subject, batch.SerializeToString(), timeout=_ACK_SECONDS, headers=headers
-            )
-        except (nats.errors.Error, TimeoutError, OSError) as error:
-            raise Unavailable(
-                "TELEMETRY_UNREACHABLE", f"{error!r}; repeat with the same request_id, which counts once"
-            ) from error
-        body = orjson.loads(answer.data)
-        if "error" in body:
-            raise Unavailable("TELEMETRY_UNREACHABLE", str(body["error"].get("description")))
-        return int(body["seq"])
+        subject = subject_of("outcomes", request.endpoint)
+        stored = await self._publisher.publish(subject, batch.batch_id, batch.SerializeToString())
+        return rpc.RecordOutcomesResponse(batch_id=batch.batch_id, position=stored.position)
 
     async def ListRejectedBatches(
         self, request: rpc.ListRejectedBatchesRequest, context: Context
     ) -> rpc.ListRejectedBatchesResponse:
-        KNOWN_ENDPOINT.pattern.ids(request.parent, "parent")
+        check_target(request.parent, "parent")
         size = request.page_size or _PAGE_SIZE
         if request.read.WhichOneof("as_of"):
             raise Invalid("INVALID_REQUEST", "read: telemetry is not part of the log and has no as_of")

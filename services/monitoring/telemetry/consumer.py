@@ -107,6 +107,7 @@ class Consumer:
                 raise Moved(f"telemetry is no longer counted to {self._at}")
             counting = await self._counting(connection, plans, now)
             await self._count(connection, counting, batches, now)
+            await asyncio.to_thread(counting.settle)  # So that calls are answered meanwhile.
             await queries.save_lanes(connection, counting.lanes.values())
             await queries.move_position(connection, batches[-1][0].revision)
         self._at = batches[-1][0].revision
@@ -125,40 +126,71 @@ class Consumer:
         return [(entry, _fit(one, known, latest)) for entry, one in batches]
 
     async def _count(self, connection: Any, counting: Counting, batches: Sequence[Read], now: datetime) -> None:
-        ids = [one.batch_id for _, one in batches if not isinstance(one, Rejected)]
+        ids = [(one.endpoint, one.batch_id) for _, one in batches if not isinstance(one, Rejected)]
         new = await queries.remember_batches(connection, ids, now)
-        rejected = []
+        rejected: list[tuple[Entry, Rejected]] = []
         for entry, one in batches:
             if isinstance(one, Rejected):
-                rejected.append((entry.revision, one.endpoint, entry.subject, one.batch_id, one.reason, one.rows, now))
+                rejected.append((entry, one))
                 REJECTED.inc()
                 continue
-            if one.batch_id not in new:
+            if (one.endpoint, one.batch_id) not in new:
                 REPEATED.inc()
                 continue
-            new.discard(one.batch_id)
+            new.discard((one.endpoint, one.batch_id))
             if isinstance(one, Predictions):
                 await counting.predictions(one, entry.revision)
                 ROWS.labels("prediction").inc(one.rows)
             else:
                 await counting.outcomes(one, entry.revision)
                 ROWS.labels("outcome").inc(len(one.ids))
-        await queries.reject(connection, rejected)
+        if rejected:
+            await queries.reject(connection, await self._put_aside(connection, rejected), now)
+
+    async def _put_aside(
+        self, connection: Any, rejected: Sequence[tuple[Entry, Rejected]]
+    ) -> Sequence[queries.PutAside]:
+        """The messages are kept with what is said of them as long as there is room for those of their endpoint."""
+        most = int(self._rooms.settings.rejected_mebibytes * (1 << 20))
+        room = {
+            endpoint: most - await queries.kept_bytes(connection, endpoint)
+            for endpoint in sorted({one.endpoint for _, one in rejected})
+        }
+        found = []
+        for entry, one in rejected:
+            room[one.endpoint] -= len(entry.payload)
+            told = types.RejectedBatch(
+                position=entry.revision,
+                subject=entry.subject,
+                batch_id=one.batch_id,
+                reason=one.reason,
+                rows=one.rows,
+                columns=one.columns,
+            )
+            fits = room[one.endpoint] >= 0 and bool(one.endpoint)
+            found.append(queries.PutAside(one.endpoint, told, entry.payload if fits else None))
+        return found
 
 
 def _fit(one: Batch, known: Mapping[str, types.KnownVersion], latest: int) -> Batch:
     match one:
         case Predictions():
-            reason = "end_time is in the future" if one.end > latest else misfits(one, known[one.version])
-        case Outcomes():
-            reason = "record_time is in the future" if one.known_at > latest else ""
-        case Rejected():
-            return one
-    return Rejected(one.endpoint, one.batch_id, reason[:2000], len(one.ids)) if reason else one
+            if one.end > latest:
+                return Rejected(one.endpoint, one.batch_id, "end_time is in the future", one.rows)
+            return misfits(one, known[one.version]) or one
+        case Outcomes() if one.known_at > latest:
+            return Rejected(one.endpoint, one.batch_id, "record_time is in the future", len(one.ids))
+    return one
 
 
 async def stream_ends(rooms: Rooms) -> tuple[int, int]:
     """Position of the newest message that TELEMETRY ever had, and how many messages it holds; Unavailable."""
+    state = await stream_state(rooms)
+    return int(state["last_seq"]), int(state["messages"])
+
+
+async def stream_state(rooms: Rooms) -> dict[str, Any]:
+    """TELEMETRY's own account of itself: messages, bytes, first_seq, last_seq; Unavailable."""
     try:
         answer = await rooms.nats.request(
             f"{rooms.settings.nats_api_prefix}.STREAM.INFO.{STREAM}", b"", timeout=_INFO_SECONDS
@@ -168,4 +200,5 @@ async def stream_ends(rooms: Rooms) -> tuple[int, int]:
     body: dict[str, Any] = orjson.loads(answer.data)
     if "error" in body:
         raise Unavailable("TELEMETRY_UNREACHABLE", f"there is no stream {STREAM}: {body['error']}")
-    return int(body["state"]["last_seq"]), int(body["state"]["messages"])
+    state: dict[str, Any] = body["state"]
+    return state

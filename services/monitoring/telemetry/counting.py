@@ -6,7 +6,8 @@ from typing import Any
 
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.performance import Pair, count_pairs, text_of
-from services.monitoring.profile import Column, count
+from services.monitoring.pieces import Piece
+from services.monitoring.profile import Column
 from services.monitoring.telemetry import queries
 from services.monitoring.telemetry.batches import Outcomes, Predictions
 from services.monitoring.telemetry.queries import Key, Waiting
@@ -78,6 +79,12 @@ class Counting:
                 at = known_at or self._lane(plan, version, types.TRACK_PREDICTIONS).newest or 1
                 lane.add(plan, _rows_of_pairs(pairs[version], at, position))
 
+    def settle(self) -> None:
+        """Counts what was put into windows; the bulk of the work, and it touches neither connection nor clock."""
+        for lane in self.lanes.values():
+            for window in lane.windows:
+                window.settle()
+
     def _lane(self, plan: Plan, version: str, track: types.Track) -> Lane:
         key = (plan.monitor, version, track)
         if key not in self.lanes:
@@ -92,8 +99,8 @@ def _prediction(columns: Sequence[Column], wanted: str) -> Column | None:
 
 
 def _rows_of(plan: Plan, batch: Predictions, position: int) -> Rows:
-    def profiles(start: int, stop: int) -> types.ProfileSet:
-        return count([one.part(start, stop) for one in batch.columns], plan.layout, stop - start)
+    def profiles(start: int, stop: int) -> Piece:
+        return Piece([one.part(start, stop) for one in batch.columns], stop - start, plan.layout)
 
     return Rows(batch.rows, batch.start, batch.end, position, profiles, batch.dropped_rows, batch.failed_requests)
 

@@ -10,6 +10,7 @@ from services.monitoring.profile import encode
 from services.monitoring.windows import Lane, OpenWindow
 
 Key = tuple[str, str, types.Track]
+_MOST_REJECTED = 10_000
 _WINDOW = "position, row_offset, start_time, end_time, terms, baseline_digest, closed, body"
 
 
@@ -37,24 +38,68 @@ async def position(pool: Pool) -> int:
     return at
 
 
-async def remember_batches(connection: Any, ids: Sequence[str], now: datetime) -> set[str]:
-    """Remembers the ids; returns those that are new."""
+async def remember_batches(connection: Any, batches: Sequence[tuple[str, str]], now: datetime) -> set[tuple[str, str]]:
+    """Remembers batches by endpoint and id; returns those that are new."""
+    endpoints, ids = zip(*batches, strict=True) if batches else ((), ())
     rows = await connection.fetch(
-        "insert into batch (batch_id, seen_at) select id, $2 from unnest($1::text[]) as id"
-        " on conflict (batch_id) do nothing returning batch_id",
+        "insert into batch (endpoint, batch_id, seen_at) select one.endpoint, one.id, $3"
+        " from unnest($1::text[], $2::text[]) as one(endpoint, id)"
+        " where not exists (select from batch where batch_id = one.id and endpoint = '')"
+        " on conflict (batch_id, endpoint) do nothing returning endpoint, batch_id",
+        endpoints,
         ids,
         now,
     )
-    return {row[0] for row in rows}
+    return {(row[0], row[1]) for row in rows}
 
 
-async def reject(connection: Any, rows: Sequence[tuple[int, str, str, str, str, int, datetime]]) -> None:
-    """Rows: position, endpoint, subject, batch id, reason, number of rows, time."""
-    await connection.executemany(
-        "insert into rejected (position, endpoint, subject, batch_id, reason, rows, rejected_at)"
-        " values ($1, $2, $3, $4, $5, $6, $7) on conflict (position) do nothing",
-        rows,
+class PutAside(NamedTuple):
+    """A batch that could not be counted, for keeping. payload: the message, None when there is no room for it."""
+
+    endpoint: str
+    told: types.RejectedBatch
+    payload: bytes | None
+
+
+async def kept_bytes(connection: Any, endpoint: str) -> int:
+    """What the batches of an endpoint that were put aside take up."""
+    taken: int = await connection.fetchval(
+        "select coalesce(sum(octet_length(payload)), 0)::bigint from rejected where endpoint = $1", endpoint
     )
+    return taken
+
+
+async def reject(connection: Any, batches: Sequence[PutAside], now: datetime) -> None:
+    await connection.executemany(
+        "insert into rejected (position, endpoint, subject, batch_id, reason, rows, rejected_at, details, payload)"
+        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (position) do nothing",
+        [
+            (
+                one.told.position,
+                one.endpoint,
+                one.told.subject,
+                one.told.batch_id,
+                one.told.reason,
+                one.told.rows,
+                now,
+                types.RejectedBatch(columns=one.told.columns).SerializeToString(),
+                one.payload,
+            )
+            for one in batches
+        ],
+    )
+
+
+async def rejected_payload(pool: Pool, endpoint: str, position: int) -> tuple[str, bytes | None] | None:
+    """Subject and message of a batch that was put aside; None when there is none, no message when it was not kept."""
+    row = await pool.fetchrow(
+        "select subject, payload from rejected where endpoint = $1 and position = $2", endpoint, position
+    )
+    return (row["subject"], row["payload"]) if row else None
+
+
+async def forget_rejected(pool: Pool, position: int) -> None:
+    await pool.execute("delete from rejected where position = $1", position)
 
 
 async def load_lanes(connection: Any, monitors: Sequence[str]) -> dict[Key, Lane]:
@@ -226,6 +271,11 @@ async def forget_old(pool: Pool, before: dict[str, datetime], most_waiting: int)
     for table, since in before.items():
         kept = " and not baseline" if table == "profile" else ""
         await pool.execute(f"delete from {table} where {columns.get(table, 'stored_at')} < $1{kept}", since)
+    await pool.execute(
+        "delete from rejected where position <="
+        " (select position from rejected order by position desc offset $1 limit 1)",
+        _MOST_REJECTED,
+    )
     for table in ("prediction", "outcome"):
         await pool.execute(
             f"delete from {table} where stored_at < (select stored_at from {table}"
@@ -237,8 +287,8 @@ async def forget_old(pool: Pool, before: dict[str, datetime], most_waiting: int)
 async def rejected_batches(pool: Pool, endpoint: str, before: int, most: int) -> list[types.RejectedBatch]:
     """Newest first, below a position."""
     rows = await pool.fetch(
-        "select position, subject, batch_id, reason, rows, rejected_at from rejected"
-        " where endpoint = $1 and position < $2 order by position desc limit $3",
+        "select position, subject, batch_id, reason, rows, rejected_at, details, payload is not null as kept"
+        " from rejected where endpoint = $1 and position < $2 order by position desc limit $3",
         endpoint,
         before,
         most,
@@ -251,6 +301,8 @@ async def rejected_batches(pool: Pool, endpoint: str, before: int, most: int) ->
             reason=row["reason"],
             rows=row["rows"],
             reject_time=row["rejected_at"],
+            columns=types.RejectedBatch.FromString(row["details"] or b"").columns,
+            kept=row["kept"],
         )
         for row in rows
     ]

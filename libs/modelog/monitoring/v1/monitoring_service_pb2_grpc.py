@@ -4,6 +4,7 @@
 import grpc
 import warnings
 
+from modelog.monitoring.v1 import ingest_pb2 as modelog_dot_monitoring_dot_v1_dot_ingest__pb2
 from modelog.monitoring.v1 import monitoring_service_pb2 as modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2
 from modelog.monitoring.v1 import types_pb2 as modelog_dot_monitoring_dot_v1_dot_types__pb2
 
@@ -143,6 +144,16 @@ class MonitoringServiceStub(object):
                 '/modelog.monitoring.v1.MonitoringService/AbandonRetraining',
                 request_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.AbandonRetrainingRequest.SerializeToString,
                 response_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.AbandonRetrainingResponse.FromString,
+                _registered_method=True)
+        self.Ingest = channel.stream_stream(
+                '/modelog.monitoring.v1.MonitoringService/Ingest',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_ingest__pb2.IngestRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_ingest__pb2.IngestResponse.FromString,
+                _registered_method=True)
+        self.RetryRejectedBatch = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/RetryRejectedBatch',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchResponse.FromString,
                 _registered_method=True)
 
 
@@ -304,6 +315,24 @@ class MonitoringServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Ingest(self, request_iterator, context):
+        """Takes in telemetry, batch by batch, for as long as the stream TELEMETRY has room: each is answered, in the order of
+        sending, once the stream has it for good. What cannot be counted is put aside later: see ListRejectedBatches.
+        ENDPOINT_NOT_FOUND; BATCH_MALFORMED. RESOURCE_EXHAUSTED with the time to wait: INGEST_LIMITED when a producer or a
+        project sends more than it may, TELEMETRY_BEHIND when counting is too far behind.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryRejectedBatch(self, request, context):
+        """Sends a batch that was put aside to the stream again, with columns left out or converted where asked. It counts
+        once, as ever. BATCH_NOT_FOUND; BATCH_NOT_KEPT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MonitoringServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -411,6 +440,16 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
                     servicer.AbandonRetraining,
                     request_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.AbandonRetrainingRequest.FromString,
                     response_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.AbandonRetrainingResponse.SerializeToString,
+            ),
+            'Ingest': grpc.stream_stream_rpc_method_handler(
+                    servicer.Ingest,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_ingest__pb2.IngestRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_ingest__pb2.IngestResponse.SerializeToString,
+            ),
+            'RetryRejectedBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryRejectedBatch,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -983,6 +1022,60 @@ class MonitoringService(object):
             '/modelog.monitoring.v1.MonitoringService/AbandonRetraining',
             modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.AbandonRetrainingRequest.SerializeToString,
             modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.AbandonRetrainingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Ingest(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/Ingest',
+            modelog_dot_monitoring_dot_v1_dot_ingest__pb2.IngestRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_ingest__pb2.IngestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryRejectedBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/RetryRejectedBatch',
+            modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

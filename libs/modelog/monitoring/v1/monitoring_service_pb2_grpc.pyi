@@ -6,6 +6,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from modelog.monitoring.v1 import ingest_pb2 as _ingest_pb2
 from modelog.monitoring.v1 import monitoring_service_pb2 as _monitoring_service_pb2
 from modelog.monitoring.v1 import types_pb2 as _types_pb2
 import abc as _abc_1
@@ -89,6 +90,16 @@ class MonitoringServiceStub:
     """Takes a retraining. RETRAINING_ENDED; RETRAINING_TAKEN when somebody else has started it."""
     AbandonRetraining: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.AbandonRetrainingRequest, _monitoring_service_pb2.AbandonRetrainingResponse]
     """Gives a retraining up; the reason is required. RETRAINING_ENDED."""
+    Ingest: _grpc.StreamStreamMultiCallable[_ingest_pb2.IngestRequest, _ingest_pb2.IngestResponse]
+    """Takes in telemetry, batch by batch, for as long as the stream TELEMETRY has room: each is answered, in the order of
+    sending, once the stream has it for good. What cannot be counted is put aside later: see ListRejectedBatches.
+    ENDPOINT_NOT_FOUND; BATCH_MALFORMED. RESOURCE_EXHAUSTED with the time to wait: INGEST_LIMITED when a producer or a
+    project sends more than it may, TELEMETRY_BEHIND when counting is too far behind.
+    """
+    RetryRejectedBatch: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.RetryRejectedBatchRequest, _ingest_pb2.RetryRejectedBatchResponse]
+    """Sends a batch that was put aside to the stream again, with columns left out or converted where asked. It counts
+    once, as ever. BATCH_NOT_FOUND; BATCH_NOT_KEPT.
+    """
 
 @_typing.type_check_only
 class MonitoringServiceAsyncStub(MonitoringServiceStub):
@@ -149,6 +160,16 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     """Takes a retraining. RETRAINING_ENDED; RETRAINING_TAKEN when somebody else has started it."""
     AbandonRetraining: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.AbandonRetrainingRequest, _monitoring_service_pb2.AbandonRetrainingResponse]  # type: ignore[assignment]
     """Gives a retraining up; the reason is required. RETRAINING_ENDED."""
+    Ingest: _aio.StreamStreamMultiCallable[_ingest_pb2.IngestRequest, _ingest_pb2.IngestResponse]  # type: ignore[assignment]
+    """Takes in telemetry, batch by batch, for as long as the stream TELEMETRY has room: each is answered, in the order of
+    sending, once the stream has it for good. What cannot be counted is put aside later: see ListRejectedBatches.
+    ENDPOINT_NOT_FOUND; BATCH_MALFORMED. RESOURCE_EXHAUSTED with the time to wait: INGEST_LIMITED when a producer or a
+    project sends more than it may, TELEMETRY_BEHIND when counting is too far behind.
+    """
+    RetryRejectedBatch: _aio.UnaryUnaryMultiCallable[_ingest_pb2.RetryRejectedBatchRequest, _ingest_pb2.RetryRejectedBatchResponse]  # type: ignore[assignment]
+    """Sends a batch that was put aside to the stream again, with columns left out or converted where asked. It counts
+    once, as ever. BATCH_NOT_FOUND; BATCH_NOT_KEPT.
+    """
 
 class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
     """Concludes from telemetry how versions do where they answer: drift, quality, accuracy; and what follows from it.
@@ -332,5 +353,27 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_monitoring_service_pb2.AbandonRetrainingResponse, _abc.Awaitable[_monitoring_service_pb2.AbandonRetrainingResponse]]:
         """Gives a retraining up; the reason is required. RETRAINING_ENDED."""
+
+    @_abc_1.abstractmethod
+    def Ingest(
+        self,
+        request_iterator: _MaybeAsyncIterator[_ingest_pb2.IngestRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_ingest_pb2.IngestResponse], _abc.AsyncIterator[_ingest_pb2.IngestResponse]]:
+        """Takes in telemetry, batch by batch, for as long as the stream TELEMETRY has room: each is answered, in the order of
+        sending, once the stream has it for good. What cannot be counted is put aside later: see ListRejectedBatches.
+        ENDPOINT_NOT_FOUND; BATCH_MALFORMED. RESOURCE_EXHAUSTED with the time to wait: INGEST_LIMITED when a producer or a
+        project sends more than it may, TELEMETRY_BEHIND when counting is too far behind.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryRejectedBatch(
+        self,
+        request: _ingest_pb2.RetryRejectedBatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.RetryRejectedBatchResponse, _abc.Awaitable[_ingest_pb2.RetryRejectedBatchResponse]]:
+        """Sends a batch that was put aside to the stream again, with columns left out or converted where asked. It counts
+        once, as ever. BATCH_NOT_FOUND; BATCH_NOT_KEPT.
+        """
 
 def add_MonitoringServiceServicer_to_server(servicer: MonitoringServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

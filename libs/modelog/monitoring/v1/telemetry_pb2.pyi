@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PredictionBatch(_message.Message):
-    __slots__ = ("batch_id", "endpoint", "version", "replica", "start_time", "end_time", "prediction_ids", "inputs", "outputs", "dropped_rows", "failed_requests")
+    __slots__ = ("batch_id", "endpoint", "version", "replica", "start_time", "end_time", "prediction_ids", "inputs", "outputs", "dropped_rows", "failed_requests", "arrow", "arrow_outputs", "arrow_ids")
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +24,9 @@ class PredictionBatch(_message.Message):
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_ROWS_FIELD_NUMBER: _ClassVar[int]
     FAILED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    ARROW_FIELD_NUMBER: _ClassVar[int]
+    ARROW_OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    ARROW_IDS_FIELD_NUMBER: _ClassVar[int]
     batch_id: str
     endpoint: str
     version: str
@@ -35,7 +38,10 @@ class PredictionBatch(_message.Message):
     outputs: _containers.RepeatedCompositeFieldContainer[TelemetryColumn]
     dropped_rows: int
     failed_requests: int
-    def __init__(self, batch_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., replica: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., prediction_ids: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ...) -> None: ...
+    arrow: bytes
+    arrow_outputs: _containers.RepeatedScalarFieldContainer[str]
+    arrow_ids: str
+    def __init__(self, batch_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., replica: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., prediction_ids: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., arrow: _Optional[bytes] = ..., arrow_outputs: _Optional[_Iterable[str]] = ..., arrow_ids: _Optional[str] = ...) -> None: ...
 
 class OutcomeBatch(_message.Message):
     __slots__ = ("batch_id", "endpoint", "prediction_ids", "labels", "record_time")

@@ -759,20 +759,24 @@ class MetricPoint(_message.Message):
     def __init__(self, window: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[str] = ..., check: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., column: _Optional[str] = ..., value: _Optional[float] = ..., threshold: _Optional[float] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., p_value: _Optional[float] = ..., rows: _Optional[int] = ..., revision: _Optional[int] = ..., interval: _Optional[_Union[StatisticInterval, _Mapping]] = ..., error_bound: _Optional[float] = ...) -> None: ...
 
 class RejectedBatch(_message.Message):
-    __slots__ = ("position", "subject", "batch_id", "reason", "rows", "reject_time")
+    __slots__ = ("position", "subject", "batch_id", "reason", "rows", "reject_time", "columns", "kept")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     REJECT_TIME_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
     position: int
     subject: str
     batch_id: str
     reason: str
     rows: int
     reject_time: _timestamp_pb2.Timestamp
-    def __init__(self, position: _Optional[int] = ..., subject: _Optional[str] = ..., batch_id: _Optional[str] = ..., reason: _Optional[str] = ..., rows: _Optional[int] = ..., reject_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    columns: _containers.RepeatedCompositeFieldContainer[RejectedColumn]
+    kept: bool
+    def __init__(self, position: _Optional[int] = ..., subject: _Optional[str] = ..., batch_id: _Optional[str] = ..., reason: _Optional[str] = ..., rows: _Optional[int] = ..., reject_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., columns: _Optional[_Iterable[_Union[RejectedColumn, _Mapping]]] = ..., kept: bool = ...) -> None: ...
 
 class KnownVersion(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "columns", "answers")
@@ -813,3 +817,21 @@ class KnownEndpoint(_message.Message):
     versions: _containers.RepeatedScalarFieldContainer[str]
     removed: bool
     def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., versions: _Optional[_Iterable[str]] = ..., removed: bool = ...) -> None: ...
+
+class RejectedColumn(_message.Message):
+    __slots__ = ("name", "role", "expected", "found", "first_row", "wrong_rows", "example")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
+    WRONG_ROWS_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    role: ColumnRole
+    expected: str
+    found: str
+    first_row: int
+    wrong_rows: int
+    example: str
+    def __init__(self, name: _Optional[str] = ..., role: _Optional[_Union[ColumnRole, str]] = ..., expected: _Optional[str] = ..., found: _Optional[str] = ..., first_row: _Optional[int] = ..., wrong_rows: _Optional[int] = ..., example: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,48 @@
+"""Rows that wait to be counted together. Pure.
+
+Making a profile costs about as much for ten rows as for a thousand, and profiles of any split of the rows come to the
+same bytes, so batches that are counted in one go are counted as one.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+
+from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.profile import Column, Layout, count, merge
+
+
+class Piece(NamedTuple):
+    """Some rows of one batch, and how they are to be counted."""
+
+    columns: Sequence[Column]
+    rows: int
+    layout: Layout
+
+    @property
+    def shape(self) -> tuple[int, tuple[tuple[int, str, bool], ...]]:
+        """What pieces have in common that may be counted as one."""
+        return id(self.layout), tuple((*one.key, one.strings is not None) for one in self.columns)
+
+
+def counted(pieces: Sequence[Piece]) -> types.ProfileSet:
+    """Profiles of all rows; at least one piece."""
+    profiles: types.ProfileSet | None = None
+    for _, alike in groupby(pieces, key=lambda one: one.shape):
+        some = list(alike)
+        columns = [_joined([one.columns[at] for one in some]) for at in range(len(some[0].columns))]
+        more = count(columns, some[0].layout, sum(one.rows for one in some))
+        profiles = more if profiles is None else merge(profiles, more)
+    assert profiles is not None
+    return profiles
+
+
+def _joined(parts: Sequence[Column]) -> Column:
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if first.strings is None:
+        return first._replace(numbers=np.concatenate([one.numbers for one in parts]))
+    return first._replace(strings=[text for one in parts for text in one.strings or ()])
