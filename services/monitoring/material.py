@@ -1,0 +1,92 @@
+"""What a window is judged from: its own profiles, merged of steps where it slides, and those it is compared with."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from kernel.rooms import Rooms
+from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.domain import KNOWN_ENDPOINT
+from services.monitoring.domain.target import is_model
+from services.monitoring.profile import digest_of, encode
+from services.monitoring.segments import running_version
+from services.monitoring.sliding import earlier_of, reach_of, window_of
+from services.monitoring.telemetry import queries, steps
+from services.monitoring.telemetry.queries import Key
+from services.monitoring.windows import OpenWindow, terms_of
+
+_LAST = (1 << 63) - 1  # Beyond every position: another lane's steps are named by positions of their own.
+
+
+class Material(NamedTuple):
+    """window: None when the step completes none. first: the oldest step that the next window may still need."""
+
+    window: OpenWindow | None
+    baseline: types.ProfileSet | None = None
+    baseline_digest: str = ""
+    compared_with: types.Comparison = types.COMPARISON_UNSPECIFIED
+    first: OpenWindow | None = None
+
+
+class Materials:
+    """Reads what is kept beside the views, and keeps what later windows need."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._kept = rooms.kept
+
+    async def of(self, monitor: types.Monitor, key: Key, step: OpenWindow) -> Material | None:
+        """What to judge when this step of a lane is closed; None while that is not known yet."""
+        spec = monitor.window
+        plain = reach_of(spec) == 1 and spec.compare_with != types.COMPARISON_RUNNING_VERSION
+        # A step of a window that somebody asked for in another way is the window as far as it goes.
+        if plain or step.terms != terms_of(spec, step.baseline_digest):
+            return Material(step, *await self._captured(step))
+        await steps.keep(self._kept, key, step)
+        before = await steps.upto(self._kept, key, step, reach_of(spec))
+        window = window_of(spec, before)
+        material = Material(window, first=before[0])
+        if window is None:
+            return material
+        if spec.compare_with == types.COMPARISON_EARLIER_WINDOWS:
+            return await self._with(material, earlier_of(spec, before), spec.compare_with)
+        if spec.compare_with == types.COMPARISON_RUNNING_VERSION and not is_model(monitor.endpoint):
+            running = running_version(await self._rooms.resources.load(KNOWN_ENDPOINT, monitor.endpoint))
+            if running and running != key[1]:
+                return await self._beside(spec, material, (key[0], running, *key[2:]), step)
+        baseline, digest = await self._captured(step)
+        return material._replace(baseline=baseline, baseline_digest=digest)
+
+    async def forget(self, key: Key, material: Material) -> None:
+        """To be called when the window is recorded."""
+        if material.first is not None:
+            await steps.forget_before(self._kept, key, material.first)
+
+    async def _beside(
+        self, spec: types.WindowSpec, material: Material, running: Key, step: OpenWindow
+    ) -> Material | None:
+        """Compared with the window of the running version that has the same bounds, once that one can no longer change."""
+        if not await steps.is_settled(self._kept, running, step):
+            return None
+        for one in await steps.waiting_until(self._kept, running, step):
+            await steps.keep(self._kept, running, one)
+        theirs = await steps.upto(self._kept, running, replace(step, position=_LAST, offset=_LAST), reach_of(spec))
+        window = window_of(spec, theirs) if theirs and theirs[-1].end == step.end else None
+        profiles = window.profiles if window is not None and window.rows else None
+        return await self._with(material, profiles, types.COMPARISON_RUNNING_VERSION)
+
+    async def _with(
+        self, material: Material, baseline: types.ProfileSet | None, comparison: types.Comparison
+    ) -> Material:
+        """Profiles are kept before the fact that names them is recorded."""
+        if baseline is None:
+            return material._replace(compared_with=comparison)
+        body = encode(baseline)
+        digest = digest_of(body)
+        await queries.keep_profile(self._kept, digest, body, self._rooms.clock(), baseline=False)
+        return material._replace(baseline=baseline, baseline_digest=digest, compared_with=comparison)
+
+    async def _captured(self, step: OpenWindow) -> tuple[types.ProfileSet | None, str]:
+        if not step.baseline_digest:
+            return None, ""
+        stored = await queries.load_profiles(self._kept, [step.baseline_digest])
+        return types.ProfileSet.FromString(stored.get(step.baseline_digest, b"")), step.baseline_digest
