@@ -12,19 +12,28 @@ from services.monitoring.segments import running_version
 from services.monitoring.sliding import earlier_of, reach_of, window_of
 from services.monitoring.telemetry import queries, steps
 from services.monitoring.telemetry.queries import Key
-from services.monitoring.windows import OpenWindow, terms_of
+from services.monitoring.windows import MICROSECONDS, OpenWindow, terms_of
 
+_WINDOWS_KEPT = 64
 _LAST = (1 << 63) - 1  # Beyond every position: another lane's steps are named by positions of their own.
 
 
 class Material(NamedTuple):
-    """window: None when the step completes none. first: the oldest step that the next window may still need."""
+    """window: None when the step completes none. kept_from: end of the oldest step that another
+    window may still need."""
 
     window: OpenWindow | None
     baseline: types.ProfileSet | None = None
     baseline_digest: str = ""
     compared_with: types.Comparison = types.COMPARISON_UNSPECIFIED
-    first: OpenWindow | None = None
+    kept_from: int = 0
+
+
+def _kept_from(spec: types.WindowSpec, oldest: OpenWindow) -> int:
+    """Another version that is compared with this one may be judged later."""
+    if spec.compare_with == types.COMPARISON_RUNNING_VERSION:
+        return oldest.end - _WINDOWS_KEPT * spec.size_seconds * MICROSECONDS
+    return oldest.end
 
 
 class Materials:
@@ -44,7 +53,7 @@ class Materials:
         await steps.keep(self._kept, key, step)
         before = await steps.upto(self._kept, key, step, reach_of(spec))
         window = window_of(spec, before)
-        material = Material(window, first=before[0])
+        material = Material(window, kept_from=_kept_from(spec, before[0]))
         if window is None:
             return material
         if spec.compare_with == types.COMPARISON_EARLIER_WINDOWS:
@@ -58,8 +67,8 @@ class Materials:
 
     async def forget(self, key: Key, material: Material) -> None:
         """To be called when the window is recorded."""
-        if material.first is not None:
-            await steps.forget_before(self._kept, key, material.first)
+        if material.kept_from > 0:
+            await steps.forget_before(self._kept, key, material.kept_from)
 
     async def _beside(
         self, spec: types.WindowSpec, material: Material, running: Key, step: OpenWindow

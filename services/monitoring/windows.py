@@ -1,7 +1,7 @@
 """How rows are cut into windows. Pure: the same rows in the same order make the same windows, whoever replays them.
 
-A lane is the sequence of windows of one monitor, version, track and segment. Windows by count are filled one after the other to
-the row; windows by time are aligned to multiples of their size, may be open side by side, and close when event time
+A lane is the sequence of windows of one monitor, version, track and segment. Windows by count are filled one after the
+other to the row; windows by time are aligned to multiples of their size, may be open side by side, and close when event time
 has passed their end by the lateness. Of windows that slide a lane fills the steps, and `sliding` merges these, so that
 a row is counted once however many windows hold it. Times are whole microseconds since 1970.
 """
@@ -94,7 +94,8 @@ class OpenWindow:
 
 @dataclass
 class Lane:
-    """The windows of one monitor, version, track and segment. closed_until: event time up to which there are no more by time."""
+    """The windows of one monitor, version, track and segment. closed_until: event time up to which there are no more
+    by time."""
 
     monitor: str
     version: str

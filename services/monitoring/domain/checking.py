@@ -70,8 +70,6 @@ def _complete(check: types.Check, field: str) -> types.Check:
         complete.failing_columns = complete.failing_columns or 1
     complete.raise_after_windows = complete.raise_after_windows or 1
     complete.resolve_after_windows = complete.resolve_after_windows or 1
-    if complete.fit.threshold != complete.threshold or not complete.fit.chunks:
-        complete.ClearField("fit")  # Set by hand since.
     complete.severity = complete.severity or types.SEVERITY_WARNING
     return complete
 

@@ -44,9 +44,9 @@ async def upto(pool: Pool, key: Key, window: OpenWindow, most: int) -> list[Open
     return [_step(row) for row in reversed(rows)]
 
 
-async def forget_before(pool: Pool, key: Key, first: OpenWindow) -> None:
-    """Nothing reaches back beyond this step any more."""
-    await pool.execute(f"delete from step where {_MINE} and end_time < $5", *key, first.end)
+async def forget_before(pool: Pool, key: Key, end: int) -> None:
+    """Nothing reaches back to steps that ended before this any more."""
+    await pool.execute(f"delete from step where {_MINE} and end_time < $5", *key, end)
 
 
 async def is_settled(pool: Pool, key: Key, window: OpenWindow) -> bool:

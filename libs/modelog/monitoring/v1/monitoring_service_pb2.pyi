@@ -7,7 +7,6 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelog.monitoring.v1 import ingest_pb2 as _ingest_pb2
 from modelog.monitoring.v1 import telemetry_pb2 as _telemetry_pb2
 from modelog.monitoring.v1 import types_pb2 as _types_pb2
-from modelog.monitoring.v1 import windows_pb2 as _windows_pb2
 from modelog.type.v1 import options_pb2 as _options_pb2
 from modelog.type.v1 import read_pb2 as _read_pb2
 from google.protobuf.internal import containers as _containers

@@ -7,7 +7,6 @@ import warnings
 from modelog.monitoring.v1 import ingest_pb2 as modelog_dot_monitoring_dot_v1_dot_ingest__pb2
 from modelog.monitoring.v1 import monitoring_service_pb2 as modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2
 from modelog.monitoring.v1 import types_pb2 as modelog_dot_monitoring_dot_v1_dot_types__pb2
-from modelog.monitoring.v1 import windows_pb2 as modelog_dot_monitoring_dot_v1_dot_windows__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -155,16 +154,6 @@ class MonitoringServiceStub(object):
                 '/modelog.monitoring.v1.MonitoringService/RetryRejectedBatch',
                 request_serializer=modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchRequest.SerializeToString,
                 response_deserializer=modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchResponse.FromString,
-                _registered_method=True)
-        self.CaptureReference = channel.unary_unary(
-                '/modelog.monitoring.v1.MonitoringService/CaptureReference',
-                request_serializer=modelog_dot_monitoring_dot_v1_dot_windows__pb2.CaptureReferenceRequest.SerializeToString,
-                response_deserializer=modelog_dot_monitoring_dot_v1_dot_windows__pb2.CaptureReferenceResponse.FromString,
-                _registered_method=True)
-        self.FitThresholds = channel.unary_unary(
-                '/modelog.monitoring.v1.MonitoringService/FitThresholds',
-                request_serializer=modelog_dot_monitoring_dot_v1_dot_windows__pb2.FitThresholdsRequest.SerializeToString,
-                response_deserializer=modelog_dot_monitoring_dot_v1_dot_windows__pb2.FitThresholdsResponse.FromString,
                 _registered_method=True)
 
 
@@ -344,22 +333,6 @@ class MonitoringServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def CaptureReference(self, request, context):
-        """Compares windows from now on with the stored profiles of a period, merged. WINDOW_NOT_FOUND when the period has none;
-        PROFILE_EXPIRED; WINDOWS_DIFFER when they were counted between different edges.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def FitThresholds(self, request, context):
-        """Makes thresholds from what the checks say about the windows of a period, and tells the false alarms to expect.
-        TOO_FEW_WINDOWS, CHECK_NOT_FOUND, PROFILE_EXPIRED.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_MonitoringServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -477,16 +450,6 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
                     servicer.RetryRejectedBatch,
                     request_deserializer=modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchRequest.FromString,
                     response_serializer=modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchResponse.SerializeToString,
-            ),
-            'CaptureReference': grpc.unary_unary_rpc_method_handler(
-                    servicer.CaptureReference,
-                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_windows__pb2.CaptureReferenceRequest.FromString,
-                    response_serializer=modelog_dot_monitoring_dot_v1_dot_windows__pb2.CaptureReferenceResponse.SerializeToString,
-            ),
-            'FitThresholds': grpc.unary_unary_rpc_method_handler(
-                    servicer.FitThresholds,
-                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_windows__pb2.FitThresholdsRequest.FromString,
-                    response_serializer=modelog_dot_monitoring_dot_v1_dot_windows__pb2.FitThresholdsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1113,60 +1076,6 @@ class MonitoringService(object):
             '/modelog.monitoring.v1.MonitoringService/RetryRejectedBatch',
             modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchRequest.SerializeToString,
             modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CaptureReference(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/modelog.monitoring.v1.MonitoringService/CaptureReference',
-            modelog_dot_monitoring_dot_v1_dot_windows__pb2.CaptureReferenceRequest.SerializeToString,
-            modelog_dot_monitoring_dot_v1_dot_windows__pb2.CaptureReferenceResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def FitThresholds(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/modelog.monitoring.v1.MonitoringService/FitThresholds',
-            modelog_dot_monitoring_dot_v1_dot_windows__pb2.FitThresholdsRequest.SerializeToString,
-            modelog_dot_monitoring_dot_v1_dot_windows__pb2.FitThresholdsResponse.FromString,
             options,
             channel_credentials,
             insecure,

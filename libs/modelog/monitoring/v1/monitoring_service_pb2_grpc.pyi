@@ -9,7 +9,6 @@ from grpc import aio as _aio
 from modelog.monitoring.v1 import ingest_pb2 as _ingest_pb2
 from modelog.monitoring.v1 import monitoring_service_pb2 as _monitoring_service_pb2
 from modelog.monitoring.v1 import types_pb2 as _types_pb2
-from modelog.monitoring.v1 import windows_pb2 as _windows_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -101,14 +100,6 @@ class MonitoringServiceStub:
     """Sends a batch that was put aside to the stream again, with columns left out or converted where asked. It counts
     once, as ever. BATCH_NOT_FOUND; BATCH_NOT_KEPT.
     """
-    CaptureReference: _grpc.UnaryUnaryMultiCallable[_windows_pb2.CaptureReferenceRequest, _windows_pb2.CaptureReferenceResponse]
-    """Compares windows from now on with the stored profiles of a period, merged. WINDOW_NOT_FOUND when the period has none;
-    PROFILE_EXPIRED; WINDOWS_DIFFER when they were counted between different edges.
-    """
-    FitThresholds: _grpc.UnaryUnaryMultiCallable[_windows_pb2.FitThresholdsRequest, _windows_pb2.FitThresholdsResponse]
-    """Makes thresholds from what the checks say about the windows of a period, and tells the false alarms to expect.
-    TOO_FEW_WINDOWS, CHECK_NOT_FOUND, PROFILE_EXPIRED.
-    """
 
 @_typing.type_check_only
 class MonitoringServiceAsyncStub(MonitoringServiceStub):
@@ -178,14 +169,6 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     RetryRejectedBatch: _aio.UnaryUnaryMultiCallable[_ingest_pb2.RetryRejectedBatchRequest, _ingest_pb2.RetryRejectedBatchResponse]  # type: ignore[assignment]
     """Sends a batch that was put aside to the stream again, with columns left out or converted where asked. It counts
     once, as ever. BATCH_NOT_FOUND; BATCH_NOT_KEPT.
-    """
-    CaptureReference: _aio.UnaryUnaryMultiCallable[_windows_pb2.CaptureReferenceRequest, _windows_pb2.CaptureReferenceResponse]  # type: ignore[assignment]
-    """Compares windows from now on with the stored profiles of a period, merged. WINDOW_NOT_FOUND when the period has none;
-    PROFILE_EXPIRED; WINDOWS_DIFFER when they were counted between different edges.
-    """
-    FitThresholds: _aio.UnaryUnaryMultiCallable[_windows_pb2.FitThresholdsRequest, _windows_pb2.FitThresholdsResponse]  # type: ignore[assignment]
-    """Makes thresholds from what the checks say about the windows of a period, and tells the false alarms to expect.
-    TOO_FEW_WINDOWS, CHECK_NOT_FOUND, PROFILE_EXPIRED.
     """
 
 class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -391,26 +374,6 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ingest_pb2.RetryRejectedBatchResponse, _abc.Awaitable[_ingest_pb2.RetryRejectedBatchResponse]]:
         """Sends a batch that was put aside to the stream again, with columns left out or converted where asked. It counts
         once, as ever. BATCH_NOT_FOUND; BATCH_NOT_KEPT.
-        """
-
-    @_abc_1.abstractmethod
-    def CaptureReference(
-        self,
-        request: _windows_pb2.CaptureReferenceRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_windows_pb2.CaptureReferenceResponse, _abc.Awaitable[_windows_pb2.CaptureReferenceResponse]]:
-        """Compares windows from now on with the stored profiles of a period, merged. WINDOW_NOT_FOUND when the period has none;
-        PROFILE_EXPIRED; WINDOWS_DIFFER when they were counted between different edges.
-        """
-
-    @_abc_1.abstractmethod
-    def FitThresholds(
-        self,
-        request: _windows_pb2.FitThresholdsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_windows_pb2.FitThresholdsResponse, _abc.Awaitable[_windows_pb2.FitThresholdsResponse]]:
-        """Makes thresholds from what the checks say about the windows of a period, and tells the false alarms to expect.
-        TOO_FEW_WINDOWS, CHECK_NOT_FOUND, PROFILE_EXPIRED.
         """
 
 def add_MonitoringServiceServicer_to_server(servicer: MonitoringServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

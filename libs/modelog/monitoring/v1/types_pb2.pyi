@@ -129,14 +129,6 @@ class Comparison(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     COMPARISON_BASELINE: _ClassVar[Comparison]
     COMPARISON_RUNNING_VERSION: _ClassVar[Comparison]
     COMPARISON_EARLIER_WINDOWS: _ClassVar[Comparison]
-
-class FitRule(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    FIT_RULE_UNSPECIFIED: _ClassVar[FitRule]
-    FIT_RULE_GIVEN: _ClassVar[FitRule]
-    FIT_RULE_CONSTANT: _ClassVar[FitRule]
-    FIT_RULE_STANDARD_DEVIATION: _ClassVar[FitRule]
-    FIT_RULE_QUANTILE: _ClassVar[FitRule]
 METHOD_UNSPECIFIED: Method
 METHOD_PSI: Method
 METHOD_KOLMOGOROV_SMIRNOV: Method
@@ -218,11 +210,6 @@ COMPARISON_UNSPECIFIED: Comparison
 COMPARISON_BASELINE: Comparison
 COMPARISON_RUNNING_VERSION: Comparison
 COMPARISON_EARLIER_WINDOWS: Comparison
-FIT_RULE_UNSPECIFIED: FitRule
-FIT_RULE_GIVEN: FitRule
-FIT_RULE_CONSTANT: FitRule
-FIT_RULE_STANDARD_DEVIATION: FitRule
-FIT_RULE_QUANTILE: FitRule
 
 class WindowSpec(_message.Message):
     __slots__ = ("size_rows", "size_seconds", "lateness_seconds", "step_rows", "step_seconds", "segment_columns", "versions_together", "compare_with", "baseline_windows")
@@ -246,26 +233,8 @@ class WindowSpec(_message.Message):
     baseline_windows: int
     def __init__(self, size_rows: _Optional[int] = ..., size_seconds: _Optional[int] = ..., lateness_seconds: _Optional[int] = ..., step_rows: _Optional[int] = ..., step_seconds: _Optional[int] = ..., segment_columns: _Optional[_Iterable[str]] = ..., versions_together: bool = ..., compare_with: _Optional[_Union[Comparison, str]] = ..., baseline_windows: _Optional[int] = ...) -> None: ...
 
-class ThresholdFit(_message.Message):
-    __slots__ = ("rule", "parameter", "threshold", "chunks", "beyond", "alarms_per_thousand_windows", "alarms_per_month")
-    RULE_FIELD_NUMBER: _ClassVar[int]
-    PARAMETER_FIELD_NUMBER: _ClassVar[int]
-    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
-    CHUNKS_FIELD_NUMBER: _ClassVar[int]
-    BEYOND_FIELD_NUMBER: _ClassVar[int]
-    ALARMS_PER_THOUSAND_WINDOWS_FIELD_NUMBER: _ClassVar[int]
-    ALARMS_PER_MONTH_FIELD_NUMBER: _ClassVar[int]
-    rule: FitRule
-    parameter: float
-    threshold: float
-    chunks: int
-    beyond: int
-    alarms_per_thousand_windows: float
-    alarms_per_month: float
-    def __init__(self, rule: _Optional[_Union[FitRule, str]] = ..., parameter: _Optional[float] = ..., threshold: _Optional[float] = ..., chunks: _Optional[int] = ..., beyond: _Optional[int] = ..., alarms_per_thousand_windows: _Optional[float] = ..., alarms_per_month: _Optional[float] = ...) -> None: ...
-
 class Check(_message.Message):
-    __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions", "positive", "cut", "watched", "allowance", "season_windows", "fit")
+    __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions", "positive", "cut", "watched", "allowance", "season_windows")
     ID_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
@@ -283,7 +252,6 @@ class Check(_message.Message):
     WATCHED_FIELD_NUMBER: _ClassVar[int]
     ALLOWANCE_FIELD_NUMBER: _ClassVar[int]
     SEASON_WINDOWS_FIELD_NUMBER: _ClassVar[int]
-    FIT_FIELD_NUMBER: _ClassVar[int]
     id: str
     method: Method
     columns: _containers.RepeatedScalarFieldContainer[str]
@@ -301,8 +269,7 @@ class Check(_message.Message):
     watched: Method
     allowance: float
     season_windows: int
-    fit: ThresholdFit
-    def __init__(self, id: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., columns: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ..., minimum_rows: _Optional[int] = ..., significance: _Optional[float] = ..., bins: _Optional[int] = ..., failing_columns: _Optional[int] = ..., raise_after_windows: _Optional[int] = ..., resolve_after_windows: _Optional[int] = ..., severity: _Optional[_Union[Severity, str]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., positive: _Optional[str] = ..., cut: _Optional[float] = ..., watched: _Optional[_Union[Method, str]] = ..., allowance: _Optional[float] = ..., season_windows: _Optional[int] = ..., fit: _Optional[_Union[ThresholdFit, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., columns: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ..., minimum_rows: _Optional[int] = ..., significance: _Optional[float] = ..., bins: _Optional[int] = ..., failing_columns: _Optional[int] = ..., raise_after_windows: _Optional[int] = ..., resolve_after_windows: _Optional[int] = ..., severity: _Optional[_Union[Severity, str]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., positive: _Optional[str] = ..., cut: _Optional[float] = ..., watched: _Optional[_Union[Method, str]] = ..., allowance: _Optional[float] = ..., season_windows: _Optional[int] = ...) -> None: ...
 
 class Monitor(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "endpoint", "description", "window", "checks", "prediction_column", "state", "baseline", "windows", "alerts", "statuses")
