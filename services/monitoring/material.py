@@ -10,8 +10,9 @@ from services.monitoring.domain.target import is_model
 from services.monitoring.profile import digest_of, encode
 from services.monitoring.segments import running_version
 from services.monitoring.sliding import earlier_of, reach_of, window_of
-from services.monitoring.telemetry import queries, steps
+from services.monitoring.telemetry import queries
 from services.monitoring.telemetry.queries import Key
+from services.monitoring.telemetry.steps import queries as steps
 from services.monitoring.windows import MICROSECONDS, OpenWindow, terms_of
 
 _WINDOWS_KEPT = 64
@@ -73,7 +74,7 @@ class Materials:
     async def _beside(
         self, spec: types.WindowSpec, material: Material, running: Key, step: OpenWindow
     ) -> Material | None:
-        """Compared with the window of the running version that has the same bounds, once that one can no longer change."""
+        """Compared with the running version's window of the same bounds, once that one can no longer change."""
         if not await steps.is_settled(self._kept, running, step):
             return None
         for one in await steps.waiting_until(self._kept, running, step):

@@ -24,8 +24,8 @@ def reach_of(spec: types.WindowSpec) -> int:
 
 
 def window_of(spec: types.WindowSpec, steps: Sequence[OpenWindow]) -> OpenWindow | None:
-    """The window that ends with the last of these closed steps of one lane, in their order; None while a window by count
-    is not full. By time, a step that nothing came for is absent and counts as empty."""
+    """The window that ends with the last of these closed steps of one lane, in their order; None while a window by
+    count is not full. By time, a step that nothing came for is absent and counts as empty."""
     newest, wanted = steps[-1], steps_of(spec)
     if wanted == 1:
         return newest

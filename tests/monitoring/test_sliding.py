@@ -1,6 +1,7 @@
 """Windows that slide, segments, and what windows are compared with."""
 
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,7 +120,7 @@ def test_a_split_of_the_batch_changes_no_segment() -> None:
         {"size_rows": 10, "compare_with": types.COMPARISON_RUNNING_VERSION},
     ],
 )
-def test_windows_that_make_no_sense_are_refused(fields: dict[str, int]) -> None:
+def test_windows_that_make_no_sense_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(Invalid):
         complete_window(types.WindowSpec(**fields))
 
