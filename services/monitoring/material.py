@@ -1,6 +1,5 @@
 """What a window is judged from: its own profiles, merged of steps where it slides, and those it is compared with."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from kernel.rooms import Rooms
@@ -13,28 +12,19 @@ from services.monitoring.sliding import earlier_of, reach_of, window_of
 from services.monitoring.telemetry import queries
 from services.monitoring.telemetry.queries import Key
 from services.monitoring.telemetry.steps import queries as steps
-from services.monitoring.windows import MICROSECONDS, OpenWindow, terms_of
+from services.monitoring.windows import OpenWindow, terms_of
 
-_WINDOWS_KEPT = 64
-_LAST = (1 << 63) - 1  # Beyond every position: another lane's steps are named by positions of their own.
+_SPARE_STEPS = 64  # Of windows that wait for another lane, or whose turn comes after later ones.
 
 
 class Material(NamedTuple):
-    """window: None when the step completes none. kept_from: end of the oldest step that another
-    window may still need."""
+    """window: None when the step completes none. kept_steps: how many later windows of the lane may need."""
 
     window: OpenWindow | None
     baseline: types.ProfileSet | None = None
     baseline_digest: str = ""
     compared_with: types.Comparison = types.COMPARISON_UNSPECIFIED
-    kept_from: int = 0
-
-
-def _kept_from(spec: types.WindowSpec, oldest: OpenWindow) -> int:
-    """Another version that is compared with this one may be judged later."""
-    if spec.compare_with == types.COMPARISON_RUNNING_VERSION:
-        return oldest.end - _WINDOWS_KEPT * spec.size_seconds * MICROSECONDS
-    return oldest.end
+    kept_steps: int = 0
 
 
 class Materials:
@@ -51,10 +41,10 @@ class Materials:
         # A step of a window that somebody asked for in another way is the window as far as it goes.
         if plain or step.terms != terms_of(spec, step.baseline_digest):
             return Material(step, *await self._captured(step))
-        await steps.keep(self._kept, key, step)
-        before = await steps.upto(self._kept, key, step, reach_of(spec))
+        await steps.keep_closed(self._kept, key)
+        before = await steps.upto(self._kept, key, step, reach_of(spec), by_time=bool(spec.size_seconds))
         window = window_of(spec, before)
-        material = Material(window, kept_from=_kept_from(spec, before[0]))
+        material = Material(window, kept_steps=reach_of(spec) + _SPARE_STEPS)
         if window is None:
             return material
         if spec.compare_with == types.COMPARISON_EARLIER_WINDOWS:
@@ -66,10 +56,11 @@ class Materials:
         baseline, digest = await self._captured(step)
         return material._replace(baseline=baseline, baseline_digest=digest)
 
-    async def forget(self, key: Key, material: Material) -> None:
+    async def forget(self, monitor: types.Monitor, key: Key, material: Material) -> None:
         """To be called when the window is recorded."""
-        if material.kept_from > 0:
-            await steps.forget_before(self._kept, key, material.kept_from)
+        if material.kept_steps:
+            by_time = bool(monitor.window.size_seconds)
+            await steps.forget(self._kept, key, material.kept_steps, by_time=by_time)
 
     async def _beside(
         self, spec: types.WindowSpec, material: Material, running: Key, step: OpenWindow
@@ -77,9 +68,8 @@ class Materials:
         """Compared with the running version's window of the same bounds, once that one can no longer change."""
         if not await steps.is_settled(self._kept, running, step):
             return None
-        for one in await steps.waiting_until(self._kept, running, step):
-            await steps.keep(self._kept, running, one)
-        theirs = await steps.upto(self._kept, running, replace(step, position=_LAST, offset=_LAST), reach_of(spec))
+        await steps.keep_closed(self._kept, running)
+        theirs = await steps.upto(self._kept, running, step, reach_of(spec), by_time=True)
         window = window_of(spec, theirs) if theirs and theirs[-1].end == step.end else None
         profiles = window.profiles if window is not None and window.rows else None
         return await self._with(material, profiles, types.COMPARISON_RUNNING_VERSION)

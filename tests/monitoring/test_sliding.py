@@ -138,7 +138,24 @@ async def test_sliding_windows_and_segments_are_judged_in_the_service(live: Stat
     assert {one.segment for one in monitor.statuses} == {"", "label=0", "label=1"}
     for number in range(1, 6):
         assert (await live.call("ReevaluateWindow", name=MONITOR, window=number)).same
-    assert await live.live.rooms.kept.fetchval("select count(*) from step") <= 6
+
+
+async def test_steps_are_in_the_order_of_the_stream_and_the_oldest_are_forgotten(live: Station) -> None:
+    spec = types.WindowSpec(size_rows=20, step_rows=10)
+    await live.serve(VERSION)
+    await live.create(check(types.METHOD_VOLUME, 60, id="rows"), window=spec)
+    # What happened first comes last, and the second step ends before the first.
+    await live.send(batch("a", VALUES[:10], at=START + timedelta(seconds=60)), batch("b", VALUES[:10]))
+    await live.monitor(lambda one: one.windows == 1)
+    await live.send(batch("c", np.tile(VALUES, 3)[:1000]))
+    await live.monitor(lambda one: one.windows == 101)
+
+    async def forgotten() -> bool:
+        return bool(await live.live.rooms.kept.fetchval("select count(*) = 66 from step"))
+
+    await eventually(forgotten)
+    points = (await live.call("ListWindows", parent=MONITOR, page_size=200)).points
+    assert {one.value for one in points} == {20.0}
 
 
 async def test_a_new_version_is_compared_with_the_running_one_of_the_same_time(live: Station) -> None:
