@@ -87,7 +87,7 @@ class Evaluator:
                 if material.window is not None:
                     await self._evaluate(monitor, key, material)
                 await queries.forget_window(self._kept, key, step)
-                await self._materials.forget(monitor, key, material)
+                await self._materials.forget(monitor, key, step, material)
 
     async def _evaluate(self, monitor: types.Monitor, key: Key, material: Material) -> None:
         window = material.window

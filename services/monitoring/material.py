@@ -56,11 +56,11 @@ class Materials:
         baseline, digest = await self._captured(step)
         return material._replace(baseline=baseline, baseline_digest=digest)
 
-    async def forget(self, monitor: types.Monitor, key: Key, material: Material) -> None:
+    async def forget(self, monitor: types.Monitor, key: Key, step: OpenWindow, material: Material) -> None:
         """To be called when the window is recorded."""
         if material.kept_steps:
             by_time = bool(monitor.window.size_seconds)
-            await steps.forget(self._kept, key, material.kept_steps, by_time=by_time)
+            await steps.forget(self._kept, key, step, material.kept_steps, by_time=by_time)
 
     async def _beside(
         self, spec: types.WindowSpec, material: Material, running: Key, step: OpenWindow

@@ -3,7 +3,8 @@
 A lane is the sequence of windows of one monitor, version, track and segment. Windows by count are filled one after the
 other to the row; windows by time are aligned to multiples of their size, may be open side by side, and close when
 event time has passed their end by the lateness. Of windows that slide a lane fills the steps, and
-`sliding` merges these, so that a row is counted once however many windows hold it. Times are whole microseconds since 1970.
+`sliding` merges these, so that a row is counted once however many windows hold it. Times are whole microseconds since
+1970.
 """
 
 from collections.abc import Callable

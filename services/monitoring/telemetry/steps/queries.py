@@ -24,25 +24,25 @@ async def upto(pool: Pool, key: Key, step: OpenWindow, most: int, *, by_time: bo
     """The last `most` steps of a lane on the terms of this one and not after it, in the order of their filling: by count
     that of the stream, whatever the times of their rows."""
     first, second = _order(by_time)
-    places = (step.end, step.start) if by_time else (step.position, step.offset)
     rows = await pool.fetch(
         f"select * from step where {_MINE} and terms = $5 and ({first}, {second}) <= ($6, $7)"
         f" order by {first} desc, {second} desc limit $8",
         *key,
         step.terms,
-        *places,
+        *_place(step, by_time),
         most,
     )
     return [_step(row) for row in reversed(rows)]
 
 
-async def forget(pool: Pool, key: Key, most: int, *, by_time: bool) -> None:
-    """All but the last `most` steps of a lane."""
+async def forget(pool: Pool, key: Key, step: OpenWindow, most: int, *, by_time: bool) -> None:
+    """The steps of a lane that are not among the last `most` up to this one; those after it wait for their turn."""
     first, second = _order(by_time)
     await pool.execute(
         f"delete from step where {_MINE} and ({first}, {second}) <= (select {first}, {second} from step where {_MINE}"
-        f" order by {first} desc, {second} desc offset $5 limit 1)",
+        f" and ({first}, {second}) <= ($5, $6) order by {first} desc, {second} desc offset $7 limit 1)",
         *key,
+        *_place(step, by_time),
         most,
     )
 
@@ -59,6 +59,10 @@ async def is_settled(pool: Pool, key: Key, window: OpenWindow) -> bool:
     closed_until = await pool.fetchval(f"select closed_until from lane where {_MINE}", *key)
     predictions = key[2] == types.TRACK_PREDICTIONS
     return not waiting and (closed_until is None or closed_until >= window.end or not predictions)
+
+
+def _place(step: OpenWindow, by_time: bool) -> tuple[int, int]:
+    return (step.end, step.start) if by_time else (step.position, step.offset)
 
 
 def _step(row: Any) -> OpenWindow:
