@@ -21,7 +21,7 @@ async def keep_closed(pool: Pool, key: Key) -> None:
 
 
 async def upto(pool: Pool, key: Key, step: OpenWindow, most: int, *, by_time: bool) -> list[OpenWindow]:
-    """The last `most` steps of a lane on the terms of this one and not after it, in the order of their filling: by count
+    """The last `most` steps of a lane on the terms of this one and not after it, in the order of filling: by count
     that of the stream, whatever the times of their rows."""
     first, second = _order(by_time)
     rows = await pool.fetch(
