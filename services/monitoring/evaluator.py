@@ -19,7 +19,8 @@ from modelog.type.v1.principal_pb2 import Principal
 from services.monitoring import queries as views
 from services.monitoring.domain import KNOWN_ENDPOINT, MONITOR
 from services.monitoring.domain import monitor as verbs
-from services.monitoring.domain.target import answering, is_model
+from services.monitoring.domain.target import answering, answers, is_model
+from services.monitoring.material import Material, Materials
 from services.monitoring.profile import digest_of, encode
 from services.monitoring.settings import Settings
 from services.monitoring.telemetry import queries
@@ -43,6 +44,7 @@ class Evaluator:
         self._kept = rooms.kept
         self._settings: Settings = rooms.settings
         self._plans = Plans(rooms)
+        self._materials = Materials(rooms)
         self._closed = closed
         self._ticks = 0
         # By monitor, the moment from which the clock may have something to close.
@@ -72,24 +74,29 @@ class Evaluator:
         self._ticks += 1
 
     async def evaluate_closed(self) -> None:
-        while windows := await queries.closed_windows(self._kept, _AT_A_TIME):
-            for key, window in windows:
-                await self._evaluate(key, window)
-                await queries.forget_window(self._kept, key, window)
+        passed = 0  # Windows that wait for those they are compared with; the others go on.
+        while windows := await queries.closed_windows(self._kept, _AT_A_TIME, passed):
+            for key, step in windows:
+                monitor: types.Monitor = await self._rooms.resources.load(MONITOR, key[0])
+                if not monitor.name:
+                    raise Unavailable("MONITOR_NOT_FOLDED", f"{key[0]} is not in the views yet")
+                material = await self._materials.of(monitor, key, step)
+                if material is None:
+                    passed += 1
+                    continue
+                if material.window is not None:
+                    await self._evaluate(monitor, key, material)
+                await queries.forget_window(self._kept, key, step)
+                await self._materials.forget(monitor, key, step, material)
 
-    async def _evaluate(self, key: Key, window: OpenWindow) -> None:
-        name, version, track = key
-        monitor: types.Monitor = await self._rooms.resources.load(MONITOR, name)
-        if not monitor.name:
-            raise Unavailable("MONITOR_NOT_FOLDED", f"{name} is not in the views yet")
+    async def _evaluate(self, monitor: types.Monitor, key: Key, material: Material) -> None:
+        window = material.window
+        assert window is not None
+        name, version = key[:2]
         body = encode(window.profiles)
-        summary = _summary(version, track, window, digest_of(body))
+        summary = _summary(key, window, digest_of(body), material)
         await queries.keep_profile(self._kept, summary.profile_digest, body, self._rooms.clock(), baseline=False)
-        baseline = None
-        if window.baseline_digest:
-            stored = await queries.load_profiles(self._kept, [window.baseline_digest])
-            baseline = types.ProfileSet.FromString(stored.get(window.baseline_digest, b""))
-        verb = partial(verbs.evaluate, window=summary, profiles=window.profiles, baseline=baseline)
+        verb = partial(verbs.evaluate, window=summary, profiles=window.profiles, baseline=material.baseline)
         reads = [(KNOWN_ENDPOINT, monitor.endpoint)]
         if is_model(monitor.endpoint):
             verb, reads = partial(verb, endpoint=answering(monitor.endpoint, version)), []
@@ -131,13 +138,13 @@ class Evaluator:
             await queries.locked_position(connection)
             lanes = await queries.load_lanes(connection, [monitor.name])
             if types.TRACK_PREDICTIONS in plan.tracks:
-                for version in endpoint.versions:
-                    key = (monitor.name, version, types.TRACK_PREDICTIONS)
+                for version in [""] if plan.window.versions_together else endpoint.versions:
+                    key = (monitor.name, version, types.TRACK_PREDICTIONS, "")
                     lanes.setdefault(key, Lane(monitor.name, version, types.TRACK_PREDICTIONS))
             for lane in lanes.values():
                 lane.close_until(plan, until)
                 if lane.track == types.TRACK_PREDICTIONS:
-                    lane.close_empty(plan, until, answering=lane.version in endpoint.versions)
+                    lane.close_empty(plan, until, answering=answers(endpoint, lane.version))
             await queries.save_lanes(connection, lanes.values())
         if any(window.closed for lane in lanes.values() for window in lane.windows):
             self._closed.set()
@@ -165,14 +172,15 @@ def _microseconds(moment: datetime) -> int:
 
 def _next_look(window: types.WindowSpec, until: int) -> int:
     """The end of the window that is open now, since windows by time end at multiples of their size."""
-    size = window.size_seconds * MICROSECONDS
+    size = (window.step_seconds or window.size_seconds) * MICROSECONDS
     look = until + _LOOK_MICROSECONDS
     return min(look, (until // size + 1) * size + window.lateness_seconds * MICROSECONDS % size) if size else look
 
 
 def _cause(key: Key, window: OpenWindow, summary: types.Window, now: datetime) -> Cause:
     """The same window always asks under the same id; with other contents it would be refused, not recorded twice."""
-    place = "\0".join((*map(str, key), str(window.position), str(window.offset), str(window.start)))
+    lane = key if key[3] else key[:3]
+    place = "\0".join((*map(str, lane), str(window.position), str(window.offset), str(window.start)))
     return Cause(
         actor=_ACTOR,
         request_id=f"window/{hashlib.sha256(place.encode()).hexdigest()[:32]}",
@@ -181,16 +189,18 @@ def _cause(key: Key, window: OpenWindow, summary: types.Window, now: datetime) -
     )
 
 
-def _summary(version: str, track: types.Track, window: OpenWindow, digest: str) -> types.Window:
+def _summary(key: Key, window: OpenWindow, digest: str, material: Material) -> types.Window:
     summary = types.Window(
-        version=version,
-        track=track,
+        version=key[1],
+        track=key[2],
+        segment=key[3],
+        compared_with=material.compared_with,
         rows=window.profiles.rows,
         dropped_rows=window.profiles.dropped_rows,
         failed_requests=window.profiles.failed_requests,
         late_rows=window.profiles.late_rows,
         profile_digest=digest,
-        baseline_digest=window.baseline_digest,
+        baseline_digest=material.baseline_digest,
     )
     summary.start_time.FromMicroseconds(window.start)
     summary.end_time.FromMicroseconds(window.end)

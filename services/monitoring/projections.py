@@ -72,6 +72,7 @@ def points(fact: facts.WindowEvaluated, revision: int) -> Iterator[types.MetricP
             start_time=window.start_time,
             end_time=window.end_time,
             version=window.version,
+            segment=window.segment,
             check=check.id,
             method=check.method,
             threshold=check.threshold,

@@ -1,8 +1,10 @@
 """How rows are cut into windows. Pure: the same rows in the same order make the same windows, whoever replays them.
 
-A lane is the sequence of windows of one monitor, version and track. Windows by count are filled one after the other to
-the row; windows by time are aligned to multiples of their size, may be open side by side, and close when event time
-has passed their end by the lateness. Times are whole microseconds since 1970.
+A lane is the sequence of windows of one monitor, version, track and segment. Windows by count are filled one after the
+other to the row; windows by time are aligned to multiples of their size, may be open side by side, and close when
+event time has passed their end by the lateness. Of windows that slide a lane fills the steps, and
+`sliding` merges these, so that a row is counted once however many windows hold it. Times are whole microseconds since
+1970.
 """
 
 from collections.abc import Callable
@@ -31,7 +33,23 @@ class Plan:
     @property
     def terms(self) -> str:
         """Windows opened under other terms are not filled any further."""
-        return f"{self.baseline_digest}/{self.window.size_rows}/{self.window.size_seconds}/{PROFILES}"
+        return terms_of(self.window, self.baseline_digest)
+
+    @property
+    def filled_rows(self) -> int:
+        """Rows in what a lane fills: a step, or the whole window."""
+        return self.window.step_rows or self.window.size_rows
+
+    @property
+    def filled_seconds(self) -> int:
+        return self.window.step_seconds or self.window.size_seconds
+
+
+def terms_of(window: types.WindowSpec, baseline_digest: str) -> str:
+    """What windows have in common that may be merged or compared with each other."""
+    terms = f"{baseline_digest}/{window.size_rows}/{window.size_seconds}/{PROFILES}"
+    more = [window.step_rows, window.step_seconds, int(window.versions_together)]
+    return terms + "".join(f"/{one}" for one in more) if any(more) else terms
 
 
 class Rows(NamedTuple):
@@ -77,7 +95,8 @@ class OpenWindow:
 
 @dataclass
 class Lane:
-    """The windows of one monitor, version and track. closed_until: event time up to which there are no more by time."""
+    """The windows of one monitor, version, track and segment. closed_until: event time up to which there are no more
+    by time."""
 
     monitor: str
     version: str
@@ -87,13 +106,14 @@ class Lane:
     late_rows: int = 0
     windows: list[OpenWindow] = field(default_factory=list)
     changed: bool = False
+    segment: str = ""
 
     def add(self, plan: Plan, rows: Rows) -> None:
         """Counts rows into the windows they belong to, and closes what is complete."""
         self.changed = True
         self.newest = max(self.newest, rows.start)
         self._close_other_terms(plan)
-        if plan.window.size_seconds:
+        if plan.filled_seconds:
             self._add_by_time(plan, rows)
             self.close_until(plan, self.newest)
         else:
@@ -102,7 +122,7 @@ class Lane:
     def close_until(self, plan: Plan, now: int) -> None:
         """Closes windows by time whose end, with the lateness, is not after `now`, and those of other terms."""
         self._close_other_terms(plan)
-        if not plan.window.size_seconds:
+        if not plan.filled_seconds:
             return
         limit = now - plan.window.lateness_seconds * MICROSECONDS
         for window in self._open():
@@ -116,7 +136,7 @@ class Lane:
         To be called when `close_until` has closed what is complete. Windows that ended before the lane began, or while
         its version did not answer, are not its own.
         """
-        size = plan.window.size_seconds * MICROSECONDS
+        size = plan.filled_seconds * MICROSECONDS
         if not size:
             return
         end = (now - plan.window.lateness_seconds * MICROSECONDS) // size * size
@@ -134,7 +154,7 @@ class Lane:
                 self._close(window)
 
     def _add_by_time(self, plan: Plan, rows: Rows) -> None:
-        size = plan.window.size_seconds * MICROSECONDS
+        size = plan.filled_seconds * MICROSECONDS
         start = rows.start // size * size
         if start + size <= self.closed_until:
             self.late_rows += rows.rows
@@ -151,13 +171,13 @@ class Lane:
         while offset < rows.rows or first is None:
             window = next(iter(self._open()), None) or self._opened(plan, rows, offset, rows.start, rows.end)
             window.start, window.end = min(window.start, rows.start), max(window.end, rows.end)
-            taken = min(plan.window.size_rows - window.rows, rows.rows - offset)
+            taken = min(plan.filled_rows - window.rows, rows.rows - offset)
             self._count(window, rows, offset, offset + taken)
             if first is None:
                 first = window
                 _note_losses(window, rows)
             offset += taken
-            if window.rows >= plan.window.size_rows:
+            if window.rows >= plan.filled_rows:
                 self._close(window)
 
     def _count(self, window: OpenWindow, rows: Rows, start: int, stop: int) -> None:

@@ -27,6 +27,13 @@ _CSV = click.Path(exists=True, dir_okay=False, path_type=Path)
 _WATCHED = (
     opt("window.size_rows", "Rows in a window.", flag="--window-rows"),
     opt("window.size_seconds", "Or its length by event time.", flag="--window-seconds"),
+    opt("window.step_rows", "A window ends after every so many rows, and overlaps those before.", flag="--step-rows"),
+    opt("window.step_seconds", "The same by event time.", flag="--step-seconds"),
+    opt("window.lateness_seconds", "How long after its end a window still takes rows.", flag="--lateness-seconds"),
+    opt("window.segment_columns", "Judge the rows of each value of this column apart too.", flag="--segment"),
+    opt("window.versions_together", "Judge all versions that answer as one.", flag="--versions-together"),
+    opt("window.compare_with", "What windows are compared with; the baseline by default.", flag="--compare-with"),
+    opt("window.baseline_windows", "So many windows before it, with earlier-windows.", flag="--baseline-windows"),
     opt("checks", "A whole Check as JSON.", flag="--checks"),
     opt("description", "What people call it."),
     opt("prediction_column", "The output that labels are compared with."),

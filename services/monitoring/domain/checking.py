@@ -11,6 +11,7 @@ from services.monitoring.methods import ALSO_WHEN_EMPTY, METHODS
 _MINIMUM_ROWS = 100
 _MOST_BYTES = 16 * 1024  # Every window's fact repeats the checks it was judged by.
 _BINS = 10
+_MOST_STEPS = 64
 _MOST_SERIES = 8  # Every fact and the monitor hold them.
 
 
@@ -20,9 +21,23 @@ def complete_window(window: types.WindowSpec) -> types.WindowSpec:
         raise invalid_field("window", "give exactly one of size_rows and size_seconds", "ONE_SIZE")
     if window.lateness_seconds and not window.size_seconds:
         raise invalid_field("window.lateness_seconds", "only windows by time can be late", "NOT_BY_TIME")
+    _refuse_wrong_steps(window)
+    earlier = window.compare_with == types.COMPARISON_EARLIER_WINDOWS
+    if earlier != bool(window.baseline_windows):
+        raise invalid_field("window.baseline_windows", "say how many with EARLIER_WINDOWS, and only then", "NO_NUMBER")
+    if window.compare_with == types.COMPARISON_RUNNING_VERSION and (window.versions_together or window.size_rows):
+        raise invalid_field("window.compare_with", "only versions apart, by time, stand beside another", "NOT_BESIDE")
     complete = types.WindowSpec()
     complete.CopyFrom(window)
     return complete
+
+
+def _refuse_wrong_steps(window: types.WindowSpec) -> None:
+    for unit in ("rows", "seconds"):
+        size, step = getattr(window, f"size_{unit}"), getattr(window, f"step_{unit}")
+        if step and (step >= size or size % step or size // step > _MOST_STEPS):
+            reason = f"{step} does not divide {size} into 2 to {_MOST_STEPS} steps"
+            raise invalid_field(f"window.step_{unit}", reason, "NO_STEP")
 
 
 def complete_checks(checks: Iterable[types.Check]) -> list[types.Check]:

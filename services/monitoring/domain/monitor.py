@@ -11,7 +11,9 @@ from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.checks import continued, evaluate_all
 from services.monitoring.domain.checking import complete_checks, complete_window
+from services.monitoring.domain.target import answers
 
+_MOST_LANES = 128  # The same of versions and their segments.
 _MOST_VERSIONS = 8  # Whose standing a monitor remembers; each fact writes the monitor again, so it has to stay small.
 
 
@@ -105,7 +107,7 @@ def evaluate(
     _must_exist(monitor)
     if monitor.state == types.MONITOR_STATE_PAUSED:
         raise NotAllowedNow("MONITOR_PAUSED", f"{monitor.name} is paused; resume it")
-    standing = {status.check: status for status in monitor.statuses if status.version == window.version}
+    standing = {status.check: status for status in monitor.statuses if _lane(status) == _lane(window)}
     before = {check: status.series for check, status in standing.items()}
     results = evaluate_all(monitor.checks, window.track, profiles, baseline, window, before)
     if not results or (not window.rows and not _says_something(results, standing)):
@@ -117,7 +119,7 @@ def evaluate(
         status = _after(standing.get(result.check.id), result)
         if _ends(status, result):
             event.closed.add(alert=status.alert, check=result.check.id)
-        elif _opens(status, result) and window.version in endpoint.versions:
+        elif _opens(status, result) and answers(endpoint, window.version):
             alert += 1
             event.opened.add(alert=alert, check=result.check.id)
     return event
@@ -167,7 +169,7 @@ def version_replaced(monitor: types.Monitor, endpoint: types.KnownEndpoint, *, v
     """Forgets where the checks of a version stand once it no longer answers, and ends its alerts."""
     _must_exist(monitor)
     standing = [status for status in monitor.statuses if status.version == version]
-    if not standing or version in endpoint.versions:
+    if not standing or answers(endpoint, version):
         return None
     event = facts.VersionReplaced(version=version)
     for status in standing:
@@ -215,24 +217,30 @@ def _take(monitor: types.Monitor, fact: facts.MonitorCreated | facts.MonitorChan
 
 
 def _evolve_window(monitor: types.Monitor, fact: facts.WindowEvaluated) -> None:
-    """The statuses of the version judged last come last, so that the first are those to forget."""
-    version = fact.window.version
+    """The statuses of the lane judged last come last, so that the first are those to forget."""
+    version, lane = fact.window.version, _lane(fact.window)
     monitor.windows = fact.window.number
     opened = {episode.check: episode.alert for episode in fact.opened}
     closed = {episode.check for episode in fact.closed}
-    mine = {status.check: status for status in monitor.statuses if status.version == version}
-    others = [status for status in monitor.statuses if status.version != version]
+    mine = {status.check: status for status in monitor.statuses if _lane(status) == lane}
+    others = [status for status in monitor.statuses if _lane(status) != lane]
     for result in fact.results:
         status = _after(mine.get(result.check.id), result)
-        status.version, status.last_window = version, fact.window.number
+        status.version, status.segment, status.last_window = *lane, fact.window.number
         if status.check in opened:
             status.alert, status.condition = opened[status.check], types.CONDITION_FIRING
             monitor.alerts = max(monitor.alerts, status.alert)
         elif status.check in closed:
             status.alert, status.condition = 0, types.CONDITION_OK
         mine[status.check] = status
-    recent = list(dict.fromkeys(status.version for status in others))[-(_MOST_VERSIONS - 1) :]
-    _keep(monitor, [status for status in others if status.version in recent] + list(mine.values()))
+    last = dict.fromkeys(status.version for status in reversed(others) if status.version != version)
+    recent = {version, *list(last)[: _MOST_VERSIONS - 1]}
+    lanes = set(list(dict.fromkeys(_lane(status) for status in reversed(others)))[: _MOST_LANES - 1])
+    _keep(monitor, [one for one in others if one.version in recent and _lane(one) in lanes] + list(mine.values()))
+
+
+def _lane(of: types.CheckStatus | types.Window) -> tuple[str, str]:
+    return of.version, of.segment
 
 
 def _keep(monitor: types.Monitor, statuses: Sequence[types.CheckStatus]) -> None:

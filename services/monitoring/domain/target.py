@@ -11,3 +11,8 @@ def is_model(name: str) -> bool:
 def answering(model: str, *versions: str) -> types.KnownEndpoint:
     """A model in the place of an endpoint: whichever version scores answers, and none is ever taken away."""
     return types.KnownEndpoint(name=model, versions=versions)
+
+
+def answers(endpoint: types.KnownEndpoint, version: str) -> bool:
+    """Whether a version answers there; all of them together, which have no name, while any does."""
+    return version in endpoint.versions if version else bool(endpoint.versions)

@@ -8,6 +8,7 @@ from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.performance import Pair, count_pairs, text_of
 from services.monitoring.pieces import Piece
 from services.monitoring.profile import Column
+from services.monitoring.segments import Segments
 from services.monitoring.telemetry import queries
 from services.monitoring.telemetry.batches import Outcomes, Predictions
 from services.monitoring.telemetry.queries import Key, Waiting
@@ -24,6 +25,7 @@ class Counting:
         self._plans = plans
         self._now = now
         self.lanes = lanes
+        self._known: dict[str, Segments] = {}
 
     async def predictions(self, batch: Predictions, position: int) -> None:
         # What nobody was answered is no prediction, and its ids are those of the answer that was given.
@@ -32,10 +34,24 @@ class Counting:
         plans = self._plans.get(batch.endpoint, ())
         for plan in plans:
             if types.TRACK_PREDICTIONS in plan.tracks:
-                self._lane(plan, batch.version, types.TRACK_PREDICTIONS).add(plan, _rows_of(plan, batch, position))
+                self._predicted(plan, batch, position)
         labelled = [plan for plan in plans if types.TRACK_LABELS in plan.tracks]
         if labelled and batch.ids:
             await self._await_labels(labelled, batch, position)
+
+    def _predicted(self, plan: Plan, batch: Predictions, position: int) -> None:
+        self._lane(plan, batch.version, types.TRACK_PREDICTIONS).add(plan, _rows_of(plan, batch, position))
+        for name in plan.window.segment_columns:
+            for segment, columns in self._segments(plan.monitor).split(name, batch.columns):
+                part = batch._replace(rows=columns[0].rows, columns=columns, dropped_rows=0, failed_requests=0)
+                lane = self._lane(plan, batch.version, types.TRACK_PREDICTIONS, segment)
+                lane.add(plan, _rows_of(plan, part, position))
+
+    def _segments(self, monitor: str) -> Segments:
+        if monitor not in self._known:
+            lanes = self.lanes.values()
+            self._known[monitor] = Segments([one.segment for one in lanes if one.monitor == monitor and one.segment])
+        return self._known[monitor]
 
     async def outcomes(self, batch: Outcomes, position: int) -> None:
         plans = [plan for plan in self._plans.get(batch.endpoint, ()) if types.TRACK_LABELS in plan.tracks]
@@ -76,7 +92,9 @@ class Counting:
             pairs: dict[str, list[Pair]] = {}
             for one, label in found:
                 if one.wanted == plan.prediction_column and one.value:
-                    pairs.setdefault(one.version, []).append((one.value, label))
+                    pairs.setdefault("" if plan.window.versions_together else one.version, []).append(
+                        (one.value, label)
+                    )
             for version in sorted(pairs):
                 lane = self._lane(plan, version, types.TRACK_LABELS)
                 at = known_at or self._lane(plan, version, types.TRACK_PREDICTIONS).newest or 1
@@ -88,10 +106,11 @@ class Counting:
             for window in lane.windows:
                 window.settle()
 
-    def _lane(self, plan: Plan, version: str, track: types.Track) -> Lane:
-        key = (plan.monitor, version, track)
+    def _lane(self, plan: Plan, version: str, track: types.Track, segment: str = "") -> Lane:
+        answered = "" if plan.window.versions_together else version
+        key = (plan.monitor, answered, track, segment)
         if key not in self.lanes:
-            self.lanes[key] = Lane(plan.monitor, version, track)
+            self.lanes[key] = Lane(plan.monitor, answered, track, segment=segment)
         return self.lanes[key]
 
 

@@ -9,8 +9,9 @@ from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.profile import encode
 from services.monitoring.windows import Lane, OpenWindow
 
-Key = tuple[str, str, types.Track]
+Key = tuple[str, str, types.Track, str]  # Monitor, version, track, segment.
 _MOST_REJECTED = 10_000
+_LANE = "monitor, version, track, segment"
 _WINDOW = "position, row_offset, start_time, end_time, terms, baseline_digest, closed, body"
 
 
@@ -108,15 +109,20 @@ async def load_lanes(connection: Any, monitors: Sequence[str]) -> dict[Key, Lane
     for row in await connection.fetch("select * from lane where monitor = any($1::text[])", monitors):
         lane = Lane(row["monitor"], row["version"], row["track"])
         lane.closed_until, lane.newest, lane.late_rows = row["closed_until"], row["newest"], row["late_rows"]
-        lanes[lane.monitor, lane.version, lane.track] = lane
+        lane.segment = row["segment"]
+        lanes[_key(lane)] = lane
     rows = await connection.fetch(
-        f"select monitor, version, track, {_WINDOW} from open_window"
+        f"select {_LANE}, {_WINDOW} from open_window"
         " where monitor = any($1::text[]) and not closed order by start_time, position, row_offset",
         monitors,
     )
     for row in rows:
-        lanes[row["monitor"], row["version"], row["track"]].windows.append(_window(row))
+        lanes[_key_in(row)].windows.append(_window(row))
     return lanes
+
+
+def _key_in(row: Any) -> Key:
+    return row["monitor"], row["version"], row["track"], row["segment"]
 
 
 def _window(row: Any) -> OpenWindow:
@@ -135,22 +141,22 @@ def _window(row: Any) -> OpenWindow:
 async def save_lanes(connection: Any, lanes: Iterable[Lane]) -> None:
     changed = [lane for lane in lanes if lane.changed]
     await connection.executemany(
-        "insert into lane (monitor, version, track, closed_until, newest, late_rows) values ($1, $2, $3, $4, $5, $6)"
-        " on conflict (monitor, version, track) do update set closed_until = excluded.closed_until,"
+        f"insert into lane ({_LANE}, closed_until, newest, late_rows) values ($1, $2, $3, $4, $5, $6, $7)"
+        f" on conflict ({_LANE}) do update set closed_until = excluded.closed_until,"
         " newest = excluded.newest, late_rows = excluded.late_rows",
-        [(one.monitor, one.version, one.track, one.closed_until, one.newest, one.late_rows) for one in changed],
+        [(*_key(one), one.closed_until, one.newest, one.late_rows) for one in changed],
     )
     await connection.executemany(
-        f"insert into open_window (monitor, version, track, {_WINDOW})"
-        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-        " on conflict (monitor, version, track, position, row_offset, start_time) do update"
+        f"insert into open_window ({_LANE}, {_WINDOW})"
+        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+        f" on conflict ({_LANE}, position, row_offset, start_time) do update"
         " set end_time = excluded.end_time, closed = excluded.closed, body = excluded.body",
         [(*_key(lane), *_values(window)) for lane in changed for window in lane.windows],
     )
 
 
 def _key(lane: Lane) -> Key:
-    return lane.monitor, lane.version, lane.track
+    return lane.monitor, lane.version, lane.track, lane.segment
 
 
 def _values(window: OpenWindow) -> tuple[Any, ...]:
@@ -166,20 +172,21 @@ def _values(window: OpenWindow) -> tuple[Any, ...]:
     )
 
 
-async def closed_windows(pool: Pool, most: int) -> list[tuple[Key, OpenWindow]]:
-    """Windows that wait to be evaluated, in the order of their end."""
+async def closed_windows(pool: Pool, most: int, passed: int = 0) -> list[tuple[Key, OpenWindow]]:
+    """Windows that wait to be evaluated, in the order of their end, without so many of the first."""
     rows = await pool.fetch(
-        f"select monitor, version, track, {_WINDOW} from open_window where closed"
-        " order by end_time, position, row_offset, monitor, version, track limit $1",
+        f"select {_LANE}, {_WINDOW} from open_window where closed"
+        f" order by end_time, position, row_offset, {_LANE} limit $1 offset $2",
         most,
+        passed,
     )
-    return [((row["monitor"], row["version"], row["track"]), _window(row)) for row in rows]
+    return [(_key_in(row), _window(row)) for row in rows]
 
 
 async def forget_window(pool: Pool, key: Key, window: OpenWindow) -> None:
     await pool.execute(
-        "delete from open_window where monitor = $1 and version = $2 and track = $3 and position = $4"
-        " and row_offset = $5 and start_time = $6",
+        "delete from open_window where monitor = $1 and version = $2 and track = $3 and segment = $4 and position = $5"
+        " and row_offset = $6 and start_time = $7",
         *key,
         window.position,
         window.offset,
@@ -190,6 +197,7 @@ async def forget_window(pool: Pool, key: Key, window: OpenWindow) -> None:
 async def forget_lanes(connection: Any, monitor: str) -> None:
     await connection.execute("delete from open_window where monitor = $1 and not closed", monitor)
     await connection.execute("delete from lane where monitor = $1", monitor)
+    await connection.execute("delete from step where monitor = $1", monitor)
 
 
 async def keep_profile(pool: Pool, digest: str, body: bytes, now: datetime, *, baseline: bool) -> None:

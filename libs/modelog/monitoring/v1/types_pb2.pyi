@@ -122,6 +122,13 @@ class Track(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRACK_UNSPECIFIED: _ClassVar[Track]
     TRACK_PREDICTIONS: _ClassVar[Track]
     TRACK_LABELS: _ClassVar[Track]
+
+class Comparison(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COMPARISON_UNSPECIFIED: _ClassVar[Comparison]
+    COMPARISON_BASELINE: _ClassVar[Comparison]
+    COMPARISON_RUNNING_VERSION: _ClassVar[Comparison]
+    COMPARISON_EARLIER_WINDOWS: _ClassVar[Comparison]
 METHOD_UNSPECIFIED: Method
 METHOD_PSI: Method
 METHOD_KOLMOGOROV_SMIRNOV: Method
@@ -199,16 +206,32 @@ COLUMN_ROLE_OUTPUT: ColumnRole
 TRACK_UNSPECIFIED: Track
 TRACK_PREDICTIONS: Track
 TRACK_LABELS: Track
+COMPARISON_UNSPECIFIED: Comparison
+COMPARISON_BASELINE: Comparison
+COMPARISON_RUNNING_VERSION: Comparison
+COMPARISON_EARLIER_WINDOWS: Comparison
 
 class WindowSpec(_message.Message):
-    __slots__ = ("size_rows", "size_seconds", "lateness_seconds")
+    __slots__ = ("size_rows", "size_seconds", "lateness_seconds", "step_rows", "step_seconds", "segment_columns", "versions_together", "compare_with", "baseline_windows")
     SIZE_ROWS_FIELD_NUMBER: _ClassVar[int]
     SIZE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     LATENESS_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    STEP_ROWS_FIELD_NUMBER: _ClassVar[int]
+    STEP_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_TOGETHER_FIELD_NUMBER: _ClassVar[int]
+    COMPARE_WITH_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_WINDOWS_FIELD_NUMBER: _ClassVar[int]
     size_rows: int
     size_seconds: int
     lateness_seconds: int
-    def __init__(self, size_rows: _Optional[int] = ..., size_seconds: _Optional[int] = ..., lateness_seconds: _Optional[int] = ...) -> None: ...
+    step_rows: int
+    step_seconds: int
+    segment_columns: _containers.RepeatedScalarFieldContainer[str]
+    versions_together: bool
+    compare_with: Comparison
+    baseline_windows: int
+    def __init__(self, size_rows: _Optional[int] = ..., size_seconds: _Optional[int] = ..., lateness_seconds: _Optional[int] = ..., step_rows: _Optional[int] = ..., step_seconds: _Optional[int] = ..., segment_columns: _Optional[_Iterable[str]] = ..., versions_together: bool = ..., compare_with: _Optional[_Union[Comparison, str]] = ..., baseline_windows: _Optional[int] = ...) -> None: ...
 
 class Check(_message.Message):
     __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions", "positive", "cut", "watched", "allowance", "season_windows")
@@ -285,7 +308,7 @@ class Monitor(_message.Message):
     def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., endpoint: _Optional[str] = ..., description: _Optional[str] = ..., window: _Optional[_Union[WindowSpec, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[Check, _Mapping]]] = ..., prediction_column: _Optional[str] = ..., state: _Optional[_Union[MonitorState, str]] = ..., baseline: _Optional[_Union[Baseline, _Mapping]] = ..., windows: _Optional[int] = ..., alerts: _Optional[int] = ..., statuses: _Optional[_Iterable[_Union[CheckStatus, _Mapping]]] = ...) -> None: ...
 
 class CheckStatus(_message.Message):
-    __slots__ = ("version", "check", "condition", "failed_windows", "passed_windows", "alert", "last_outcome", "last_statistic", "last_column", "last_window", "series")
+    __slots__ = ("version", "check", "condition", "failed_windows", "passed_windows", "alert", "last_outcome", "last_statistic", "last_column", "last_window", "series", "segment")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CHECK_FIELD_NUMBER: _ClassVar[int]
     CONDITION_FIELD_NUMBER: _ClassVar[int]
@@ -297,6 +320,7 @@ class CheckStatus(_message.Message):
     LAST_COLUMN_FIELD_NUMBER: _ClassVar[int]
     LAST_WINDOW_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
     version: str
     check: str
     condition: Condition
@@ -308,7 +332,8 @@ class CheckStatus(_message.Message):
     last_column: str
     last_window: int
     series: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, version: _Optional[str] = ..., check: _Optional[str] = ..., condition: _Optional[_Union[Condition, str]] = ..., failed_windows: _Optional[int] = ..., passed_windows: _Optional[int] = ..., alert: _Optional[int] = ..., last_outcome: _Optional[_Union[Outcome, str]] = ..., last_statistic: _Optional[float] = ..., last_column: _Optional[str] = ..., last_window: _Optional[int] = ..., series: _Optional[_Iterable[float]] = ...) -> None: ...
+    segment: str
+    def __init__(self, version: _Optional[str] = ..., check: _Optional[str] = ..., condition: _Optional[_Union[Condition, str]] = ..., failed_windows: _Optional[int] = ..., passed_windows: _Optional[int] = ..., alert: _Optional[int] = ..., last_outcome: _Optional[_Union[Outcome, str]] = ..., last_statistic: _Optional[float] = ..., last_column: _Optional[str] = ..., last_window: _Optional[int] = ..., series: _Optional[_Iterable[float]] = ..., segment: _Optional[str] = ...) -> None: ...
 
 class Baseline(_message.Message):
     __slots__ = ("digest", "rows", "description", "columns", "capture_time")
@@ -595,7 +620,7 @@ class ColumnResult(_message.Message):
     def __init__(self, column: _Optional[str] = ..., role: _Optional[_Union[ColumnRole, str]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., statistic: _Optional[float] = ..., p_value: _Optional[float] = ..., rows: _Optional[int] = ..., error_bound: _Optional[float] = ..., method: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[PartChange, _Mapping]]] = ...) -> None: ...
 
 class Window(_message.Message):
-    __slots__ = ("number", "version", "track", "start_time", "end_time", "rows", "dropped_rows", "failed_requests", "late_rows", "profile_digest", "baseline_digest")
+    __slots__ = ("number", "version", "track", "start_time", "end_time", "rows", "dropped_rows", "failed_requests", "late_rows", "profile_digest", "baseline_digest", "segment", "compared_with")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TRACK_FIELD_NUMBER: _ClassVar[int]
@@ -607,6 +632,8 @@ class Window(_message.Message):
     LATE_ROWS_FIELD_NUMBER: _ClassVar[int]
     PROFILE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     BASELINE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    COMPARED_WITH_FIELD_NUMBER: _ClassVar[int]
     number: int
     version: str
     track: Track
@@ -618,7 +645,9 @@ class Window(_message.Message):
     late_rows: int
     profile_digest: str
     baseline_digest: str
-    def __init__(self, number: _Optional[int] = ..., version: _Optional[str] = ..., track: _Optional[_Union[Track, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rows: _Optional[int] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., late_rows: _Optional[int] = ..., profile_digest: _Optional[str] = ..., baseline_digest: _Optional[str] = ...) -> None: ...
+    segment: str
+    compared_with: Comparison
+    def __init__(self, number: _Optional[int] = ..., version: _Optional[str] = ..., track: _Optional[_Union[Track, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rows: _Optional[int] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., late_rows: _Optional[int] = ..., profile_digest: _Optional[str] = ..., baseline_digest: _Optional[str] = ..., segment: _Optional[str] = ..., compared_with: _Optional[_Union[Comparison, str]] = ...) -> None: ...
 
 class Alert(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "endpoint", "version", "check", "method", "severity", "state", "statistic", "threshold", "columns", "window", "actions", "acknowledged_by", "note", "silenced_until", "silence_reason", "resolution", "resolved_by", "resolve_time")
@@ -725,7 +754,7 @@ class Evidence(_message.Message):
     def __init__(self, check: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[ColumnResult, _Mapping]]] = ..., statistic: _Optional[float] = ..., threshold: _Optional[float] = ..., window: _Optional[_Union[Window, _Mapping]] = ...) -> None: ...
 
 class MetricPoint(_message.Message):
-    __slots__ = ("window", "start_time", "end_time", "version", "check", "method", "column", "value", "threshold", "outcome", "p_value", "rows", "revision", "interval", "error_bound")
+    __slots__ = ("window", "start_time", "end_time", "version", "check", "method", "column", "value", "threshold", "outcome", "p_value", "rows", "revision", "interval", "error_bound", "segment")
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -741,6 +770,7 @@ class MetricPoint(_message.Message):
     REVISION_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     ERROR_BOUND_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
     window: int
     start_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
@@ -756,7 +786,8 @@ class MetricPoint(_message.Message):
     revision: int
     interval: StatisticInterval
     error_bound: float
-    def __init__(self, window: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[str] = ..., check: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., column: _Optional[str] = ..., value: _Optional[float] = ..., threshold: _Optional[float] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., p_value: _Optional[float] = ..., rows: _Optional[int] = ..., revision: _Optional[int] = ..., interval: _Optional[_Union[StatisticInterval, _Mapping]] = ..., error_bound: _Optional[float] = ...) -> None: ...
+    segment: str
+    def __init__(self, window: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[str] = ..., check: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., column: _Optional[str] = ..., value: _Optional[float] = ..., threshold: _Optional[float] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., p_value: _Optional[float] = ..., rows: _Optional[int] = ..., revision: _Optional[int] = ..., interval: _Optional[_Union[StatisticInterval, _Mapping]] = ..., error_bound: _Optional[float] = ..., segment: _Optional[str] = ...) -> None: ...
 
 class RejectedBatch(_message.Message):
     __slots__ = ("position", "subject", "batch_id", "reason", "rows", "reject_time", "columns", "kept")

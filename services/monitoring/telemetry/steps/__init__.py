@@ -1,0 +1,1 @@
+"""Closed windows and steps that later ones are made of, or compared with."""
