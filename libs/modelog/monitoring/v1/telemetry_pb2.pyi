@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PredictionBatch(_message.Message):
-    __slots__ = ("batch_id", "endpoint", "version", "replica", "start_time", "end_time", "prediction_ids", "inputs", "outputs", "dropped_rows", "failed_requests")
+    __slots__ = ("batch_id", "endpoint", "version", "replica", "start_time", "end_time", "prediction_ids", "inputs", "outputs", "dropped_rows", "failed_requests", "sensitive")
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +24,7 @@ class PredictionBatch(_message.Message):
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_ROWS_FIELD_NUMBER: _ClassVar[int]
     FAILED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    SENSITIVE_FIELD_NUMBER: _ClassVar[int]
     batch_id: str
     endpoint: str
     version: str
@@ -35,21 +36,26 @@ class PredictionBatch(_message.Message):
     outputs: _containers.RepeatedCompositeFieldContainer[TelemetryColumn]
     dropped_rows: int
     failed_requests: int
-    def __init__(self, batch_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., replica: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., prediction_ids: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ...) -> None: ...
+    sensitive: _containers.RepeatedCompositeFieldContainer[TelemetryColumn]
+    def __init__(self, batch_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., replica: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., prediction_ids: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., sensitive: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ...) -> None: ...
 
 class OutcomeBatch(_message.Message):
-    __slots__ = ("batch_id", "endpoint", "prediction_ids", "labels", "record_time")
+    __slots__ = ("batch_id", "endpoint", "prediction_ids", "labels", "record_time", "sensitive", "queries")
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_IDS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     RECORD_TIME_FIELD_NUMBER: _ClassVar[int]
+    SENSITIVE_FIELD_NUMBER: _ClassVar[int]
+    QUERIES_FIELD_NUMBER: _ClassVar[int]
     batch_id: str
     endpoint: str
     prediction_ids: _containers.RepeatedScalarFieldContainer[str]
     labels: TelemetryColumn
     record_time: _timestamp_pb2.Timestamp
-    def __init__(self, batch_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., prediction_ids: _Optional[_Iterable[str]] = ..., labels: _Optional[_Union[TelemetryColumn, _Mapping]] = ..., record_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    sensitive: _containers.RepeatedCompositeFieldContainer[TelemetryColumn]
+    queries: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, batch_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., prediction_ids: _Optional[_Iterable[str]] = ..., labels: _Optional[_Union[TelemetryColumn, _Mapping]] = ..., record_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sensitive: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., queries: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class TelemetryColumn(_message.Message):
     __slots__ = ("name", "numbers", "strings")
