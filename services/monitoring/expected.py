@@ -66,9 +66,7 @@ def _f1(right: float, said: float, positive: float) -> _Told | None:
     return value, (2 - value) / whole, -value / whole
 
 
-def _estimate(
-    check: types.Check, window: types.Profile, labelled: types.Performance, statistic: _Statistic
-) -> Measure:
+def _estimate(check: types.Check, window: types.Profile, labelled: types.Performance, statistic: _Statistic) -> Measure:
     """The error bound is what the part that holds the cut can change by counting on one side of it or the other."""
     rows = values_of(window)
     if reason := unfit(window):
@@ -81,7 +79,9 @@ def _estimate(
     if told is None:
         return Measure(rows, explanation=_NOTHING)
     value, inside, outside = told
-    sides = (_of([one._replace(above=side) if one.unsure else one for one in parts], statistic) for side in (True, False))
+    sides = (
+        _of([one._replace(above=side) if one.unsure else one for one in parts], statistic) for side in (True, False)
+    )
     bound = max((abs(one[0] - value) for one in sides if one is not None), default=0.0)
     spread = (one.rows * one.likely * (1 - one.likely) * (inside if one.above else outside) ** 2 for one in parts)
     return _measure(rows, value, math.fsum(spread), bound)

@@ -146,7 +146,7 @@ def demographic_parity_difference(check: types.Check, window: types.ProfileSet) 
 
 
 def demographic_parity_ratio(check: types.Check, window: types.ProfileSet) -> Measure:
-    """Smallest ratio of the shares of positive predictions of two groups, 0..1; four fifths is a usual floor. Without an
+    """Smallest ratio of the shares of positive predictions of two groups, 0..1; four fifths is a usual floor. It has no
     interval."""
     return _compared(check, window, "demographic_parity_ratio", ())
 
@@ -213,7 +213,9 @@ def _rate(name: str, group: types.GroupProfile, rates: Mapping[str, float]) -> t
     return told
 
 
-def _interval(parts: Mapping[str, Mapping[str, tuple[int, int]]], names: Sequence[str]) -> types.StatisticInterval | None:
+def _interval(
+    parts: Mapping[str, Mapping[str, tuple[int, int]]], names: Sequence[str]
+) -> types.StatisticInterval | None:
     """Of the rate whose extremes are furthest apart."""
     ends = []
     for name in names:
@@ -235,5 +237,3 @@ def _interval(parts: Mapping[str, Mapping[str, tuple[int, int]]], names: Sequenc
 def is_hundredth(cut: float) -> bool:
     """Whether groups can be cut there."""
     return round(cut * 100) / 100 == cut
-
-

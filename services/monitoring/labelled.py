@@ -160,7 +160,9 @@ def calibration_error(_check: types.Check, window: types.ProfileSet) -> Measure:
 def mae(_check: types.Check, window: types.ProfileSet) -> Measure:
     """Mean absolute error, in the unit of the label. Interval: of a mean."""
     errors = window.performance.errors
-    return mean_measure(errors.rows, errors.absolute, errors.squared) if errors.rows else _unnumbered(window.performance)
+    return (
+        mean_measure(errors.rows, errors.absolute, errors.squared) if errors.rows else _unnumbered(window.performance)
+    )
 
 
 def mape(_check: types.Check, window: types.ProfileSet) -> Measure:
@@ -168,7 +170,11 @@ def mape(_check: types.Check, window: types.ProfileSet) -> Measure:
     errors = window.performance.errors
     if errors.zeros:
         return Measure(errors.rows, explanation=f"{errors.zeros} labels are 0, and there is no share of 0")
-    return mean_measure(errors.rows, errors.share, errors.share_squared) if errors.rows else _unnumbered(window.performance)
+    return (
+        mean_measure(errors.rows, errors.share, errors.share_squared)
+        if errors.rows
+        else _unnumbered(window.performance)
+    )
 
 
 def rmse(_check: types.Check, window: types.ProfileSet) -> Measure:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelog.monitoring.v1 import types_pb2 as types
-from services.monitoring.exact import Floats, added, exact_sums
+from services.monitoring.exact import Floats, exact_sums
 from services.monitoring.profile import Column, Key
 
 MOST_TREES = 100
@@ -54,12 +54,6 @@ class Losses(NamedTuple):
             absolute_squared=absolute_squared,
             squared_squared=squared_squared,
         )
-
-
-def merge_expected(mine: types.ExpectedErrors, other: types.ExpectedErrors) -> None:
-    mine.rows += other.rows
-    for name in ("absolute", "squared", "absolute_squared", "squared_squared"):
-        getattr(mine, name).CopyFrom(added(getattr(mine, name), getattr(other, name)))
 
 
 def losses_of(baseline: types.ProfileSet | None) -> Losses | None:
@@ -210,4 +204,3 @@ def as_numbers(labels: Sequence[float | str]) -> Floats:
     if labels and isinstance(labels[0], str):
         return np.full(len(labels), np.nan)
     return np.array(labels, dtype=np.float64)
-

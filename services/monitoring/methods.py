@@ -80,9 +80,7 @@ def _expected(version: str, estimate: Estimated, *, cut: bool = True) -> Method:
 def _grouped(
     version: str, measure: OfWindow, *, track: types.Track = types.TRACK_PREDICTIONS, low_is_bad: bool = False
 ) -> Method:
-    return Method(
-        version, of_window=measure, track=track, low_is_bad=low_is_bad, cut=True, positive=True, groups=True
-    )
+    return Method(version, of_window=measure, track=track, low_is_bad=low_is_bad, cut=True, positive=True, groups=True)
 
 
 METHODS: dict[types.Method, Method] = {

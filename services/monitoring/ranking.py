@@ -1,7 +1,7 @@
 """How well queries are ranked: normalised discounted cumulative gain, summed over queries.
 
-A query is judged as a whole, so all its rows come in one batch of outcomes; a window takes it with its last row. Sums are
-kept for a few numbers of rows looked at, so that they add up whatever a check asks for.
+A query is judged as a whole, so all its rows come in one batch of outcomes; a window takes it with its last row. Sums
+are kept for a few numbers of rows looked at, so that they add up whatever a check asks for.
 """
 
 import math
@@ -20,8 +20,8 @@ TOPS = (1, 3, 5, 10, 20, 100, 0)
 def gains_of(scores: Sequence[float], relevance: Sequence[float]) -> list[float] | None:
     """NDCG of one query for each of TOPS; None when nothing is relevant.
 
-    Jarvelin and Kekalainen (ACM TOIS 2002) with the relevance itself as gain and the discount 1 / log2(1 + rank). Rows of
-    equal score share the mean of their gains (McSherry and Najork, ECIR 2008), as scikit-learn does.
+    Jarvelin and Kekalainen (ACM TOIS 2002) with the relevance itself as gain and the discount 1 / log2(1 + rank). Rows
+    of equal score share the mean of their gains (McSherry and Najork, ECIR 2008), as scikit-learn does.
     """
     if not max(relevance, default=0.0) > 0:
         return None

@@ -10,15 +10,16 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.losses import Losses
 from services.monitoring.profile import Layout, merge
 
 MICROSECONDS = 1_000_000
-PROFILES = 2  # What profiles hold; windows begun when they held less are closed as they are.
+PROFILES = 3  # What profiles hold; windows begun when they held less are closed as they are.
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one monitor wants of telemetry, as of now."""
+    """What one monitor wants of telemetry, as of now. sensitive: the columns whose groups are counted, ascending."""
 
     monitor: str
     window: types.WindowSpec
@@ -26,11 +27,16 @@ class Plan:
     layout: Layout
     prediction_column: str
     tracks: frozenset[types.Track]
+    losses: Losses | None = None
+    sensitive: tuple[str, ...] = ()
+    queries: bool = False
 
     @property
     def terms(self) -> str:
         """Windows opened under other terms are not filled any further."""
-        return f"{self.baseline_digest}/{self.window.size_rows}/{self.window.size_seconds}/{PROFILES}"
+        terms = f"{self.baseline_digest}/{self.window.size_rows}/{self.window.size_seconds}/{PROFILES}"
+        beside = ["losses"] * (self.losses is not None) + ["queries"] * self.queries + list(self.sensitive)
+        return "/".join((terms, *beside))
 
 
 class Rows(NamedTuple):

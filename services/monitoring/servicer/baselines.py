@@ -50,9 +50,7 @@ def _profiles_of(values: rpc.BaselineValues) -> types.ProfileSet:
     return profiles
 
 
-def _labelled(
-    columns: Sequence[Column], labels: telemetry.TelemetryColumn
-) -> tuple[Column, Sequence[float | str]]:
+def _labelled(columns: Sequence[Column], labels: telemetry.TelemetryColumn) -> tuple[Column, Sequence[float | str]]:
     """The output that the labels are named for, with these; Invalid when they do not fit."""
     outputs = [one for one in columns if one.role == types.COLUMN_ROLE_OUTPUT]
     if not outputs:
