@@ -125,7 +125,8 @@ def _sum_of(trees: types.LossTrees, codes: Codes) -> Floats:
     total = np.full(codes.shape[1], trees.base)
     for tree in trees.trees:
         total += np.array(tree.values)[_leaves(tree.features, tree.codes, codes)]
-    return np.maximum(total, 0.0)
+    expected: Floats = np.maximum(total, 0.0)
+    return expected
 
 
 def _leaves(features: Sequence[int], asked: Sequence[int], codes: Codes) -> Codes:

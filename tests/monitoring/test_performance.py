@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,7 +72,8 @@ def test_groups_counted_in_any_parts_are_the_same_bytes() -> None:
 
 def test_checks_of_groups_say_which_column_and_where_to_cut() -> None:
     method = types.METHOD_DEMOGRAPHIC_PARITY_DIFFERENCE
-    for wrong in ({}, {"sensitive": "sex", "cut": 0.123}):
+    incomplete: list[dict[str, Any]] = [{}, {"sensitive": "sex", "cut": 0.123}]
+    for wrong in incomplete:
         with pytest.raises(Invalid):
             complete_checks([types.Check(id="fair", method=method, threshold=0.1, **wrong)])
     (complete,) = complete_checks([types.Check(id="fair", method=method, threshold=0.1, sensitive="sex")])

@@ -24,6 +24,8 @@ def main() -> None:
         for one in [*features, prediction]:
             if frame[one].dtype.kind == "f":
                 frame[one] = frame[one].round()
+            elif frame[one].dtype.kind not in "iu":
+                frame[one] = frame[one].astype(object)  # NannyML cannot read pandas' strings in Arrow.
     peer = nannyml.DLE(
         feature_column_names=features,
         y_pred=prediction,
