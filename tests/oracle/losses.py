@@ -8,12 +8,14 @@ from pathlib import Path
 
 import nannyml
 import numpy as np
+import pandas
 
 HERE = Path(__file__).resolve().parent
 REFERENCE, CHUNK, EVERY = 6000, 1000, 5
 
 
 def main() -> None:
+    pandas.set_option("future.infer_string", False)  # NannyML's encoder cannot read strings in Arrow.
     reference, analysis, _ = nannyml.load_synthetic_car_price_dataset()
     reference = reference.head(REFERENCE).copy()
     # Chunks from the whole time, before and after its drift.
@@ -24,8 +26,6 @@ def main() -> None:
         for one in [*features, prediction]:
             if frame[one].dtype.kind == "f":
                 frame[one] = frame[one].round()
-            elif frame[one].dtype.kind not in "iu":
-                frame[one] = frame[one].astype(object)  # NannyML cannot read pandas' strings in Arrow.
     peer = nannyml.DLE(
         feature_column_names=features,
         y_pred=prediction,
