@@ -8,14 +8,14 @@ from pathlib import Path
 
 import nannyml
 import numpy as np
-import pandas
+import pandas as pd
 
 HERE = Path(__file__).resolve().parent
 REFERENCE, CHUNK, EVERY = 6000, 1000, 5
 
 
 def main() -> None:
-    pandas.set_option("future.infer_string", False)  # NannyML's encoder cannot read strings in Arrow.
+    pd.set_option("future.infer_string", False)  # NannyML's encoder cannot read strings in Arrow.
     reference, analysis, _ = nannyml.load_synthetic_car_price_dataset()
     reference = reference.head(REFERENCE).copy()
     # Chunks from the whole time, before and after its drift.
