@@ -90,6 +90,7 @@ oracle-monitoring: .venv/.installed ## Let the peers of monitoring compute what 
 		.venv-oracle-nannyml/bin/pip install --quiet "nannyml==0.13.1" statsmodels && touch .venv-oracle-nannyml/.installed; }
 	.venv-oracle-river/bin/python tests/oracle/detectors.py
 	.venv-oracle-nannyml/bin/python tests/oracle/estimates.py
+	.venv-oracle-nannyml/bin/python tests/oracle/losses.py
 	test -e .venv-oracle-evidently/.installed || { $(PYTHON) -m venv .venv-oracle-evidently && \
 		.venv-oracle-evidently/bin/pip install --quiet "evidently==0.7.23" "pandas<3" && \
 		touch .venv-oracle-evidently/.installed; }

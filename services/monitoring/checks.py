@@ -111,6 +111,7 @@ def _judge_window(result: types.CheckResult, measure: Measure) -> None:
     result.rows = measure.rows
     result.explanation = measure.explanation
     result.error_bound = measure.error_bound
+    result.groups.extend(measure.groups)
     if measure.interval is not None:
         result.interval.CopyFrom(measure.interval)
     if not math.isnan(measure.statistic):

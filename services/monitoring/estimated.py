@@ -27,14 +27,12 @@ def accuracy(check: types.Check, window: types.Profile, labelled: types.Performa
     error bound is what scores between the two edges next to the cut can change.
     """
     numbers, rows = window.numbers, values_of(window)
-    if window.WhichOneof("values") != "numbers" or len(numbers.offsets) != len(numbers.counts):
-        return Measure(rows, explanation=f"{window.name} holds no scores that were counted with sums by part")
-    if numbers.minimum < 0 or numbers.maximum > 1:
-        return Measure(rows, explanation=f"{window.name} holds values outside 0..1, which are no probabilities")
+    if reason := unfit(window):
+        return Measure(rows, explanation=reason)
     cut = check.cut or CUT
     calibrated = calibration(labelled.scores)
     right, variance, unsure = [], [], []
-    for count, mean, left, edge in _parts(numbers):
+    for count, mean, left, edge in parts_with_means(numbers):
         likely = calibrated(mean)
         chance = likely if mean >= cut else 1 - likely
         right.append(count * chance)
@@ -48,7 +46,17 @@ def accuracy(check: types.Check, window: types.Profile, labelled: types.Performa
     return Measure(rows, expected, interval=interval, error_bound=math.fsum(unsure) / rows)
 
 
-def _parts(numbers: types.NumberProfile) -> Iterator[tuple[int, float, float, float]]:
+def unfit(window: types.Profile) -> str:
+    """Why the values of a column are no scores to estimate from; empty when they are."""
+    numbers = window.numbers
+    if window.WhichOneof("values") != "numbers" or len(numbers.offsets) != len(numbers.counts):
+        return f"{window.name} holds no scores that were counted with sums by part"
+    if numbers.minimum < 0 or numbers.maximum > 1:
+        return f"{window.name} holds values outside 0..1, which are no probabilities"
+    return ""
+
+
+def parts_with_means(numbers: types.NumberProfile) -> Iterator[tuple[int, float, float, float]]:
     """Count, mean and both edges of each part that holds scores."""
     for at, (left, right) in enumerate(pairwise(numbers.edges)):
         count = numbers.counts[at]

@@ -143,7 +143,7 @@ def _of_scores(performance: types.Performance, total: Total, squares: Total) -> 
     rows = sum(one.rows for one in performance.scores.calibration)
     if not rows:
         return Measure(performance.pairs, explanation=_NO_SCORES) if performance.pairs else Measure(0)
-    return _mean(rows, total, squares)
+    return mean_measure(rows, total, squares)
 
 
 def calibration_error(_check: types.Check, window: types.ProfileSet) -> Measure:
@@ -160,7 +160,9 @@ def calibration_error(_check: types.Check, window: types.ProfileSet) -> Measure:
 def mae(_check: types.Check, window: types.ProfileSet) -> Measure:
     """Mean absolute error, in the unit of the label. Interval: of a mean."""
     errors = window.performance.errors
-    return _mean(errors.rows, errors.absolute, errors.squared) if errors.rows else _unnumbered(window.performance)
+    return (
+        mean_measure(errors.rows, errors.absolute, errors.squared) if errors.rows else _unnumbered(window.performance)
+    )
 
 
 def mape(_check: types.Check, window: types.ProfileSet) -> Measure:
@@ -168,7 +170,11 @@ def mape(_check: types.Check, window: types.ProfileSet) -> Measure:
     errors = window.performance.errors
     if errors.zeros:
         return Measure(errors.rows, explanation=f"{errors.zeros} labels are 0, and there is no share of 0")
-    return _mean(errors.rows, errors.share, errors.share_squared) if errors.rows else _unnumbered(window.performance)
+    return (
+        mean_measure(errors.rows, errors.share, errors.share_squared)
+        if errors.rows
+        else _unnumbered(window.performance)
+    )
 
 
 def rmse(_check: types.Check, window: types.ProfileSet) -> Measure:
@@ -176,15 +182,20 @@ def rmse(_check: types.Check, window: types.ProfileSet) -> Measure:
     errors = window.performance.errors
     if not errors.rows:
         return _unnumbered(window.performance)
-    squares = _mean(errors.rows, errors.squared, errors.fourth)
-    value = math.sqrt(squares.statistic)
-    if squares.interval is None or not value:
-        return Measure(errors.rows, value)
-    reach = (squares.interval.high - squares.statistic) / (2 * value)
+    return root_measure(errors.rows, errors.squared, errors.fourth)
+
+
+def root_measure(rows: int, total: Total, squares: Total) -> Measure:
+    """The root of a mean of values from 0, with the interval of the delta method."""
+    squares_mean = mean_measure(rows, total, squares)
+    value = math.sqrt(squares_mean.statistic)
+    if squares_mean.interval is None or not value:
+        return Measure(rows, value)
+    reach = (squares_mean.interval.high - squares_mean.statistic) / (2 * value)
     interval = types.StatisticInterval(
         low=max(0.0, value - reach), high=value + reach, level=LEVEL, method="normal approximation, delta method"
     )
-    return Measure(errors.rows, value, interval=interval)
+    return Measure(rows, value, interval=interval)
 
 
 def r2(_check: types.Check, window: types.ProfileSet) -> Measure:
@@ -203,7 +214,7 @@ def _unnumbered(performance: types.Performance) -> Measure:
     return Measure(performance.pairs, explanation=_NO_NUMBERS) if performance.pairs else Measure(0)
 
 
-def _mean(rows: int, total: Total, squares: Total) -> Measure:
+def mean_measure(rows: int, total: Total, squares: Total) -> Measure:
     """A mean of values from 0, with the interval of the central limit theorem."""
     exact = value_of(total)
     mean = float(exact / rows)

@@ -6,6 +6,7 @@ from kernel.rooms import Rooms
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.domain import KNOWN_ENDPOINT
 from services.monitoring.domain.target import is_model
+from services.monitoring.methods import beside_of
 from services.monitoring.profile import digest_of, encode
 from services.monitoring.segments import running_version
 from services.monitoring.sliding import earlier_of, reach_of, window_of
@@ -39,7 +40,7 @@ class Materials:
         spec = monitor.window
         plain = reach_of(spec) == 1 and spec.compare_with != types.COMPARISON_RUNNING_VERSION
         # A step of a window that somebody asked for in another way is the window as far as it goes.
-        if plain or step.terms != terms_of(spec, step.baseline_digest):
+        if plain or step.terms != terms_of(spec, step.baseline_digest, beside_of(monitor.checks)):
             return Material(step, *await self._captured(step))
         await steps.keep_closed(self._kept, key)
         before = await steps.upto(self._kept, key, step, reach_of(spec), by_time=bool(spec.size_seconds))

@@ -21,6 +21,7 @@ class Measure(NamedTuple):
     error_bound: float = 0.0
     drifted: bool | None = None
     method: str = ""
+    groups: tuple[types.GroupRate, ...] = ()
 
 
 def values_of(profile: types.Profile) -> int:

@@ -1,10 +1,23 @@
 """What can be checked: each method with its version, what it looks at, and which way is bad."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from modelog.monitoring.v1 import types_pb2 as types
-from services.monitoring import distances, drift, estimated, labelled, quality, series, statistics
+from services.monitoring import (
+    classwise,
+    distances,
+    drift,
+    estimated,
+    expected,
+    foreseen,
+    groups,
+    labelled,
+    quality,
+    ranking,
+    series,
+    statistics,
+)
 from services.monitoring.measures import Measure
 
 OfWindow = Callable[[types.Check, types.ProfileSet], Measure]
@@ -40,6 +53,7 @@ class Method(NamedTuple):
     cut: bool = False
     positive: bool = False
     explains: bool = False
+    groups: bool = False
 
 
 def _drift(version: str, compared: Compared, **fields: bool | frozenset[str]) -> Method:
@@ -57,6 +71,16 @@ def _labelled(version: str, measure: OfWindow, **fields: bool) -> Method:
 
 def _column(version: str, measure: OfColumn) -> Method:
     return Method(version, of_column=measure, by_column=True)
+
+
+def _expected(version: str, estimate: Estimated, *, cut: bool = True) -> Method:
+    return Method(version, estimated=estimate, by_column=True, low_is_bad=True, kinds=NUMBERS, cut=cut)
+
+
+def _grouped(
+    version: str, measure: OfWindow, *, track: types.Track = types.TRACK_PREDICTIONS, low_is_bad: bool = False
+) -> Method:
+    return Method(version, of_window=measure, track=track, low_is_bad=low_is_bad, cut=True, positive=True, groups=True)
 
 
 METHODS: dict[types.Method, Method] = {
@@ -106,6 +130,30 @@ METHODS: dict[types.Method, Method] = {
         "estimated-accuracy/1", estimated=estimated.accuracy, by_column=True, low_is_bad=True, kinds=NUMBERS, cut=True
     ),
 }
+METHODS |= {
+    types.METHOD_BALANCED_ACCURACY: _labelled("balanced-accuracy/1", classwise.balanced_accuracy, low_is_bad=True),
+    types.METHOD_MATTHEWS_CORRELATION: _labelled("matthews-correlation/1", classwise.matthews, low_is_bad=True),
+    types.METHOD_MACRO_F1: _labelled("macro-f1/1", classwise.macro_f1, low_is_bad=True),
+    types.METHOD_ESTIMATED_PRECISION: _expected("estimated-precision/1", expected.precision),
+    types.METHOD_ESTIMATED_RECALL: _expected("estimated-recall/1", expected.recall),
+    types.METHOD_ESTIMATED_F1: _expected("estimated-f1/1", expected.f1),
+    types.METHOD_ESTIMATED_ROC_AUC: _expected("estimated-roc-auc/1", expected.roc_auc, cut=False),
+    types.METHOD_ESTIMATED_MAE: Method("estimated-mae/1", of_window=foreseen.mae, share=False),
+    types.METHOD_ESTIMATED_RMSE: Method("estimated-rmse/1", of_window=foreseen.rmse, share=False),
+    types.METHOD_DEMOGRAPHIC_PARITY_DIFFERENCE: _grouped(
+        "demographic-parity-difference/1", groups.demographic_parity_difference
+    ),
+    types.METHOD_DEMOGRAPHIC_PARITY_RATIO: _grouped(
+        "demographic-parity-ratio/1", groups.demographic_parity_ratio, low_is_bad=True
+    ),
+    types.METHOD_EQUAL_OPPORTUNITY_DIFFERENCE: _grouped(
+        "equal-opportunity-difference/1", groups.equal_opportunity_difference, track=types.TRACK_LABELS
+    ),
+    types.METHOD_EQUALIZED_ODDS_DIFFERENCE: _grouped(
+        "equalized-odds-difference/1", groups.equalized_odds_difference, track=types.TRACK_LABELS
+    ),
+    types.METHOD_NDCG: _labelled("ndcg/1", ranking.ndcg, low_is_bad=True),
+}
 METHODS |= {  # Their track is that of the method they watch; see `track_of`.
     types.METHOD_PAGE_HINKLEY: Method("page-hinkley/1", share=False),
     types.METHOD_ADWIN: Method("adwin/1"),
@@ -114,9 +162,30 @@ METHODS |= {  # Their track is that of the method they watch; see `track_of`.
 }
 
 
+EXPECT_ERRORS = (types.METHOD_ESTIMATED_MAE, types.METHOD_ESTIMATED_RMSE)
+
+
+def computed(check: types.Check) -> types.Method:
+    """What a check computes of a window: its own method, or the one whose series it follows."""
+    return check.watched if check.method in series.METHODS else check.method
+
+
+def sensitive_of(checks: Iterable[types.Check]) -> tuple[str, ...]:
+    """The columns whose groups are counted, ascending."""
+    return tuple(sorted({check.sensitive for check in checks if check.sensitive}))
+
+
+def beside_of(checks: Iterable[types.Check]) -> tuple[str, ...]:
+    """What windows count beside columns for these checks, in words."""
+    computes = {computed(check) for check in checks}
+    losses = ("losses",) if computes & set(EXPECT_ERRORS) else ()
+    queries = ("queries",) if types.METHOD_NDCG in computes else ()
+    return (*losses, *queries, *sensitive_of(checks))
+
+
 def track_of(check: types.Check) -> types.Track:
     """Which windows a check looks at."""
-    return METHODS[check.watched if check.method in series.METHODS else check.method].track
+    return METHODS[computed(check)].track
 
 
 # Computed from a window as such, whose absence of rows says something too.

@@ -5,26 +5,31 @@ same bytes, so batches that are counted in one go are counted as one.
 """
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import NamedTuple
 
 import numpy as np
 
 from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.groups import Row, count_groups
+from services.monitoring.losses import Losses
 from services.monitoring.profile import Column, Layout, count, merge
 
 
 class Piece(NamedTuple):
-    """Some rows of one batch, and how they are to be counted."""
+    """Some rows of one batch, and how they are to be counted. groups: by sensitive column its rows."""
 
     columns: Sequence[Column]
     rows: int
     layout: Layout
+    losses: Losses | None = None
+    groups: Sequence[tuple[str, Sequence[Row]]] = ()
 
     @property
-    def shape(self) -> tuple[int, tuple[tuple[int, str, bool], ...]]:
+    def shape(self) -> tuple[object, ...]:
         """What pieces have in common that may be counted as one."""
-        return id(self.layout), tuple((*one.key, one.strings is not None) for one in self.columns)
+        columns = tuple((*one.key, one.strings is not None) for one in self.columns)
+        return id(self.layout), id(self.losses), columns, tuple(name for name, _ in self.groups)
 
 
 def counted(pieces: Sequence[Piece]) -> types.ProfileSet:
@@ -33,9 +38,19 @@ def counted(pieces: Sequence[Piece]) -> types.ProfileSet:
     for _, alike in groupby(pieces, key=lambda one: one.shape):
         some = list(alike)
         columns = [_joined([one.columns[at] for one in some]) for at in range(len(some[0].columns))]
-        more = count(columns, some[0].layout, sum(one.rows for one in some))
+        more = _counted(some, columns)
         profiles = more if profiles is None else merge(profiles, more)
     assert profiles is not None
+    return profiles
+
+
+def _counted(alike: Sequence[Piece], columns: Sequence[Column]) -> types.ProfileSet:
+    first, rows = alike[0], sum(one.rows for one in alike)
+    profiles = count(columns, first.layout, rows)
+    if first.losses is not None:
+        profiles.expected_errors.CopyFrom(first.losses.expected(columns, rows))
+    for at, (name, _) in enumerate(first.groups):
+        profiles.sensitive.append(count_groups(name, chain.from_iterable(one.groups[at][1] for one in alike)))
     return profiles
 
 

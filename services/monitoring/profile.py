@@ -20,7 +20,9 @@ import numpy as np
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring import sketches
 from services.monitoring.exact import Floats, Integers, added, exact_sums
+from services.monitoring.groups import merge_sensitive
 from services.monitoring.performance import merge_performance
+from services.monitoring.ranking import merge_queries
 
 MOST_CATEGORIES = 256
 MOST_CHARACTERS = 256
@@ -253,7 +255,19 @@ def merge(one: types.ProfileSet, other: types.ProfileSet) -> types.ProfileSet:
         merged.distinct_rows.CopyFrom(sketches.united(merged.distinct_rows, other.distinct_rows))
     if other.unknown_columns:
         _unite_unknown(merged, other)
+    if other.sensitive:
+        merge_sensitive(merged, other)
+    if other.HasField("expected_errors"):
+        _merge_expected(merged.expected_errors, other.expected_errors)
+    if other.HasField("ranked_queries"):
+        merge_queries(merged.ranked_queries, other.ranked_queries)
     return merged
+
+
+def _merge_expected(mine: types.ExpectedErrors, other: types.ExpectedErrors) -> None:
+    mine.rows += other.rows
+    for name in ("absolute", "squared", "absolute_squared", "squared_squared"):
+        getattr(mine, name).CopyFrom(added(getattr(mine, name), getattr(other, name)))
 
 
 def _unite_unknown(mine: types.ProfileSet, other: types.ProfileSet) -> None:

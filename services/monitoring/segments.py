@@ -27,8 +27,9 @@ class Segments:
             name, _, value = one.partition("=")
             self._known.setdefault(name, set()).add(value)
 
-    def split(self, name: str, columns: Sequence[Column]) -> Iterator[tuple[str, Sequence[Column]]]:
-        """(segment, its rows) of a column, by the order in which values come; rows without a value have none."""
+    def split(self, name: str, columns: Sequence[Column]) -> Iterator[tuple[str, Integers]]:
+        """(segment, places of its rows) of a column, by the order in which values come; rows without a value have
+        none."""
         column = next((one for one in columns if one.name == name), None)
         if column is None or not column.rows:
             return
@@ -40,8 +41,7 @@ class Segments:
             if value:
                 rows.setdefault(self._place(name, value), []).append(at)
         for value, places in rows.items():
-            picked = np.array(places, dtype=np.int64)
-            yield f"{name}={value}", [_rows(one, picked) for one in columns]
+            yield f"{name}={value}", np.array(places, dtype=np.int64)
 
     def _place(self, name: str, value: str) -> str:
         known = self._known.setdefault(name, set())
@@ -54,7 +54,7 @@ class Segments:
         return shown
 
 
-def _rows(column: Column, places: Integers) -> Column:
+def rows_at(column: Column, places: Integers) -> Column:
     strings = None if column.strings is None else [column.strings[at] for at in places.tolist()]
     numbers = column.numbers[places] if column.strings is None else column.numbers
     return Column(column.name, column.role, numbers, strings)

@@ -7,21 +7,24 @@ event time has passed their end by the lateness. Of windows that slide a lane fi
 1970.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.losses import Losses
 from services.monitoring.pieces import Piece, counted
 from services.monitoring.profile import Layout, merge
 
 MICROSECONDS = 1_000_000
-PROFILES = 2  # What profiles hold; windows begun when they held less are closed as they are.
+PROFILES = 3  # What profiles hold; windows begun when they held less are closed as they are.
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one monitor wants of telemetry, as of now."""
+    """What one monitor wants of telemetry, as of now. sensitive: the columns whose groups are counted, ascending.
+
+    beside: what is counted beside columns, as `beside_of` tells it."""
 
     monitor: str
     window: types.WindowSpec
@@ -29,11 +32,15 @@ class Plan:
     layout: Layout
     prediction_column: str
     tracks: frozenset[types.Track]
+    losses: Losses | None = None
+    sensitive: tuple[str, ...] = ()
+    queries: bool = False
+    beside: tuple[str, ...] = ()
 
     @property
     def terms(self) -> str:
         """Windows opened under other terms are not filled any further."""
-        return terms_of(self.window, self.baseline_digest)
+        return terms_of(self.window, self.baseline_digest, self.beside)
 
     @property
     def filled_rows(self) -> int:
@@ -45,11 +52,11 @@ class Plan:
         return self.window.step_seconds or self.window.size_seconds
 
 
-def terms_of(window: types.WindowSpec, baseline_digest: str) -> str:
-    """What windows have in common that may be merged or compared with each other."""
+def terms_of(window: types.WindowSpec, baseline_digest: str, beside: Sequence[str]) -> str:
+    """What windows have in common that may be merged or compared with each other. beside: see Plan."""
     terms = f"{baseline_digest}/{window.size_rows}/{window.size_seconds}/{PROFILES}"
     more = [window.step_rows, window.step_seconds, int(window.versions_together)]
-    return terms + "".join(f"/{one}" for one in more) if any(more) else terms
+    return "/".join((terms, *(str(one) for one in more if any(more)), *beside))
 
 
 class Rows(NamedTuple):

@@ -39,3 +39,21 @@ def test_estimated_accuracy_is_nannymls_within_five_thousandths_in_every_chunk()
     for chunk in TOLD["chunks"]:
         window = profiled(layout_of(baseline), numbers("score", scores_of(chunk["scores"]), OUTPUT))
         assert evaluate(estimate, window, baseline).statistic == pytest.approx(chunk["accuracy"], abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("method", "metric"),
+    [
+        (types.METHOD_ESTIMATED_PRECISION, "precision"),
+        (types.METHOD_ESTIMATED_RECALL, "recall"),
+        (types.METHOD_ESTIMATED_F1, "f1"),
+        (types.METHOD_ESTIMATED_ROC_AUC, "roc_auc"),
+    ],
+)
+def test_other_estimates_are_nannymls_within_five_thousandths_in_every_chunk(method: types.Method, metric: str) -> None:
+    baseline = baseline_of(TOLD)
+    for chunk in TOLD["chunks"]:
+        window = profiled(layout_of(baseline), numbers("score", scores_of(chunk["scores"]), OUTPUT))
+        result = evaluate(check(method, 0.5, columns=["score"]), window, baseline)
+        assert result.statistic == pytest.approx(chunk[metric], abs=0.005)
+        assert result.interval.low < result.statistic < result.interval.high

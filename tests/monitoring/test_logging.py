@@ -18,8 +18,10 @@ from modelog.sdk import Refused, SyncClient, connect_sync
 from modelog.sdk.columns import column_of, columns_of
 from modelog.sdk.telemetry import Logged
 from services.monitoring.queries import evaluated_window
+from suite.nats_server import NatsServer
+from suite.postgres_server import PostgresServer
 from tests.monitoring.build import ENDPOINT, MONITOR, VERSION, check
-from tests.monitoring.station import Station
+from tests.monitoring.station import Station, station
 from tests.monitoring.test_telemetry import rows_open, windows
 
 VOLUME = check(types.METHOD_VOLUME, 1, id="rows")
@@ -96,19 +98,24 @@ async def test_labels_find_what_was_logged(live: Station) -> None:
     assert [point.value for point in await windows(live, 1)] == [0.75]
 
 
-async def test_rows_come_into_the_windows_of_their_own_times(live: Station) -> None:
-    await live.create(VOLUME, window=types.WindowSpec(size_seconds=60))
+async def test_rows_come_into_the_windows_of_their_own_times(
+    nats: NatsServer, postgres: PostgresServer, tmp_path: Path, schema: str
+) -> None:
     start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=10)
     times = np.array([start.timestamp() + 20 * row for row in range(10)])  # The last one ends the third window.
 
-    def log() -> None:
+    def log(live: Station) -> None:
         with client_of(live) as client:
             client.telemetry.log({"t": times, "age": np.ones(10)}, version=VERSION, endpoint=ENDPOINT, times="t")
             with pytest.raises(ValueError, match="row 1 was answered before row 0"):
                 client.telemetry.log({"t": times[::-1], "age": np.ones(10)}, version=VERSION, times="t")
 
-    await asyncio.to_thread(log)
-    points = await windows(live, 3)
+    # The clock looks at most an hour back, or it would end the windows before their rows have come.
+    async with station(nats, postgres, tmp_path, schema=schema, telemetry_delay_seconds=3600) as live:
+        await live.serve(VERSION)
+        await live.create(VOLUME, window=types.WindowSpec(size_seconds=60))
+        await asyncio.to_thread(log, live)
+        points = await windows(live, 3)
     assert [point.rows for point in points[:3]] == [3, 3, 3]
 
 

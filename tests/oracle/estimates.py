@@ -12,6 +12,7 @@ import nannyml
 HERE = Path(__file__).resolve().parent
 CHUNK, REFERENCE = 5000, 20000
 CUT = 0.5
+METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc")
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
         y_pred_proba="y_pred_proba",
         y_pred="y_pred",
         y_true="repaid",
-        metrics=["accuracy"],
+        metrics=[*METRICS],
         problem_type="classification_binary",
         chunk_size=CHUNK,
     )
@@ -31,7 +32,7 @@ def main() -> None:
     chunks = [
         {
             "scores": counted(analysis.iloc[at * CHUNK : (at + 1) * CHUNK]["y_pred_proba"]),
-            "accuracy": float(told[("accuracy", "value")].iloc[at]),
+            **{metric: float(told[(metric, "value")].iloc[at]) for metric in METRICS},
         }
         for at in range(len(told))
     ]

@@ -22,6 +22,14 @@ _METHODS = {
         start=1,
     )
 }
+_METHODS |= {
+    "balanced-accuracy": 45,
+    "matthews-correlation": 46,
+    "macro-f1": 47,
+    "estimated-mae": 52,
+    "estimated-rmse": 53,
+    "ndcg": 58,
+}
 _RETRAIN = 1
 _CSV = click.Path(exists=True, dir_okay=False, path_type=Path)
 _WATCHED = (
@@ -84,9 +92,19 @@ def _baseline(_state: State, request: Any, values: dict[str, Any]) -> None:
 
 def _outcomes(_state: State, request: Any, values: dict[str, Any]) -> None:
     columns = _columns(values["file"])
-    if values["id_column"] not in columns or len(columns) != 2:
-        raise click.UsageError(f"{values['file']} needs two columns: {values['id_column']} and the label")
+    beside = [*values["sensitive"], *([values["query"]] if values["query"] else [])]
+    if missing := {values["id_column"], *beside} - set(columns):
+        raise click.UsageError(f"{values['file']} has no column {', '.join(sorted(missing))}")
+    if len(columns) != 2 + len(beside):
+        raise click.UsageError(
+            f"{values['file']} needs two columns, {values['id_column']} and the label;"
+            " name others by --sensitive, --query"
+        )
     request.prediction_ids.extend(columns.pop(values["id_column"]))
+    for name in values["sensitive"]:
+        request.sensitive.add(name=name, strings=columns.pop(name))
+    if values["query"]:
+        request.queries.extend(columns.pop(values["query"]))
     ((name, texts),) = columns.items()
     _fill(request.labels, texts)
     request.labels.name = name
@@ -186,6 +204,8 @@ outcomes = Noun(
             extra=(
                 click.Argument(["file"], type=_CSV),
                 click.Option(["--id-column"], default="prediction_id", show_default=True, help="Ids of predictions."),
+                click.Option(["--sensitive"], multiple=True, help="This column is counted by group, and kept nowhere."),
+                click.Option(["--query"], help="The query of each row, for NDCG; all rows of a query in one file."),
             ),
             prepare=_outcomes,
         ),

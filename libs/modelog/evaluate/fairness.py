@@ -30,7 +30,7 @@ def of_classes(
         if positive is not None:
             _fill(counts, positive[0][inside], positive[1][inside], choices.level)
     rates = {name: {key: one.value for key, one in counts.metrics.items()} for name, counts in told.groups.items()}
-    compared = _parity(rates, told.reference_group) if positive is not None else {}
+    compared = parity(rates, told.reference_group) if positive is not None else {}
     spread = _difference(_rates(rates, "accuracy"), told.reference_group)
     if spread is not None:
         compared["accuracy_difference"] = metric(spread, higher=False)
@@ -106,7 +106,7 @@ def _fill(counts: GroupCounts, labels: Bools, said: Bools, level: float) -> None
             counts.metrics[name].CopyFrom(rate)
 
 
-def _parity(rates: Mapping[str, Mapping[str, float]], reference: str) -> dict[str, Metric]:
+def parity(rates: Mapping[str, Mapping[str, float]], reference: str) -> dict[str, Metric]:
     """Of the rates that are defined in at least two groups."""
     selected, true, false = (_rates(rates, name) for name in (SELECTION, TRUE_POSITIVE, FALSE_POSITIVE))
     differences = {

@@ -6,6 +6,7 @@ from typing import Any
 
 from kernel.errors import invalid_field
 from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.losses import is_sound_model
 from services.monitoring.profile import OFFSET_UNITS
 from services.monitoring.scoring import PARTS
 from services.monitoring.sketches import is_sound
@@ -26,6 +27,8 @@ def baseline_of(profiles: types.ProfileSet, *, digest: str, description: str) ->
         seen.append(key)
     if not _counts_scores(profiles.performance.scores):
         raise invalid_field("profiles.performance", "parts of scores ascend, and each holds some", "PROFILE")
+    if not is_sound_model(profiles.loss_model):
+        raise invalid_field("profiles.loss_model", "its trees do not fit its features", "PROFILE")
     columns = [
         types.BaselineColumn(name=one.name, role=one.role, categorical=one.WhichOneof("values") == "categories")
         for one in profiles.columns

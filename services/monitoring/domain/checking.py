@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from kernel.errors import invalid_field
 from kernel.names import check_id
 from modelog.monitoring.v1 import types_pb2 as types
-from services.monitoring import series
-from services.monitoring.methods import ALSO_WHEN_EMPTY, METHODS
+from services.monitoring import groups, ranking, series
+from services.monitoring.methods import ALSO_WHEN_EMPTY, METHODS, computed
 
 _MINIMUM_ROWS = 100
 _MOST_BYTES = 16 * 1024  # Every window's fact repeats the checks it was judged by.
@@ -64,6 +64,8 @@ def _complete(check: types.Check, field: str) -> types.Check:
     if not complete.minimum_rows:
         complete.minimum_rows = 1 if complete.method in ALSO_WHEN_EMPTY else _MINIMUM_ROWS
     method = METHODS[complete.method]
+    if METHODS[computed(complete)].groups and not complete.minimum_group_rows:
+        complete.minimum_group_rows = groups.MINIMUM_ROWS
     if method.bins and not complete.bins:
         complete.bins = _BINS
     if method.by_column and complete.method != types.METHOD_DATASET_DRIFT:
@@ -90,12 +92,13 @@ def _refuse_nonsense(check: types.Check, field: str) -> None:
         raise invalid_field(f"{field}.bins", "only methods over shares cut numbers, into two parts or more", "NO_BINS")
     if check.significance and not method.significance:
         raise invalid_field(f"{field}.significance", "this method has no p-value", "NO_P_VALUE")
-    if check.positive and not method.positive:
+    if check.positive and not METHODS.get(check.watched, method).positive:
         raise invalid_field(f"{field}.positive", "this method looks for no label", "NO_LABEL")
     if check.cut and not (method.cut or (check.watched in METHODS and METHODS[check.watched].cut)):
         raise invalid_field(f"{field}.cut", "this method does not cut scores", "NO_CUT")
     _refuse_wrong_series(check, field)
-    if check.method == types.METHOD_ESTIMATED_ACCURACY and not check.columns:
+    _refuse_wrong_groups(check, field)
+    if METHODS[computed(check)].estimated is not None and not check.columns:
         raise invalid_field(f"{field}.columns", "name the output that holds the probability", "NO_SCORE_COLUMN")
 
 
@@ -111,6 +114,20 @@ def _refuse_wrong_series(check: types.Check, field: str) -> None:
         raise invalid_field(f"{field}.allowance", "only PAGE_HINKLEY has an allowance", "NO_ALLOWANCE")
     if check.season_windows and check.method != types.METHOD_ANOMALY:
         raise invalid_field(f"{field}.season_windows", "only ANOMALY knows seasons", "NO_SEASON")
+
+
+def _refuse_wrong_groups(check: types.Check, field: str) -> None:
+    compares = METHODS[computed(check)].groups
+    if compares and not check.sensitive:
+        raise invalid_field(f"{field}.sensitive", "name the sensitive column whose groups are compared", "NO_GROUPS")
+    if (check.sensitive or check.minimum_group_rows) and not compares:
+        raise invalid_field(f"{field}.sensitive", "this method compares no groups", "NO_GROUPS")
+    if compares and check.cut and not groups.is_hundredth(check.cut):
+        raise invalid_field(f"{field}.cut", "groups are cut at whole hundredths, for example 0.25", "NO_HUNDREDTH")
+    if check.top and computed(check) != types.METHOD_NDCG:
+        raise invalid_field(f"{field}.top", "only NDCG looks at the rows ranked first", "NO_TOP")
+    if check.top not in ranking.TOPS:
+        raise invalid_field(f"{field}.top", f"take one of {', '.join(map(str, ranking.TOPS))}", "NO_TOP")
 
 
 def _compares(method: types.Method) -> bool:

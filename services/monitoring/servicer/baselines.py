@@ -11,7 +11,8 @@ from modelog.monitoring.v1 import telemetry_pb2 as telemetry
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.domain import MONITOR, monitor
 from services.monitoring.domain.baseline import baseline_of
-from services.monitoring.performance import Pair, count_pairs, text_of
+from services.monitoring.losses import as_numbers, fit_losses
+from services.monitoring.performance import count_pairs, text_of
 from services.monitoring.profile import Column, capture, digest_of, encode
 from services.monitoring.servicer.room import Room
 from services.monitoring.telemetry import queries
@@ -39,12 +40,18 @@ def _profiles_of(values: rpc.BaselineValues) -> types.ProfileSet:
     columns = baseline_columns(values.inputs, values.outputs)
     profiles = capture(columns)
     if values.HasField("labels"):
-        profiles.performance.CopyFrom(count_pairs(_pairs(columns, values.labels)))
+        output, labels = _labelled(columns, values.labels)
+        said: Sequence[float | str] = output.numbers.tolist() if output.strings is None else output.strings
+        pairs = [(text_of(one), text_of(label)) for one, label in zip(said, labels, strict=True)]
+        profiles.performance.CopyFrom(count_pairs(pairs))
+        model = fit_losses(columns, output, as_numbers(labels))
+        if model is not None:
+            profiles.loss_model.CopyFrom(model)
     return profiles
 
 
-def _pairs(columns: Sequence[Column], labels: telemetry.TelemetryColumn) -> list[Pair]:
-    """Predictions of the output that the labels are named for, with these; Invalid when they do not fit."""
+def _labelled(columns: Sequence[Column], labels: telemetry.TelemetryColumn) -> tuple[Column, Sequence[float | str]]:
+    """The output that the labels are named for, with these; Invalid when they do not fit."""
     outputs = [one for one in columns if one.role == types.COLUMN_ROLE_OUTPUT]
     if not outputs:
         raise invalid_field("values.labels", "there are no outputs to compare labels with", "NO_OUTPUT")
@@ -52,5 +59,4 @@ def _pairs(columns: Sequence[Column], labels: telemetry.TelemetryColumn) -> list
     told: Sequence[float | str] = labels.strings or labels.numbers
     if len(told) != output.rows or (labels.strings and labels.numbers):
         raise invalid_field("values.labels", f"{len(told)} labels for {output.rows} rows", "LENGTH")
-    said: Sequence[float | str] = output.numbers.tolist() if output.strings is None else output.strings
-    return [(text_of(one), text_of(label)) for one, label in zip(said, told, strict=True)]
+    return output, told

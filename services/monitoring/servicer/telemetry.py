@@ -20,12 +20,15 @@ class Telemetry(Targets):
         labels = request.labels.strings or request.labels.numbers
         if len(labels) != len(request.prediction_ids) or (request.labels.strings and request.labels.numbers):
             raise invalid_field("labels", f"{len(labels)} values for {len(request.prediction_ids)} ids", "LENGTH")
+        _refuse_other_lengths(request)
         batch = OutcomeBatch(
             batch_id=_batch_id(context),
             endpoint=request.endpoint,
             prediction_ids=request.prediction_ids,
             labels=request.labels,
             record_time=context.now,
+            sensitive=request.sensitive,
+            queries=request.queries,
         )
         subject = subject_of("outcomes", request.endpoint)
         stored = await self._publisher.publish(subject, batch.batch_id, batch.SerializeToString())
@@ -43,6 +46,15 @@ class Telemetry(Targets):
         more = len(batches) > size
         token = str(batches[size - 1].position) if more else ""
         return rpc.ListRejectedBatchesResponse(batches=batches[:size], next_page_token=token)
+
+
+def _refuse_other_lengths(request: rpc.RecordOutcomesRequest) -> None:
+    rows = len(request.prediction_ids)
+    for index, one in enumerate(request.sensitive):
+        if len(one.strings or one.numbers) != rows:
+            raise invalid_field(f"sensitive[{index}]", f"not one value for each of {rows} ids", "LENGTH")
+    if request.queries and len(request.queries) != rows:
+        raise invalid_field("queries", f"{len(request.queries)} queries for {rows} ids", "LENGTH")
 
 
 def _batch_id(context: Context) -> str:

@@ -24,8 +24,13 @@ _MOST_COLUMNS = 512
 _MOST_LOSSES = 1_000_000_000
 _MOST_ID = 128
 _MOST_NAME = 128
+_MOST_SENSITIVE = 8
 _EARLIEST = 0
 _LATEST = 7_258_118_400_000_000  # 2200-01-01 in microseconds: a later time is a mistake in units.
+
+
+# Names of sensitive columns, each with one text a row.
+Sensitive = Sequence[tuple[str, Sequence[str]]]
 
 
 class Predictions(NamedTuple):
@@ -45,6 +50,7 @@ class Predictions(NamedTuple):
     dropped_rows: int
     failed_requests: int
     shadow: bool = False
+    sensitive: Sensitive = ()
 
 
 class Outcomes(NamedTuple):
@@ -55,6 +61,8 @@ class Outcomes(NamedTuple):
     ids: Sequence[str]
     labels: Sequence[str]
     known_at: int
+    sensitive: Sensitive = ()
+    queries: Sequence[str] = ()
 
 
 class Rejected(NamedTuple):
@@ -151,7 +159,20 @@ def _outcomes(batch: telemetry.OutcomeBatch, endpoint: str) -> Outcomes:
     labels = [text_of(value) for value in values]
     known_at = batch.record_time.ToMicroseconds() if batch.HasField("record_time") else 0
     _require(_EARLIEST <= known_at <= _LATEST, "record_time is out of range")
-    return Outcomes(batch.batch_id, endpoint, list(batch.prediction_ids), labels, known_at)
+    sensitive, queries = _sensitive(batch.sensitive, len(labels)), list(batch.queries)
+    _require(len(queries) in (0, len(labels)), f"{len(queries)} queries for {len(labels)} ids")
+    return Outcomes(batch.batch_id, endpoint, list(batch.prediction_ids), labels, known_at, sensitive, queries)
+
+
+def _sensitive(columns: Sequence[telemetry.TelemetryColumn], rows: int) -> Sensitive:
+    """Their values are never told, also not by what is wrong with them."""
+    _require(len(columns) <= _MOST_SENSITIVE, f"more than {_MOST_SENSITIVE} sensitive columns")
+    told = []
+    for one in columns:
+        _require(0 < len(one.name) <= _MOST_NAME, "a sensitive column without a proper name")
+        _require(_length(one) == rows, f"{one.name}: {_length(one)} values for {rows} rows")
+        told.append((one.name, [text_of(value) for value in (one.strings or one.numbers)]))
+    return told
 
 
 def _predictions(batch: telemetry.PredictionBatch, endpoint: str) -> Predictions:
@@ -176,6 +197,7 @@ def _predictions(batch: telemetry.PredictionBatch, endpoint: str) -> Predictions
         batch.dropped_rows,
         batch.failed_requests,
         batch.shadow,
+        _sensitive(batch.sensitive, rows),
     )
 
 

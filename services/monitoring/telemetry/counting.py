@@ -5,14 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from modelog.monitoring.v1 import types_pb2 as types
-from services.monitoring.performance import Pair, count_pairs, text_of
-from services.monitoring.pieces import Piece
-from services.monitoring.profile import Column
+from services.monitoring.performance import Pair
 from services.monitoring.segments import Segments
 from services.monitoring.telemetry import queries
 from services.monitoring.telemetry.batches import Outcomes, Predictions
 from services.monitoring.telemetry.queries import Key, Waiting
-from services.monitoring.windows import Lane, Plan, Rows
+from services.monitoring.telemetry.rows import Beside, part_of, prediction_of, rows_of, rows_of_pairs, texts_of
+from services.monitoring.windows import Lane, Plan
 
 
 class Counting:
@@ -40,12 +39,11 @@ class Counting:
             await self._await_labels(labelled, batch, position)
 
     def _predicted(self, plan: Plan, batch: Predictions, position: int) -> None:
-        self._lane(plan, batch.version, types.TRACK_PREDICTIONS).add(plan, _rows_of(plan, batch, position))
+        self._lane(plan, batch.version, types.TRACK_PREDICTIONS).add(plan, rows_of(plan, batch, position))
         for name in plan.window.segment_columns:
-            for segment, columns in self._segments(plan.monitor).split(name, batch.columns):
-                part = batch._replace(rows=columns[0].rows, columns=columns, dropped_rows=0, failed_requests=0)
+            for segment, places in self._segments(plan.monitor).split(name, batch.columns):
                 lane = self._lane(plan, batch.version, types.TRACK_PREDICTIONS, segment)
-                lane.add(plan, _rows_of(plan, part, position))
+                lane.add(plan, rows_of(plan, part_of(batch, places), position))
 
     def _segments(self, monitor: str) -> Segments:
         if monitor not in self._known:
@@ -59,7 +57,7 @@ class Counting:
         if not plans or not labels:
             return
         found = await queries.take_predictions(self._connection, batch.endpoint, list(labels))
-        self._pair(plans, [(one, labels[one.prediction_id]) for one in found], batch.known_at, position)
+        self._pair(plans, [(one, labels[one.prediction_id]) for one in found], batch.known_at, position, batch)
         joined = {one.prediction_id for one in found}
         early = [(one, label) for one, label in labels.items() if one not in joined]
         if early:
@@ -72,10 +70,9 @@ class Counting:
         known_at = max([batch.start, *(at for _, _, at in known)])
         waiting: list[Waiting] = []
         for wanted in sorted({plan.prediction_column for plan in plans}):
-            column = _prediction(batch.columns, wanted)
+            column = prediction_of(batch.columns, wanted)
             if column is not None:
-                texts = [text_of(value) for value in (column.strings or column.numbers.tolist())]
-                pairs = zip(batch.ids, texts, strict=True)
+                pairs = zip(batch.ids, texts_of(column), strict=True)
                 waiting += [Waiting(one, wanted, batch.version, text) for one, text in pairs]
         self._pair(
             plans,
@@ -87,18 +84,27 @@ class Counting:
         if left:
             await queries.wait_for_labels(self._connection, batch.endpoint, left, self._now)
 
-    def _pair(self, plans: Sequence[Plan], found: Sequence[tuple[Waiting, str]], known_at: int, position: int) -> None:
+    def _pair(
+        self,
+        plans: Sequence[Plan],
+        found: Sequence[tuple[Waiting, str]],
+        known_at: int,
+        position: int,
+        told: Outcomes | None = None,
+    ) -> None:
+        rows = {one: at for at, one in enumerate(told.ids)} if told else {}
         for plan in plans:
             pairs: dict[str, list[Pair]] = {}
+            places: dict[str, list[int]] = {}
             for one, label in found:
                 if one.wanted == plan.prediction_column and one.value:
-                    pairs.setdefault("" if plan.window.versions_together else one.version, []).append(
-                        (one.value, label)
-                    )
+                    version = "" if plan.window.versions_together else one.version
+                    pairs.setdefault(version, []).append((one.value, label))
+                    places.setdefault(version, []).append(rows.get(one.prediction_id, -1))
             for version in sorted(pairs):
                 lane = self._lane(plan, version, types.TRACK_LABELS)
                 at = known_at or self._lane(plan, version, types.TRACK_PREDICTIONS).newest or 1
-                lane.add(plan, _rows_of_pairs(pairs[version], at, position))
+                lane.add(plan, rows_of_pairs(plan, pairs[version], at, position, Beside(told, places[version])))
 
     def settle(self) -> None:
         """Counts what was put into windows; the bulk of the work, and it touches neither connection nor clock."""
@@ -112,23 +118,3 @@ class Counting:
         if key not in self.lanes:
             self.lanes[key] = Lane(plan.monitor, answered, track, segment=segment)
         return self.lanes[key]
-
-
-def _prediction(columns: Sequence[Column], wanted: str) -> Column | None:
-    """The output column of that name; the first one when none is named."""
-    outputs = (one for one in columns if one.role == types.COLUMN_ROLE_OUTPUT)
-    return next((one for one in outputs if wanted in ("", one.name)), None)
-
-
-def _rows_of(plan: Plan, batch: Predictions, position: int) -> Rows:
-    def profiles(start: int, stop: int) -> Piece:
-        return Piece([one.part(start, stop) for one in batch.columns], stop - start, plan.layout)
-
-    return Rows(batch.rows, batch.start, batch.end, position, profiles, batch.dropped_rows, batch.failed_requests)
-
-
-def _rows_of_pairs(pairs: Sequence[Pair], at: int, position: int) -> Rows:
-    def profiles(start: int, stop: int) -> types.ProfileSet:
-        return types.ProfileSet(rows=stop - start, performance=count_pairs(pairs[start:stop]))
-
-    return Rows(len(pairs), at, at, position, profiles)

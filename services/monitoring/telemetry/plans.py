@@ -8,7 +8,8 @@ from kernel.rooms import Rooms
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring import queries
 from services.monitoring.domain import KNOWN_VERSION
-from services.monitoring.methods import track_of
+from services.monitoring.losses import Losses, losses_of
+from services.monitoring.methods import EXPECT_ERRORS, beside_of, computed, sensitive_of, track_of
 from services.monitoring.profile import Layout, layout_of
 from services.monitoring.telemetry import queries as stored
 from services.monitoring.windows import Plan
@@ -23,7 +24,7 @@ class Plans:
         self._pool = rooms.pool
         self._kept = rooms.kept
         self._resources: Resources = rooms.resources
-        self._layouts: OrderedDict[str, Layout] = OrderedDict()
+        self._layouts: OrderedDict[str, tuple[Layout, Losses | None]] = OrderedDict()
 
     async def of_endpoints(self, endpoints: Sequence[str]) -> dict[str, list[Plan]]:
         """Plans by endpoint; an endpoint that no active monitor looks at is absent."""
@@ -35,7 +36,9 @@ class Plans:
 
     async def of(self, monitor: types.Monitor) -> Plan:
         digest = monitor.baseline.digest
-        layout = await self._layout(digest) if digest else None
+        counted = await self._layout(digest) if digest else None
+        layout, losses = counted or (None, None)
+        computes = {computed(check) for check in monitor.checks}
         return Plan(
             monitor=monitor.name,
             window=monitor.window,
@@ -44,15 +47,20 @@ class Plans:
             layout=layout or {},
             prediction_column=monitor.prediction_column,
             tracks=frozenset(track_of(check) for check in monitor.checks),
+            losses=losses if computes & set(EXPECT_ERRORS) else None,
+            sensitive=sensitive_of(monitor.checks),
+            queries=types.METHOD_NDCG in computes,
+            beside=beside_of(monitor.checks),
         )
 
-    async def _layout(self, digest: str) -> Layout | None:
+    async def _layout(self, digest: str) -> tuple[Layout, Losses | None] | None:
         layout = self._layouts.get(digest)
         if layout is None:
             body = (await stored.load_profiles(self._kept, [digest])).get(digest)
             if body is None:
                 return None
-            layout = self._layouts[digest] = layout_of(types.ProfileSet.FromString(body))
+            baseline = types.ProfileSet.FromString(body)
+            layout = self._layouts[digest] = (layout_of(baseline), losses_of(baseline))
             if len(self._layouts) > _MOST_LAYOUTS:
                 self._layouts.popitem(last=False)
         self._layouts.move_to_end(digest)

@@ -194,16 +194,20 @@ class BaselineValues(_message.Message):
     def __init__(self, inputs: _Optional[_Iterable[_Union[_telemetry_pb2.TelemetryColumn, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[_telemetry_pb2.TelemetryColumn, _Mapping]]] = ..., labels: _Optional[_Union[_telemetry_pb2.TelemetryColumn, _Mapping]] = ...) -> None: ...
 
 class RecordOutcomesRequest(_message.Message):
-    __slots__ = ("request_id", "endpoint", "prediction_ids", "labels")
+    __slots__ = ("request_id", "endpoint", "prediction_ids", "labels", "sensitive", "queries")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_IDS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    SENSITIVE_FIELD_NUMBER: _ClassVar[int]
+    QUERIES_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     endpoint: str
     prediction_ids: _containers.RepeatedScalarFieldContainer[str]
     labels: _telemetry_pb2.TelemetryColumn
-    def __init__(self, request_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., prediction_ids: _Optional[_Iterable[str]] = ..., labels: _Optional[_Union[_telemetry_pb2.TelemetryColumn, _Mapping]] = ...) -> None: ...
+    sensitive: _containers.RepeatedCompositeFieldContainer[_telemetry_pb2.TelemetryColumn]
+    queries: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, request_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., prediction_ids: _Optional[_Iterable[str]] = ..., labels: _Optional[_Union[_telemetry_pb2.TelemetryColumn, _Mapping]] = ..., sensitive: _Optional[_Iterable[_Union[_telemetry_pb2.TelemetryColumn, _Mapping]]] = ..., queries: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RecordOutcomesResponse(_message.Message):
     __slots__ = ("batch_id", "position")

@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PredictionBatch(_message.Message):
-    __slots__ = ("batch_id", "endpoint", "version", "replica", "start_time", "end_time", "prediction_ids", "inputs", "outputs", "dropped_rows", "failed_requests", "shadow", "left_out_rows", "arrow", "arrow_outputs", "arrow_ids")
+    __slots__ = ("batch_id", "endpoint", "version", "replica", "start_time", "end_time", "prediction_ids", "inputs", "outputs", "dropped_rows", "failed_requests", "shadow", "left_out_rows", "arrow", "arrow_outputs", "arrow_ids", "sensitive")
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,7 @@ class PredictionBatch(_message.Message):
     ARROW_FIELD_NUMBER: _ClassVar[int]
     ARROW_OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     ARROW_IDS_FIELD_NUMBER: _ClassVar[int]
+    SENSITIVE_FIELD_NUMBER: _ClassVar[int]
     batch_id: str
     endpoint: str
     version: str
@@ -45,21 +46,26 @@ class PredictionBatch(_message.Message):
     arrow: bytes
     arrow_outputs: _containers.RepeatedScalarFieldContainer[str]
     arrow_ids: str
-    def __init__(self, batch_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., replica: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., prediction_ids: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., shadow: bool = ..., left_out_rows: _Optional[int] = ..., arrow: _Optional[bytes] = ..., arrow_outputs: _Optional[_Iterable[str]] = ..., arrow_ids: _Optional[str] = ...) -> None: ...
+    sensitive: _containers.RepeatedCompositeFieldContainer[TelemetryColumn]
+    def __init__(self, batch_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., replica: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., prediction_ids: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., shadow: bool = ..., left_out_rows: _Optional[int] = ..., arrow: _Optional[bytes] = ..., arrow_outputs: _Optional[_Iterable[str]] = ..., arrow_ids: _Optional[str] = ..., sensitive: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ...) -> None: ...
 
 class OutcomeBatch(_message.Message):
-    __slots__ = ("batch_id", "endpoint", "prediction_ids", "labels", "record_time")
+    __slots__ = ("batch_id", "endpoint", "prediction_ids", "labels", "record_time", "sensitive", "queries")
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_IDS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     RECORD_TIME_FIELD_NUMBER: _ClassVar[int]
+    SENSITIVE_FIELD_NUMBER: _ClassVar[int]
+    QUERIES_FIELD_NUMBER: _ClassVar[int]
     batch_id: str
     endpoint: str
     prediction_ids: _containers.RepeatedScalarFieldContainer[str]
     labels: TelemetryColumn
     record_time: _timestamp_pb2.Timestamp
-    def __init__(self, batch_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., prediction_ids: _Optional[_Iterable[str]] = ..., labels: _Optional[_Union[TelemetryColumn, _Mapping]] = ..., record_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    sensitive: _containers.RepeatedCompositeFieldContainer[TelemetryColumn]
+    queries: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, batch_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., prediction_ids: _Optional[_Iterable[str]] = ..., labels: _Optional[_Union[TelemetryColumn, _Mapping]] = ..., record_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sensitive: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., queries: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class TelemetryColumn(_message.Message):
     __slots__ = ("name", "numbers", "strings")

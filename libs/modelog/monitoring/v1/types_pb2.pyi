@@ -55,6 +55,20 @@ class Method(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     METHOD_ADWIN: _ClassVar[Method]
     METHOD_DDM: _ClassVar[Method]
     METHOD_ANOMALY: _ClassVar[Method]
+    METHOD_BALANCED_ACCURACY: _ClassVar[Method]
+    METHOD_MATTHEWS_CORRELATION: _ClassVar[Method]
+    METHOD_MACRO_F1: _ClassVar[Method]
+    METHOD_ESTIMATED_PRECISION: _ClassVar[Method]
+    METHOD_ESTIMATED_RECALL: _ClassVar[Method]
+    METHOD_ESTIMATED_F1: _ClassVar[Method]
+    METHOD_ESTIMATED_ROC_AUC: _ClassVar[Method]
+    METHOD_ESTIMATED_MAE: _ClassVar[Method]
+    METHOD_ESTIMATED_RMSE: _ClassVar[Method]
+    METHOD_DEMOGRAPHIC_PARITY_DIFFERENCE: _ClassVar[Method]
+    METHOD_DEMOGRAPHIC_PARITY_RATIO: _ClassVar[Method]
+    METHOD_EQUAL_OPPORTUNITY_DIFFERENCE: _ClassVar[Method]
+    METHOD_EQUALIZED_ODDS_DIFFERENCE: _ClassVar[Method]
+    METHOD_NDCG: _ClassVar[Method]
 
 class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -169,6 +183,20 @@ METHOD_PAGE_HINKLEY: Method
 METHOD_ADWIN: Method
 METHOD_DDM: Method
 METHOD_ANOMALY: Method
+METHOD_BALANCED_ACCURACY: Method
+METHOD_MATTHEWS_CORRELATION: Method
+METHOD_MACRO_F1: Method
+METHOD_ESTIMATED_PRECISION: Method
+METHOD_ESTIMATED_RECALL: Method
+METHOD_ESTIMATED_F1: Method
+METHOD_ESTIMATED_ROC_AUC: Method
+METHOD_ESTIMATED_MAE: Method
+METHOD_ESTIMATED_RMSE: Method
+METHOD_DEMOGRAPHIC_PARITY_DIFFERENCE: Method
+METHOD_DEMOGRAPHIC_PARITY_RATIO: Method
+METHOD_EQUAL_OPPORTUNITY_DIFFERENCE: Method
+METHOD_EQUALIZED_ODDS_DIFFERENCE: Method
+METHOD_NDCG: Method
 OUTCOME_UNSPECIFIED: Outcome
 OUTCOME_OK: Outcome
 OUTCOME_FAILED: Outcome
@@ -234,7 +262,7 @@ class WindowSpec(_message.Message):
     def __init__(self, size_rows: _Optional[int] = ..., size_seconds: _Optional[int] = ..., lateness_seconds: _Optional[int] = ..., step_rows: _Optional[int] = ..., step_seconds: _Optional[int] = ..., segment_columns: _Optional[_Iterable[str]] = ..., versions_together: bool = ..., compare_with: _Optional[_Union[Comparison, str]] = ..., baseline_windows: _Optional[int] = ...) -> None: ...
 
 class Check(_message.Message):
-    __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions", "positive", "cut", "watched", "allowance", "season_windows")
+    __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions", "positive", "cut", "watched", "allowance", "season_windows", "sensitive", "minimum_group_rows", "top")
     ID_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
@@ -252,6 +280,9 @@ class Check(_message.Message):
     WATCHED_FIELD_NUMBER: _ClassVar[int]
     ALLOWANCE_FIELD_NUMBER: _ClassVar[int]
     SEASON_WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    SENSITIVE_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_GROUP_ROWS_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
     id: str
     method: Method
     columns: _containers.RepeatedScalarFieldContainer[str]
@@ -269,7 +300,10 @@ class Check(_message.Message):
     watched: Method
     allowance: float
     season_windows: int
-    def __init__(self, id: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., columns: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ..., minimum_rows: _Optional[int] = ..., significance: _Optional[float] = ..., bins: _Optional[int] = ..., failing_columns: _Optional[int] = ..., raise_after_windows: _Optional[int] = ..., resolve_after_windows: _Optional[int] = ..., severity: _Optional[_Union[Severity, str]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., positive: _Optional[str] = ..., cut: _Optional[float] = ..., watched: _Optional[_Union[Method, str]] = ..., allowance: _Optional[float] = ..., season_windows: _Optional[int] = ...) -> None: ...
+    sensitive: str
+    minimum_group_rows: int
+    top: int
+    def __init__(self, id: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., columns: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ..., minimum_rows: _Optional[int] = ..., significance: _Optional[float] = ..., bins: _Optional[int] = ..., failing_columns: _Optional[int] = ..., raise_after_windows: _Optional[int] = ..., resolve_after_windows: _Optional[int] = ..., severity: _Optional[_Union[Severity, str]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., positive: _Optional[str] = ..., cut: _Optional[float] = ..., watched: _Optional[_Union[Method, str]] = ..., allowance: _Optional[float] = ..., season_windows: _Optional[int] = ..., sensitive: _Optional[str] = ..., minimum_group_rows: _Optional[int] = ..., top: _Optional[int] = ...) -> None: ...
 
 class Monitor(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "endpoint", "description", "window", "checks", "prediction_column", "state", "baseline", "windows", "alerts", "statuses")
@@ -440,7 +474,7 @@ class CategoryCount(_message.Message):
     def __init__(self, value: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class ProfileSet(_message.Message):
-    __slots__ = ("columns", "rows", "dropped_rows", "failed_requests", "late_rows", "performance", "distinct_rows", "unknown_columns", "newest_microseconds")
+    __slots__ = ("columns", "rows", "dropped_rows", "failed_requests", "late_rows", "performance", "distinct_rows", "unknown_columns", "newest_microseconds", "sensitive", "expected_errors", "loss_model", "ranked_queries")
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_ROWS_FIELD_NUMBER: _ClassVar[int]
@@ -450,6 +484,10 @@ class ProfileSet(_message.Message):
     DISTINCT_ROWS_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     NEWEST_MICROSECONDS_FIELD_NUMBER: _ClassVar[int]
+    SENSITIVE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_ERRORS_FIELD_NUMBER: _ClassVar[int]
+    LOSS_MODEL_FIELD_NUMBER: _ClassVar[int]
+    RANKED_QUERIES_FIELD_NUMBER: _ClassVar[int]
     columns: _containers.RepeatedCompositeFieldContainer[Profile]
     rows: int
     dropped_rows: int
@@ -459,7 +497,11 @@ class ProfileSet(_message.Message):
     distinct_rows: Registers
     unknown_columns: _containers.RepeatedCompositeFieldContainer[BaselineColumn]
     newest_microseconds: int
-    def __init__(self, columns: _Optional[_Iterable[_Union[Profile, _Mapping]]] = ..., rows: _Optional[int] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., late_rows: _Optional[int] = ..., performance: _Optional[_Union[Performance, _Mapping]] = ..., distinct_rows: _Optional[_Union[Registers, _Mapping]] = ..., unknown_columns: _Optional[_Iterable[_Union[BaselineColumn, _Mapping]]] = ..., newest_microseconds: _Optional[int] = ...) -> None: ...
+    sensitive: _containers.RepeatedCompositeFieldContainer[SensitiveProfile]
+    expected_errors: ExpectedErrors
+    loss_model: LossModel
+    ranked_queries: RankedQueries
+    def __init__(self, columns: _Optional[_Iterable[_Union[Profile, _Mapping]]] = ..., rows: _Optional[int] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., late_rows: _Optional[int] = ..., performance: _Optional[_Union[Performance, _Mapping]] = ..., distinct_rows: _Optional[_Union[Registers, _Mapping]] = ..., unknown_columns: _Optional[_Iterable[_Union[BaselineColumn, _Mapping]]] = ..., newest_microseconds: _Optional[int] = ..., sensitive: _Optional[_Iterable[_Union[SensitiveProfile, _Mapping]]] = ..., expected_errors: _Optional[_Union[ExpectedErrors, _Mapping]] = ..., loss_model: _Optional[_Union[LossModel, _Mapping]] = ..., ranked_queries: _Optional[_Union[RankedQueries, _Mapping]] = ...) -> None: ...
 
 class Performance(_message.Message):
     __slots__ = ("pairs", "correct", "confusion", "other", "errors", "scores")
@@ -546,7 +588,7 @@ class Confusion(_message.Message):
     def __init__(self, prediction: _Optional[str] = ..., label: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class CheckResult(_message.Message):
-    __slots__ = ("check", "outcome", "statistic", "column", "rows", "method", "columns", "omitted_columns", "explanation", "interval", "error_bound", "series", "observed")
+    __slots__ = ("check", "outcome", "statistic", "column", "rows", "method", "columns", "omitted_columns", "explanation", "interval", "error_bound", "series", "observed", "groups")
     CHECK_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     STATISTIC_FIELD_NUMBER: _ClassVar[int]
@@ -560,6 +602,7 @@ class CheckResult(_message.Message):
     ERROR_BOUND_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
     OBSERVED_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
     check: Check
     outcome: Outcome
     statistic: float
@@ -573,7 +616,8 @@ class CheckResult(_message.Message):
     error_bound: float
     series: _containers.RepeatedScalarFieldContainer[float]
     observed: float
-    def __init__(self, check: _Optional[_Union[Check, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., statistic: _Optional[float] = ..., column: _Optional[str] = ..., rows: _Optional[int] = ..., method: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[ColumnResult, _Mapping]]] = ..., omitted_columns: _Optional[int] = ..., explanation: _Optional[str] = ..., interval: _Optional[_Union[StatisticInterval, _Mapping]] = ..., error_bound: _Optional[float] = ..., series: _Optional[_Iterable[float]] = ..., observed: _Optional[float] = ...) -> None: ...
+    groups: _containers.RepeatedCompositeFieldContainer[GroupRate]
+    def __init__(self, check: _Optional[_Union[Check, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., statistic: _Optional[float] = ..., column: _Optional[str] = ..., rows: _Optional[int] = ..., method: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[ColumnResult, _Mapping]]] = ..., omitted_columns: _Optional[int] = ..., explanation: _Optional[str] = ..., interval: _Optional[_Union[StatisticInterval, _Mapping]] = ..., error_bound: _Optional[float] = ..., series: _Optional[_Iterable[float]] = ..., observed: _Optional[float] = ..., groups: _Optional[_Iterable[_Union[GroupRate, _Mapping]]] = ...) -> None: ...
 
 class StatisticInterval(_message.Message):
     __slots__ = ("low", "high", "level", "method")
@@ -866,3 +910,123 @@ class RejectedColumn(_message.Message):
     wrong_rows: int
     example: str
     def __init__(self, name: _Optional[str] = ..., role: _Optional[_Union[ColumnRole, str]] = ..., expected: _Optional[str] = ..., found: _Optional[str] = ..., first_row: _Optional[int] = ..., wrong_rows: _Optional[int] = ..., example: _Optional[str] = ...) -> None: ...
+
+class SensitiveProfile(_message.Message):
+    __slots__ = ("name", "groups", "other_rows")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    OTHER_ROWS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    groups: _containers.RepeatedCompositeFieldContainer[GroupProfile]
+    other_rows: int
+    def __init__(self, name: _Optional[str] = ..., groups: _Optional[_Iterable[_Union[GroupProfile, _Mapping]]] = ..., other_rows: _Optional[int] = ...) -> None: ...
+
+class GroupProfile(_message.Message):
+    __slots__ = ("group", "rows", "cells", "other", "scores")
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    OTHER_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    group: str
+    rows: int
+    cells: _containers.RepeatedCompositeFieldContainer[Confusion]
+    other: int
+    scores: _containers.RepeatedCompositeFieldContainer[GroupScores]
+    def __init__(self, group: _Optional[str] = ..., rows: _Optional[int] = ..., cells: _Optional[_Iterable[_Union[Confusion, _Mapping]]] = ..., other: _Optional[int] = ..., scores: _Optional[_Iterable[_Union[GroupScores, _Mapping]]] = ...) -> None: ...
+
+class GroupScores(_message.Message):
+    __slots__ = ("hundredth", "rows", "positives")
+    HUNDREDTH_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    POSITIVES_FIELD_NUMBER: _ClassVar[int]
+    hundredth: int
+    rows: int
+    positives: int
+    def __init__(self, hundredth: _Optional[int] = ..., rows: _Optional[int] = ..., positives: _Optional[int] = ...) -> None: ...
+
+class GroupRate(_message.Message):
+    __slots__ = ("group", "rows", "rate", "false_positive_rate")
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    FALSE_POSITIVE_RATE_FIELD_NUMBER: _ClassVar[int]
+    group: str
+    rows: int
+    rate: float
+    false_positive_rate: float
+    def __init__(self, group: _Optional[str] = ..., rows: _Optional[int] = ..., rate: _Optional[float] = ..., false_positive_rate: _Optional[float] = ...) -> None: ...
+
+class ExpectedErrors(_message.Message):
+    __slots__ = ("rows", "absolute", "squared", "absolute_squared", "squared_squared")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    ABSOLUTE_FIELD_NUMBER: _ClassVar[int]
+    SQUARED_FIELD_NUMBER: _ClassVar[int]
+    ABSOLUTE_SQUARED_FIELD_NUMBER: _ClassVar[int]
+    SQUARED_SQUARED_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    absolute: ExactNumber
+    squared: ExactNumber
+    absolute_squared: ExactNumber
+    squared_squared: ExactNumber
+    def __init__(self, rows: _Optional[int] = ..., absolute: _Optional[_Union[ExactNumber, _Mapping]] = ..., squared: _Optional[_Union[ExactNumber, _Mapping]] = ..., absolute_squared: _Optional[_Union[ExactNumber, _Mapping]] = ..., squared_squared: _Optional[_Union[ExactNumber, _Mapping]] = ...) -> None: ...
+
+class LossModel(_message.Message):
+    __slots__ = ("features", "absolute", "squared")
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    ABSOLUTE_FIELD_NUMBER: _ClassVar[int]
+    SQUARED_FIELD_NUMBER: _ClassVar[int]
+    features: _containers.RepeatedCompositeFieldContainer[LossFeature]
+    absolute: LossTrees
+    squared: LossTrees
+    def __init__(self, features: _Optional[_Iterable[_Union[LossFeature, _Mapping]]] = ..., absolute: _Optional[_Union[LossTrees, _Mapping]] = ..., squared: _Optional[_Union[LossTrees, _Mapping]] = ...) -> None: ...
+
+class LossFeature(_message.Message):
+    __slots__ = ("role", "name", "thresholds", "categories")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    role: ColumnRole
+    name: str
+    thresholds: _containers.RepeatedScalarFieldContainer[float]
+    categories: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, role: _Optional[_Union[ColumnRole, str]] = ..., name: _Optional[str] = ..., thresholds: _Optional[_Iterable[float]] = ..., categories: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class LossTrees(_message.Message):
+    __slots__ = ("base", "trees")
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    TREES_FIELD_NUMBER: _ClassVar[int]
+    base: float
+    trees: _containers.RepeatedCompositeFieldContainer[LossTree]
+    def __init__(self, base: _Optional[float] = ..., trees: _Optional[_Iterable[_Union[LossTree, _Mapping]]] = ...) -> None: ...
+
+class LossTree(_message.Message):
+    __slots__ = ("features", "codes", "values")
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    CODES_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    features: _containers.RepeatedScalarFieldContainer[int]
+    codes: _containers.RepeatedScalarFieldContainer[int]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, features: _Optional[_Iterable[int]] = ..., codes: _Optional[_Iterable[int]] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class RankedQueries(_message.Message):
+    __slots__ = ("queries", "irrelevant", "tops")
+    QUERIES_FIELD_NUMBER: _ClassVar[int]
+    IRRELEVANT_FIELD_NUMBER: _ClassVar[int]
+    TOPS_FIELD_NUMBER: _ClassVar[int]
+    queries: int
+    irrelevant: int
+    tops: _containers.RepeatedCompositeFieldContainer[RankedTop]
+    def __init__(self, queries: _Optional[int] = ..., irrelevant: _Optional[int] = ..., tops: _Optional[_Iterable[_Union[RankedTop, _Mapping]]] = ...) -> None: ...
+
+class RankedTop(_message.Message):
+    __slots__ = ("top", "gains", "gains_squared")
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    GAINS_FIELD_NUMBER: _ClassVar[int]
+    GAINS_SQUARED_FIELD_NUMBER: _ClassVar[int]
+    top: int
+    gains: ExactNumber
+    gains_squared: ExactNumber
+    def __init__(self, top: _Optional[int] = ..., gains: _Optional[_Union[ExactNumber, _Mapping]] = ..., gains_squared: _Optional[_Union[ExactNumber, _Mapping]] = ...) -> None: ...
