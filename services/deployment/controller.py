@@ -233,7 +233,8 @@ class Controller:
             if driver not in applied or not any(sight.surplus(version) > 0 for version in sight.wanted):
                 continue
             for workload in await self._workloads(sight):
-                if driver not in away and sight.surplus(workload.key.version) > 0:
+                asked = grpc.with_beside([cluster_of(*workload.key)]) & applied[driver].behind
+                if driver not in away and not asked and sight.surplus(workload.key.version) > 0:
                     await self._apply(sight, workload, away)
         wanted = {Key(sight.endpoint.name, version) for sight in sights for version in sight.wanted}
         for name, done in applied.items():

@@ -96,8 +96,9 @@ def sort(sight: Sight, replicas: Iterable[Replica]) -> None:
 
 
 def is_routed(sight: Sight, applied: Mapping[str, Applied]) -> bool:
+    """Whether its requests go as they shall, and to nobody else."""
     done = applied.get(sight.environment.driver)
-    return done is not None and sight.endpoint.name in done.routed
+    return done is not None and sight.endpoint.name in done.routed and not done.behind
 
 
 def table_of(sights: Iterable[Sight]) -> Table:

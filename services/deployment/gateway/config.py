@@ -3,7 +3,7 @@
 Fields are those of the xDS v3 API, https://www.envoyproxy.io/docs/envoy/latest/api-v3/api.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,18 +143,15 @@ def _answer(prefix: str, status: int, text: str) -> dict[str, Any]:
     return {"match": {"prefix": prefix}, "direct_response": {"status": status, "body": {"inline_string": text}}}
 
 
-def cluster(name: str, folder: str, policy: TrafficPolicy | None = None) -> dict[str, Any]:
-    """CDS: one cluster, its replicas in a file of its own, each asked by the protocol whether it is ready."""
+def cluster(name: str, addresses: Iterable[str], policy: TrafficPolicy | None = None) -> dict[str, Any]:
+    """CDS: one cluster with its ready replicas, each asked by the protocol whether it is ready."""
     return {
         "@type": f"{_TYPE}.config.cluster.v3.Cluster",
         "name": name,
-        "type": "EDS",
+        "type": "STATIC",
         "connect_timeout": f"{_CONNECT_SECONDS}s",
-        "eds_cluster_config": {
-            "eds_config": {"resource_api_version": "V3", "path_config_source": {"path": f"{folder}/{name}.json"}}
-        },
+        "load_assignment": load_assignment(name, addresses),
         "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
-        "ignore_health_on_host_removal": True,
         # Without this a cluster whose few replicas are unhealthy would be served by them all the same.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "typed_extension_protocol_options": {
@@ -167,17 +164,22 @@ def cluster(name: str, folder: str, policy: TrafficPolicy | None = None) -> dict
     } | policies.of_cluster(policy or TrafficPolicy())
 
 
-def load_assignment(name: str, addresses: tuple[str, ...]) -> dict[str, Any]:
-    """EDS: the ready replicas of one cluster."""
-    endpoints = []
-    for address in addresses:
-        host, _, port = address.rpartition(":")
-        endpoints.append({"endpoint": {"address": {"socket_address": {"address": host, "port_value": int(port)}}}})
-    return {
-        "@type": f"{_TYPE}.config.endpoint.v3.ClusterLoadAssignment",
-        "cluster_name": name,
-        "endpoints": [{"lb_endpoints": endpoints}],
-    }
+def load_assignment(name: str, addresses: Iterable[str]) -> dict[str, Any]:
+    """The ready replicas of one cluster, in an order that says nothing."""
+    replicas = [{"endpoint": {"address": _socket(address)}} for address in sorted(addresses)]
+    return {"cluster_name": name, "endpoints": [{"lb_endpoints": replicas}]}
+
+
+def addresses_of(written: Mapping[str, Any]) -> tuple[str, ...]:
+    """The replicas of a cluster as `cluster` wrote it."""
+    (locality,) = written["load_assignment"]["endpoints"]
+    return tuple(address_of(one["endpoint"]["address"]) for one in locality["lb_endpoints"])
+
+
+def address_of(written: Mapping[str, Any]) -> str:
+    """`host:port` of an address as Envoy writes it."""
+    socket = written["socket_address"]
+    return f"{socket['address']}:{socket['port_value']}"
 
 
 def bootstrap(*, folder: str, listen: str, admin: str) -> dict[str, Any]:
@@ -242,7 +244,7 @@ def _most_connections() -> dict[str, Any]:
     }
 
 
-def discovery(version: str, resources: list[dict[str, Any]]) -> dict[str, Any]:
+def discovery(version: str, resources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A DiscoveryResponse, as Envoy reads it from a file."""
     return {"version_info": version, "resources": resources}
 
