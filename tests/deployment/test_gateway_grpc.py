@@ -11,7 +11,7 @@ from modelog.inference.v2 import open_inference_grpc_pb2_grpc as v2_grpc
 from services.deployment.drivers.port import State, Workload
 from services.deployment.fetch import Unreachable
 from services.deployment.gateway.config import Route, Table, cluster_of
-from services.deployment.gateway.envoy import Counts, added
+from services.deployment.gateway.counts import Counts, added
 from services.deployment.gateway.grpc import beside
 from tests.deployment import models
 from tests.deployment.calls import acall, eventually

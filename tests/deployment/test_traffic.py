@@ -14,7 +14,8 @@ import pytest
 from modelog.deployment.v1.traffic_pb2 import TrafficPolicy
 from services.deployment.gateway import envoy, grpc
 from services.deployment.gateway.config import SHADOW_HEADER, Route, Table, cluster_of
-from services.deployment.gateway.envoy import Gateway, since
+from services.deployment.gateway.counts import since
+from services.deployment.gateway.envoy import Gateway
 from services.deployment.gateway.files import Files
 from tests.deployment.calls import Load, acall, eventually
 from tests.deployment.conftest import ENDPOINT, Plane, version

@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from services.deployment.fetch import Unreachable, fetch
 from services.deployment.gateway import drift, grpc
 from services.deployment.gateway.config import Route, Table, address_of
+from services.deployment.gateway.counts import COUNTERS, LATENCY, Counts, Reading, added
 from services.deployment.gateway.files import Files
 
 _ADMIN_SECONDS = 2.0
@@ -19,41 +19,12 @@ _AGAIN_SECONDS = 3.0
 _ANEW_SECONDS = 60.0
 # So many names, twice over for gRPC, make a line that Envoy takes.
 _NAMES_AT_ONCE = 100
-_COUNTERS = {
-    "upstream_rq_completed": "requests",
-    "upstream_rq_5xx": "errors",
-    "upstream_rq_4xx": "client_errors",
-    "upstream_rq_timeout": "timeouts",
-    "upstream_rq_per_try_timeout": "timeouts",
-    "upstream_rq_retry": "retries",
-    "outlier_detection.ejections_enforced_total": "ejections",
-}
-_LATENCY = "upstream_rq_time"
 # What Envoy says of a replica that it sends nothing to.
 _UNHEALTHY = frozenset({"failed_active_health_check", "failed_outlier_check", "pending_active_hc"})
 _ROUTES_VERSION = "http.gateway.rds.endpoints.version_text"
 
 # Replicas by cluster that get its requests, and whether each of them is healthy.
 Used = Mapping[str, Mapping[str, bool]]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What Envoy has counted for one cluster since it started.
-
-    requests: answered ones, also those that the cluster got as a mirror; errors: of these, 5xx or no answer at all;
-    client_errors: of these, 4xx. latency: (upper bound in ms, requests at or below it), cumulative over the bounds of
-    the histogram; slower ones than the last bound only show in requests. timeouts: requests, or tries of one, that
-    took too long; retries: what was sent again; ejections: how often a replica was left alone for its errors.
-    """
-
-    requests: int = 0
-    errors: int = 0
-    latency: tuple[tuple[float, int], ...] = ()
-    client_errors: int = 0
-    timeouts: int = 0
-    retries: int = 0
-    ejections: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,6 +55,7 @@ class Gateway:
         self._files = files
         self._admin = admin
         self._before = (Table(), Applied(), 0.0)
+        self._reading = Reading()
         self._marks: dict[Path, tuple[int, int]] = {}
 
     async def apply(self, table: Table) -> Applied:
@@ -155,15 +127,12 @@ class Gateway:
         return {name: added(found.get(name, Counts()), found.get(grpc.beside(name), Counts())) for name in names}
 
     async def _counts(self, names: Iterable[str]) -> dict[str, Counts]:
-        counted = "|".join(re.escape(one) for one in (*_COUNTERS, _LATENCY))
-        asked = "|".join(re.escape(name) for name in sorted(grpc.with_beside(names)))
-        found = _counted(await self._stats(f"^cluster\\.({asked})\\.({counted})$", "&histogram_buckets=cumulative"))
-        statuses: dict[str, dict[str, int]] = {}
-        for one in await self._stats(f"^cluster\\.({asked})\\.grpc\\..*ModelInfer\\.[0-9]+$"):
-            statuses.setdefault(one["name"].split(".")[1], {})[one["name"]] = int(one["value"])
-        for name in found.keys() & {grpc.beside(name) for name in names}:  # Errors of gRPC have status 200 of HTTP.
-            found[name] = replace(found[name], errors=grpc.errors(statuses.get(name, {})))
-        return found
+        every = grpc.with_beside(names)
+        counted = "|".join(re.escape(one) for one in (*COUNTERS, LATENCY))
+        asked = "|".join(re.escape(name) for name in sorted(every))
+        stats = await self._stats(f"^cluster\\.({asked})\\.({counted})$", "&histogram_buckets=cumulative")
+        stats += await self._stats(f"^cluster\\.({asked})\\.grpc\\..*ModelInfer\\.[0-9]+$")
+        return self._reading.read(stats, every)
 
     async def _used(self) -> Used:
         """Replicas that Envoy sends requests to. Its gauges would not tell, for two clusters of one name share them."""
@@ -206,20 +175,6 @@ class Gateway:
         return body
 
 
-def _counted(stats: Iterable[Mapping[str, Any]]) -> dict[str, Counts]:
-    """Counts by cluster, of Envoy's statistics as it answers them."""
-    sums: dict[str, Counter[str]] = {}
-    latencies: dict[str, tuple[tuple[float, int], ...]] = {}
-    for one in stats:
-        if "name" in one:
-            _, cluster, counter = one["name"].split(".", 2)
-            sums.setdefault(cluster, Counter())[_COUNTERS[counter]] += int(one["value"])
-        for histogram in one.get("histograms", ()):
-            buckets = ((float(each["upper_bound"]), int(each["cumulative"])) for each in histogram["buckets"])
-            latencies[histogram["name"].split(".")[1]] = tuple(buckets)
-    return {name: Counts(**counted, latency=latencies.get(name, ())) for name, counted in sums.items()}
-
-
 def _healthy(route: Route, used: Used, table: Table) -> bool:
     """Whether every cluster has a healthy replica that stays; one for gRPC only where there are some that speak it."""
     wanted = table.clusters
@@ -231,22 +186,3 @@ def _healthy(route: Route, used: Used, table: Table) -> bool:
 
 def _addresses(used: Used | None) -> dict[str, tuple[str, ...]]:
     return {name: tuple(replicas) for name, replicas in (used or {}).items()}
-
-
-def added(one: Counts, other: Counts) -> Counts:
-    """Both together, bucket by bucket; a side that has no histogram yet has no requests."""
-    known = dict(one.latency)
-    latency = tuple((bound, count + known.get(bound, 0)) for bound, count in other.latency) or one.latency
-    counted = {name: getattr(one, name) + getattr(other, name) for name in set(_COUNTERS.values())}
-    return Counts(**counted, latency=latency)
-
-
-def since(now: Counts, before: Counts) -> Counts:
-    """What was counted between two readings. Envoy that started anew in between counts from nothing."""
-    earlier = dict(before.latency)
-    shrunk = any(count < earlier.get(bound, 0) for bound, count in now.latency)
-    if now.requests < before.requests or now.errors < before.errors or shrunk:
-        return now
-    latency = tuple((bound, count - earlier.get(bound, 0)) for bound, count in now.latency)
-    counted = {name: max(getattr(now, name) - getattr(before, name), 0) for name in set(_COUNTERS.values())}
-    return Counts(**counted, latency=latency)
