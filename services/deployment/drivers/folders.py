@@ -9,11 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from services.deployment.drivers import child
-from services.deployment.drivers.port import Key
+from services.deployment.drivers.port import Key, Workload
 from services.deployment.drivers.starts import Starts
 from services.deployment.failpoints import reached
 
 _LOOP_ENDS = 3
+
+
+def stem(key: Key) -> str:
+    _, project, _, endpoint = key.endpoint.split("/")
+    _, _, _, model, _, number = key.version.split("/")
+    return f"{project}_{endpoint}_{model}_{number}"
+
+
+def ids(workload: Workload) -> list[str]:
+    """`risk_fraud-eu_fraud_3_1`: the first replica of version 3 of fraud on fraud-eu."""
+    return [f"{stem(workload.key)}_{index + 1}" for index in range(workload.replicas)]
 
 
 def forget(path: Path) -> None:

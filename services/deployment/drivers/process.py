@@ -84,7 +84,7 @@ class ProcessDriver:
         changes = []
         running = {path.name: path for path in self._folders()}
         for workload in wanted:
-            for replica in _ids(workload):
+            for replica in folders.ids(workload):
                 path = running.pop(replica, None)
                 if path is None or not child.lives(path):
                     changes.append(Change("start", replica))
@@ -94,11 +94,11 @@ class ProcessDriver:
         return changes
 
     async def apply(self, workload: Workload) -> Sequence[Change]:
-        wanted = _ids(workload)
+        wanted = folders.ids(workload)
         if self._applied.get(workload.key) == workload and self._looks.certain(wanted):
             return ()
         self._applied[workload.key] = workload
-        stem = f"{_stem(workload.key)}_"  # Ids have no underscore, so no other key's replicas begin like that.
+        stem = f"{folders.stem(workload.key)}_"  # Ids have no underscore, so no other key's replicas begin like that.
         for name in os.listdir(self._folder):  # noqa: PTH208 - of hundreds of replicas, for each of hundreds of keys.
             if name.startswith(stem) and name not in wanted and (self._folder / name / "order.json").exists():
                 self._end(self._folder / name)
@@ -193,7 +193,7 @@ class ProcessDriver:
         for path in self._folders():
             if folders.key(path) == key:
                 self._end(path)
-        for path in self._folder.glob(f"{_stem(key)}_*"):  # Begun by somebody who died before it had an order.
+        for path in self._folder.glob(f"{folders.stem(key)}_*"):  # Begun by somebody who died before it had an order.
             if not (path / "order.json").exists() and not child.lives(path):
                 shutil.rmtree(path, ignore_errors=True)
 
@@ -243,14 +243,3 @@ class ProcessDriver:
             if os.path.exists(f"{self._folder}/{name}/order.json"):  # noqa: PTH110
                 self._paths[name] = known.get(name) or self._folder / name
         return list(self._paths.values())
-
-
-def _stem(key: Key) -> str:
-    _, project, _, endpoint = key.endpoint.split("/")
-    _, _, _, model, _, number = key.version.split("/")
-    return f"{project}_{endpoint}_{model}_{number}"
-
-
-def _ids(workload: Workload) -> list[str]:
-    """`risk_fraud-eu_fraud_3_1`: the first replica of version 3 of fraud on fraud-eu."""
-    return [f"{_stem(workload.key)}_{index + 1}" for index in range(workload.replicas)]

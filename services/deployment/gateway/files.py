@@ -9,6 +9,7 @@ from typing import Any
 
 from modelog.deployment.v1.traffic_pb2 import TrafficPolicy
 from services.deployment.gateway import config, drift, grpc
+from services.deployment.gateway.bootstrap import bootstrap
 
 # Who has not looked for longer than this may not be the one who wrote last, so what it remembers says nothing.
 _REMEMBERED_SECONDS = 15.0
@@ -32,7 +33,7 @@ class Files:
         if not self._clusters.exists():
             self.write_clusters({}, {})
         path = self.folder / "bootstrap.json"
-        self._replace(path, config.bootstrap(folder=str(self.folder), listen=listen, admin=admin))
+        self._replace(path, bootstrap(folder=str(self.folder), listen=listen, admin=admin))
         return path
 
     def look(self) -> None:
