@@ -1,5 +1,6 @@
 """The gateway as the controller sees it: a wanted table in, what Envoy really does out."""
 
+import asyncio
 import json
 import re
 import time
@@ -56,6 +57,8 @@ class Gateway:
         self._admin = admin
         self._before = (Table(), Applied(), 0.0)
         self._reading = Reading()
+        # An older answer that is read after a newer one would look like one that began anew.
+        self._one_reading = asyncio.Lock()
         self._marks: dict[Path, tuple[int, int]] = {}
 
     async def apply(self, table: Table) -> Applied:
@@ -130,9 +133,10 @@ class Gateway:
         every = grpc.with_beside(names)
         counted = "|".join(re.escape(one) for one in (*COUNTERS, LATENCY))
         asked = "|".join(re.escape(name) for name in sorted(every))
-        stats = await self._stats(f"^cluster\\.({asked})\\.({counted})$", "&histogram_buckets=cumulative")
-        stats += await self._stats(f"^cluster\\.({asked})\\.grpc\\..*ModelInfer\\.[0-9]+$")
-        return self._reading.read(stats, every)
+        async with self._one_reading:
+            stats = await self._stats(f"^cluster\\.({asked})\\.({counted})$", "&histogram_buckets=cumulative")
+            stats += await self._stats(f"^cluster\\.({asked})\\.grpc\\..*ModelInfer\\.[0-9]+$")
+            return self._reading.read(stats, every)
 
     async def _used(self) -> Used:
         """Replicas that Envoy sends requests to. Its gauges would not tell, for two clusters of one name share them."""
