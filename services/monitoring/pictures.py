@@ -18,6 +18,7 @@ MOST_CATEGORIES = 12
 MOST_COLUMNS = 20
 MOST_POINTS = 300
 _OUTSIDE = 0.01  # Of the baseline's values so many at each end have no say in where numbers are cut.
+_NEARLY_ALL = 0.95
 _SCALE = 0.25  # The span of the widest edges is no double; that of a quarter is.
 
 
@@ -62,14 +63,15 @@ def _numbers(before: types.Profile, after: types.Profile, bins: int) -> Iterator
     counts = _counts(before.numbers), _counts(after.numbers)
     ends = [0, *cuts_of(edges, counts[0][1:-1], bins), len(edges) - 1]
     pairs = zip(*(grouped(one, [end + 1 for end in ends]).tolist() for one in counts), strict=True)
-    single = _is_discrete(before.numbers) and _is_discrete(after.numbers)
+    single = _single_values(before.numbers, after.numbers)
     for (left, right), pair in zip(pairwise([None, *ends, None]), pairs, strict=True):
         if left is None or right is None:
             if not any(pair):
                 continue
             kind = pictures.PART_KIND_RANGE
         else:
-            kind = pictures.PART_KIND_NUMBER if single and right == left + 1 else pictures.PART_KIND_RANGE
+            alone = right == left + 1 and left in single
+            kind = pictures.PART_KIND_NUMBER if alone else pictures.PART_KIND_RANGE
         yield pictures.PartShares(
             kind=kind,
             lower=None if left is None else edges[left],
@@ -84,9 +86,16 @@ def _counts(numbers: types.NumberProfile) -> Integers:
     return np.array([numbers.below, *numbers.counts, numbers.above], dtype=np.int64)
 
 
-def _is_discrete(numbers: types.NumberProfile) -> bool:
-    """Whether every value lies on the left edge of its part, as far as the sums of offsets tell."""
-    return len(numbers.offsets) == len(numbers.counts) and not any(numbers.offsets)
+def _single_values(*sides: types.NumberProfile) -> frozenset[int]:
+    """The parts whose values all lie on their left edge, of columns where that holds for nearly all values: of counts
+    and the like, whose numbers people want to see one by one."""
+    if any(len(one.offsets) != len(one.counts) for one in sides):
+        return frozenset()
+    parts = range(len(sides[0].counts))
+    single = frozenset(place for place in parts if not any(one.offsets[place] for one in sides))
+    if all(sum(one.counts[place] for place in single) >= _NEARLY_ALL * sum(one.counts) for one in sides):
+        return single
+    return frozenset()
 
 
 def cuts_of(edges: Floats, counts: Integers, bins: int) -> list[int]:
