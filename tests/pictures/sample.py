@@ -36,12 +36,8 @@ def series(words: Callable[[str], str] = str) -> GetSeriesResponse:
         if closed:
             episode.close_window = closed
             episode.close_time.FromDatetime(START + timedelta(hours=closed))
-    for hours, shares in (
-        (1, {FIRST: 100}),
-        (8, {FIRST: 90, SECOND: 10}),
-        (9, {FIRST: 50, SECOND: 50}),
-        (10, {SECOND: 100}),
-    ):
+    steps = {1: {FIRST: 100}, 8: {FIRST: 90, SECOND: 10}, 9: {FIRST: 50, SECOND: 50}, 10: {SECOND: 100}}
+    for hours, shares in steps.items():
         change = reply.traffic.add()
         change.time.FromDatetime(START + timedelta(hours=hours))
         for version, percent in shares.items():
