@@ -8,7 +8,7 @@ from modelog.pages.words import percent
 
 _LEFT, _PLOT, _HEIGHT, _ABOVE, _BELOW = 52, 500, 190, 30, 44
 _LABEL, _LONG, _VALUES, _ROW = 160, 270, 122, 34
-_LETTERS = 24
+_LETTERS, _WIDEST = 24, 90
 
 
 def bars(one: Bars) -> Drawn:
@@ -49,7 +49,8 @@ def _upright(one: Bars) -> Iterator[str]:
     slot = _PLOT / len(one.pairs)
     gap = min(6.0, slot * 0.2)
     for place, pair in enumerate(one.pairs):
-        yield from _two(pair, _LEFT + place * slot + gap / 2, (slot - gap) / 2, height)
+        wide = min(_WIDEST, slot - gap)
+        yield from _two(pair, _LEFT + (place + 0.5) * slot - wide / 2, wide / 2, height)
     yield from _edges(one, slot)
 
 

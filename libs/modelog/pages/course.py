@@ -24,6 +24,7 @@ from modelog.pages.words import number
 _LEFT, _PLOT, _RIGHT, _HEIGHT, _BELOW = 66, 520, 170, 190, 42
 _ROW, _MOST_ROWS, _LINE = 14, 3, 15
 _HUES = 6
+_FEW = 2  # Bands of more would hide each other.
 _MOST_DOTS = 80  # Of one run; more would hide its line.
 MOST_RUNS = _HUES
 
@@ -38,7 +39,7 @@ def course(one: Course) -> Drawn:
     y = Scale(marks[0], marks[-1], above + _HEIGHT, above)
     inner = [*_spans(one, x, y), *_axes(one, marks, x, y), *moments, *_span_names(one, x, y), *_limit(one, x, y)]
     for hue, run in enumerate(runs):
-        inner += _run(run, hue, x, y)
+        inner += _run(run, hue, x, y, faint=len(runs) > _FEW)
     if not any(point.value is not None for run in runs for point in run.points):
         inner.append(text(_LEFT + _PLOT / 2, above + _HEIGHT / 2, "no values in this time", "middle", "quiet"))
     inner += _labels(runs, y)
@@ -138,11 +139,11 @@ def _limit(one: Course, x: Scale, y: Scale) -> Iterator[str]:
     yield f'<polyline class="limit" points="{" ".join(points)}"/>'
 
 
-def _run(run: Run, hue: int, x: Scale, y: Scale) -> Iterator[str]:
+def _run(run: Run, hue: int, x: Scale, y: Scale, *, faint: bool) -> Iterator[str]:
     """The line breaks where there was no value; a value alone is a dot."""
     dots = len(run.points) <= _MOST_DOTS
     for piece in _pieces(run.points):
-        yield from _band(piece, hue, x, y)
+        yield from _band(piece, hue, x, y, "faint" if faint else "band")
         if len(piece) > 1:
             points = " ".join(f"{x.at(one.at):.1f},{y.at(one.value or 0.0):.1f}" for one in piece)
             yield f'<polyline class="run hue-{hue}" points="{points}"/>'
@@ -170,7 +171,7 @@ def _pieces(points: Sequence[Point]) -> Iterator[list[Point]]:
         yield piece
 
 
-def _band(piece: Sequence[Point], hue: int, x: Scale, y: Scale) -> Iterator[str]:
+def _band(piece: Sequence[Point], hue: int, x: Scale, y: Scale, kind: str) -> Iterator[str]:
     held = [
         (x.at(one.at), y.at(one.low), y.at(one.high)) for one in piece if one.low is not None and one.high is not None
     ]
@@ -179,7 +180,7 @@ def _band(piece: Sequence[Point], hue: int, x: Scale, y: Scale) -> Iterator[str]
         yield stroke(left, low, left, high, f"run hue-{hue}")
     elif held:
         ring = [(left, high) for left, _, high in held] + [(left, low) for left, low, _ in reversed(held)]
-        yield f'<polygon class="band tint-{hue}" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in ring)}"/>'
+        yield f'<polygon class="{kind} tint-{hue}" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in ring)}"/>'
 
 
 def _labels(runs: Sequence[Run], y: Scale) -> Iterator[str]:
