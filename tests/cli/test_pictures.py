@@ -74,6 +74,16 @@ def test_series_are_lines_in_a_terminal(line: CommandLine, monitor: str) -> None
     assert [point["outcome"] for point in series["points"]] == ["OUTCOME_OK", "OUTCOME_FAILED"]
 
 
+def test_distributions_are_told_part_by_part(line: CommandLine, monitor: str) -> None:
+    chosen = ("monitors", "distributions", monitor, "--window", "2", "--column", "age")
+    (age,) = line.json(*chosen, "--bins", "5")["columns"]
+    out = line(*chosen, "--bins", "5").out
+    assert len(out.splitlines()) == 2 + len(age["parts"])
+    assert "above 49" in out
+    assert "█" in out
+    assert "which window" in line("monitors", "distributions", monitor, expect=USAGE).err
+
+
 def test_what_cannot_be_drawn_is_said_first(line: CommandLine, monitor: str) -> None:
     assert ".png" in line("monitors", "picture", monitor, "--out", "plot.pdf", expect=USAGE).err
     both = ("--window", "1", "--alert", "1", "--out", "plot.svg")

@@ -188,7 +188,7 @@ monitors = Noun(
             arg("name", "monitor"),
             arg("window"),
         ),
-        pictures.picture,
+        *pictures.commands,
         *predictions.commands,
     ],
 )

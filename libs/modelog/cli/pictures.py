@@ -13,6 +13,7 @@ from modelog.cli.names import Name
 from modelog.cli.state import Command, State, state_of
 from modelog.cli.text import clean
 from modelog.cli.values import Time
+from modelog.cli.verbs import arg, opt, verb
 
 if TYPE_CHECKING:
     from modelog.monitoring.v1.pictures_pb2 import GetDistributionsResponse, GetSeriesResponse, MetricSeries
@@ -153,6 +154,36 @@ def _line(one: "MetricSeries") -> Sequence[Cell | str]:
     return [one.check, one.column, tail(one.version), Cell(sparkline(one)), value, limit]
 
 
+def _choose(_state: State, _request: Any, values: dict[str, Any]) -> None:
+    if (values["window"] is None) is (values["alert"] is None):
+        raise click.UsageError("say which window: --window or --alert")
+
+
+def _show(state: State, reply: Any) -> None:
+    """For people: each column with its parts, a bar for the share before and one for the share after."""
+    if state.as_json:
+        return render.print_json(render.plain(reply))
+    from modelog.pages.words import percent
+    from modelog.pictures.distributions import labels
+
+    if reply.expired_profiles:
+        click.echo(f"the profiles of window {reply.window.number} are no longer kept", err=True)
+    rows: list[Sequence[Cell | str]] = []
+    for one in reply.columns:
+        missing = f"missing {percent(one.missing_before)} to {percent(one.missing_after)}"
+        rows.append([Cell(one.column, "bold"), "", "", f"{percent(one.distance)} moved, {missing}"])
+        for label, part in zip(labels(one.parts), one.parts, strict=True):
+            both = f"{_bar(part.before)}|{_bar(part.after)}"
+            rows.append([f"  {label}", percent(part.before), percent(part.after), Cell(both, "cyan")])
+    render.table(["part", "before", "after", ""], rows)
+    return None
+
+
+def _bar(share: float, characters: int = 20) -> str:
+    """Never empty where there is something, so that the least share can be seen."""
+    return ("█" * max(round(share * characters), 1 if share else 0)).ljust(characters)
+
+
 def sparkline(one: "MetricSeries", characters: int = _CHARACTERS) -> str:
     """The newest windows, a character each, from the least value to the greatest; a gap where there was none."""
     shown = [point.value if point.HasField("value") else None for point in one.points[-characters:]]
@@ -163,3 +194,22 @@ def sparkline(one: "MetricSeries", characters: int = _CHARACTERS) -> str:
     low, wide = min(there) / most, max(there) / most - min(there) / most
     steps = len(_HEIGHTS) - 1
     return "".join(" " if one is None else _HEIGHTS[round((one / most - low) / (wide or 1) * steps)] for one in shown)
+
+
+commands = [
+    picture,
+    verb(
+        "distributions",
+        "monitoring.GetDistributions",
+        "Columns of a window beside what it was compared with, by their parts.",
+        arg("name", "monitor"),
+        opt("window", "Of this window."),
+        opt("alert", "Of the window that raised this alert."),
+        opt("columns", "Only this column. Repeat it.", flag="--column"),
+        opt("most_columns", "So many that changed most; 20."),
+        opt("bins", "Parts of numbers; 20."),
+        opt("most_categories", "So many categories apart; 12."),
+        prepare=_choose,
+        show=_show,
+    ),
+]
