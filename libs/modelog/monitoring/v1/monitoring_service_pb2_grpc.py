@@ -4,6 +4,7 @@
 import grpc
 import warnings
 
+from modelog.monitoring.v1 import explanations_pb2 as modelog_dot_monitoring_dot_v1_dot_explanations__pb2
 from modelog.monitoring.v1 import ingest_pb2 as modelog_dot_monitoring_dot_v1_dot_ingest__pb2
 from modelog.monitoring.v1 import monitoring_service_pb2 as modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2
 from modelog.monitoring.v1 import types_pb2 as modelog_dot_monitoring_dot_v1_dot_types__pb2
@@ -84,6 +85,11 @@ class MonitoringServiceStub(object):
                 '/modelog.monitoring.v1.MonitoringService/ListWindows',
                 request_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListWindowsRequest.SerializeToString,
                 response_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListWindowsResponse.FromString,
+                _registered_method=True)
+        self.ExplainWindow = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/ExplainWindow',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowResponse.FromString,
                 _registered_method=True)
         self.ReevaluateWindow = channel.unary_unary(
                 '/modelog.monitoring.v1.MonitoringService/ReevaluateWindow',
@@ -207,9 +213,12 @@ class MonitoringServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CaptureBaseline(self, request, context):
-        """Says what windows are compared with from now on: values, of which profiles are made, or profiles made elsewhere.
-        INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values, counts that do
-        not add up, a name twice. The same baseline again changes nothing.
+        """Says what windows are compared with from now on: values, of which profiles are made, profiles made elsewhere, or the
+        windows of a period, counted between the edges of the baseline they were compared with. Values and windows are cut
+        into chunks as well, each judged against the others: thresholds to be fitted are found so, and how often each check
+        will fail by chance. INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values,
+        counts that do not add up, a name twice. The same baseline again changes nothing. PROFILE_EXPIRED, NO_WINDOWS,
+        OTHER_EDGES, TOO_FEW_CHUNKS; ABORTED when the checks were changed meanwhile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -225,6 +234,15 @@ class MonitoringServiceServicer(object):
 
     def ListWindows(self, request, context):
         """The metric series of a monitor: one point for each window, check and column, newest window first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainWindow(self, request, context):
+        """What a check that compares columns saw in a window, column by column: how far each moved, weighed by its importance
+        where that is known, and how its parts changed. Computed from the profiles whose digests the window's fact holds.
+        WINDOW_NOT_FOUND, CHECK_NOT_FOUND, PROFILE_EXPIRED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -380,6 +398,11 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
                     servicer.ListWindows,
                     request_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListWindowsRequest.FromString,
                     response_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListWindowsResponse.SerializeToString,
+            ),
+            'ExplainWindow': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainWindow,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowResponse.SerializeToString,
             ),
             'ReevaluateWindow': grpc.unary_unary_rpc_method_handler(
                     servicer.ReevaluateWindow,
@@ -698,6 +721,33 @@ class MonitoringService(object):
             '/modelog.monitoring.v1.MonitoringService/ListWindows',
             modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListWindowsRequest.SerializeToString,
             modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListWindowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainWindow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/ExplainWindow',
+            modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowResponse.FromString,
             options,
             channel_credentials,
             insecure,
