@@ -25,6 +25,23 @@ class Captured(NamedTuple):
     chunk_rows: int = 0
 
 
+def append_rows(request: rpc.CaptureBaselineRequest, more: rpc.CaptureBaselineRequest) -> None:
+    """Adds the rows of a further message; Invalid when it has other columns, or is for another monitor."""
+    mine, others = _all_columns(request.values), _all_columns(more.values)
+    if more.name != request.name or [one.name for one in mine] != [one.name for one in others]:
+        raise invalid_field("values", "every message needs the columns of the first, in its order", "OTHER_COLUMNS")
+    for column, other in zip(mine, others, strict=True):
+        if (column.strings and other.numbers) or (column.numbers and other.strings):
+            raise invalid_field("values", f"{column.name} came as numbers and as texts", "OTHER_COLUMNS")
+        column.numbers.extend(other.numbers)
+        column.strings.extend(other.strings)
+
+
+def _all_columns(values: rpc.BaselineValues) -> list[telemetry.TelemetryColumn]:
+    labels = [values.labels] if values.HasField("labels") else []
+    return [*values.inputs, *values.outputs, *labels]
+
+
 def captured_of(values: rpc.BaselineValues, chunk_rows: int) -> Captured:
     """chunk_rows: 0 when it is not to be cut. Of more than a hundred chunks as many are taken, evenly spread."""
     columns = baseline_columns(values.inputs, values.outputs)

@@ -17,8 +17,9 @@ from services.monitoring.fitting import fit_all, fitted, threshold_of
 from services.monitoring.profile import capture, count, layout_of
 from tests.monitoring.build import check, column, numbers, profiled
 
+BY_DEVIATIONS = fits.FITTING_STANDARD_DEVIATIONS
 BY_200 = types.WindowSpec(size_rows=200)
-DEVIATIONS = fits.Fit(fitting=fits.FITTING_STANDARD_DEVIATIONS, deviations=2)
+DEVIATIONS = fits.Fit(fitting=BY_DEVIATIONS, deviations=2)
 QUANTILE = fits.Fit(fitting=fits.FITTING_QUANTILE, quantile=0.9)
 
 
@@ -140,8 +141,11 @@ def test_what_cannot_be_fitted_is_refused_with_what_to_do() -> None:
         ({"method": types.METHOD_DRIFT, "fit": QUANTILE}, "single statistic"),
         ({"method": types.METHOD_ADWIN, "watched": types.METHOD_ACCURACY, "fit": QUANTILE}, "single statistic"),
         ({"method": types.METHOD_PSI, "fit": fits.Fit(fitting=fits.FITTING_QUANTILE, deviations=2)}, "has none"),
-        ({"method": types.METHOD_PSI, "fit": fits.Fit(fitting=2, quantile=0.5)}, "only QUANTILE"),
-        ({"method": types.METHOD_PSI, "fit": fits.Fit(fitting=3, chunks=5)}, "the server says"),
+        (
+            {"method": types.METHOD_PSI, "fit": fits.Fit(fitting=BY_DEVIATIONS, quantile=0.5)},
+            "only QUANTILE",
+        ),
+        ({"method": types.METHOD_PSI, "fit": fits.Fit(fitting=fits.FITTING_QUANTILE, chunks=5)}, "the server says"),
     ],
 )
 def test_a_fit_that_makes_no_sense_is_refused(fields: dict[str, Any], word: str) -> None:
@@ -150,7 +154,7 @@ def test_a_fit_that_makes_no_sense_is_refused(fields: dict[str, Any], word: str)
 
 
 def test_defaults_are_written_out_and_a_check_without_its_threshold_says_so() -> None:
-    (asked,) = complete_checks([types.Check(id="c", method=types.METHOD_PSI, fit=fits.Fit(fitting=2))])
+    (asked,) = complete_checks([types.Check(id="c", method=types.METHOD_PSI, fit=fits.Fit(fitting=BY_DEVIATIONS))])
     assert asked.fit.deviations == 3
     baseline = capture([numbers("age", np.arange(500.0))])
     window = profiled(layout_of(baseline), numbers("age", np.arange(500.0)))
@@ -159,6 +163,6 @@ def test_defaults_are_written_out_and_a_check_without_its_threshold_says_so() ->
     assert "not fitted yet" in result.explanation
     other = fits.FittedThreshold(check="c", fitting=fits.FITTING_QUANTILE, threshold=0.3, chunks=20)
     assert fitted([asked], [other]) == [asked]
-    (judging,) = fitted([asked], [fits.FittedThreshold(check="c", fitting=2, threshold=0.3, chunks=20)])
+    (judging,) = fitted([asked], [fits.FittedThreshold(check="c", fitting=BY_DEVIATIONS, threshold=0.3, chunks=20)])
     assert (judging.threshold, judging.fit.chunks) == (0.3, 20)
     assert evaluate(judging, window, baseline).outcome == types.OUTCOME_OK

@@ -1,5 +1,7 @@
 """What windows are compared with, the thresholds found on the way, and what a window saw."""
 
+import math
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -7,41 +9,98 @@ import click
 
 from modelog.cli import render
 from modelog.cli.cells import Cell, number
-from modelog.cli.state import State
+from modelog.cli.names import Name
+from modelog.cli.state import Command, State, moment, state_of
 from modelog.cli.values import Pair
 from modelog.cli.verbs import arg, opt, verb
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_MOST_BYTES = 3_500_000  # A call carries four mebibytes.
+_ROOM = 1.2  # Rows behind the first thousands may be longer.
 _BAR = 20
 _MOST_COLUMNS = 10
 
 
-def _baseline(_state: State, request: Any, values: dict[str, Any]) -> None:
-    """Columns of a file, or the windows of a period."""
-    request.importances.update(dict(values["importance"]))
-    if values["file"] is None:
-        if not request.HasField("reference"):
-            raise click.UsageError("give a file (.parquet, .csv or .tsv), or a period with --from and --to")
-        return
-    if request.HasField("reference"):
-        raise click.UsageError("give a file or a period, not both")
-    outputs, label = set(values["output"]), values["label"]
-    columns, of = _columns(values["file"])
-    named = {one.name: one for one in columns}
-    for option, wanted in (("--output", outputs), ("--label", {label} if label else set())):
-        if missing := wanted - named.keys():
-            raise click.UsageError(f"{option}: {values['file']} has no column {', '.join(sorted(missing))}")
-    for column in columns:
-        if column.name == label:
-            request.values.labels.CopyFrom(column)
-        else:
-            (request.values.outputs if column.name in outputs else request.values.inputs).append(column)
-    request.description = request.description or f"{values['file'].name}{of}"
+_IMPORTANCE = click.Option(
+    ["--importance"],
+    type=Pair(click.FLOAT),
+    multiple=True,
+    help="COLUMN=WEIGHT: how much a column counts in explanations. Repeat it.",
+)
 
 
-def _columns(path: Path) -> tuple[list[Any], str]:
-    """The columns, and in words which rows they hold where the file has more than a call carries."""
+@click.command(
+    "baseline",
+    cls=Command,
+    short_help="Compare windows with a file (.parquet, .csv, .tsv), or with windows of a period, from now on.",
+    params=[
+        click.Argument(["monitor"], type=Name("monitor")),
+        click.Argument(["file"], type=_FILE, required=False),
+        click.Option(["--output", "outputs"], multiple=True, help="This column is an output of the model. Repeat it."),
+        click.Option(["--label"], default="", help="This one is what turned out to be true, which calibrates scores."),
+        click.Option(["--from", "start"], help="In place of a file: windows that ended after this."),
+        click.Option(["--to", "end"], help="Windows that ended at or before this; now, when not given."),
+        click.Option(["--version"], type=Name("version"), default="", help="Windows of this version."),
+        click.Option(["--chunk-rows"], type=int, default=0, help="Rows of a chunk; those of a window by default."),
+        _IMPORTANCE,
+        click.Option(["--description"], default="", help="What it is made from; the file's name when not given."),
+        click.Option(["--reason"], default="", help="Why; recorded with the fact."),
+        click.Option(["--dry-run"], is_flag=True, help="Only say what thresholds it would give."),
+    ],
+)
+@click.pass_context
+def baseline(ctx: click.Context, /, **given: Any) -> int | None:
+    """Windows are compared with a file of training data, or with windows that were judged before. Thresholds that are
+    to fit are found on the way, and for every check how often it will fail by chance. A file that is larger than what
+    a baseline takes is thinned evenly, and its description tells how.
+    """
+    state = state_of(ctx)
+    if (given["file"] is None) == (given["start"] is None):
+        raise click.UsageError("give a file (.parquet, .csv or .tsv), or a period with --from")
+    fields = {
+        "description": given["description"],
+        "chunk_rows": given["chunk_rows"],
+        "importances": dict(given["importance"]),
+        "reason": given["reason"],
+        "validate_only": given["dry_run"],
+    }
+    if given["file"] is None:
+        return _thresholds(state, state.call("monitoring.CaptureBaseline", _of_period(given, fields)))
+    from modelog.sdk.baselines import baseline_requests
+
+    columns, of = _columns(given["file"])
+    fields["description"] = fields["description"] or f"{given['file'].name}{of}"
+    try:
+        requests = list(
+            baseline_requests(
+                columns, monitor=given["monitor"], outputs=given["outputs"], label=given["label"], **fields
+            )
+        )
+    except ValueError as error:
+        raise click.UsageError(f"{given['file']}: {error}") from error
+    replies = state.client().monitoring.StreamBaseline(iter(requests))
+    return _thresholds(state, next(iter(replies)))
+
+
+def _of_period(given: dict[str, Any], fields: dict[str, Any]) -> Any:
+    from modelog.monitoring.v1.monitoring_service_pb2 import CaptureBaselineRequest
+
+    request = CaptureBaselineRequest(name=given["monitor"], **fields)
+    request.reference.version = given["version"]
+    request.reference.start_time.FromDatetime(_time("--from", given["start"]))
+    request.reference.end_time.FromDatetime(_time("--to", given["end"]) if given["end"] else datetime.now(UTC))
+    return request
+
+
+def _time(option: str, text: str) -> datetime:
+    found = moment(text)
+    if isinstance(found, int):
+        raise click.BadParameter("say a time like 2026-05-01T12:00:00Z", param_hint=option)
+    return found
+
+
+def _columns(path: Path) -> tuple[dict[str, Any], str]:
+    """The columns, and in words which rows they hold where the file has more than a baseline takes."""
+    from modelog.sdk.baselines import MOST_BYTES
     from modelog.sdk.chunks import chunks
     from modelog.sdk.columns import columns_of
 
@@ -51,7 +110,7 @@ def _columns(path: Path) -> tuple[list[Any], str]:
             parts, total = columns_of(chunk.columns), chunk.total
             if not every:
                 row_bytes = sum(one.size for one in parts) / max(1, len(parts[0]))
-                every = max(1, -(-int(row_bytes * total) // _MOST_BYTES))
+                every = max(1, math.ceil(row_bytes * total * _ROOM / MOST_BYTES))
             for one in parts:
                 taken.setdefault(one.name, []).extend(one.values()[-seen % every :: every])
             seen += len(parts[0])
@@ -59,9 +118,7 @@ def _columns(path: Path) -> tuple[list[Any], str]:
         raise click.UsageError(f"{path}: {error}") from error
     if not taken:
         raise click.UsageError(f"{path} holds no rows")
-    whole = columns_of(taken)
-    of = f", every {every}th of {total:,} rows" if every > 1 else ""
-    return [one.rows(0, len(one)) for one in whole], of
+    return taken, f", one in {every} of {total:,} rows" if every > 1 else ""
 
 
 def _thresholds(state: State, reply: Any) -> int | None:
@@ -113,38 +170,12 @@ def _explained(state: State, reply: Any) -> int | None:
     return None
 
 
-_IMPORTANCE = click.Option(
-    ["--importance"],
-    type=Pair(click.FLOAT),
-    multiple=True,
-    help="COLUMN=WEIGHT: how much a column counts in explanations. Repeat it.",
-)
-
-
 def _weights(_state: State, request: Any, values: dict[str, Any]) -> None:
     request.importances.update(dict(values["importance"]))
 
 
 commands = [
-    verb(
-        "baseline",
-        "monitoring.CaptureBaseline",
-        "Compare windows with a file (.parquet, .csv, .tsv), or with windows of a period, from now on.",
-        arg("name", "monitor"),
-        opt("description", "What it is made from; the file's name when not given."),
-        opt("chunk_rows", "Rows of the chunks that thresholds are fitted on; as many as a window has by default."),
-        opt("reference.start_time", "In place of a file: windows that ended after this.", flag="--from"),
-        opt("reference.end_time", "Windows that ended at or before this.", flag="--to"),
-        opt("reference.version", "Windows of this version.", kind="version", flag="--version"),
-        extra=(
-            click.Argument(["file"], type=_FILE, required=False),
-            click.Option(["--output"], multiple=True, help="This column is an output of the model."),
-            click.Option(["--label"], help="This one is what turned out to be true, which calibrates scores."),
-            _IMPORTANCE,
-        ),
-        prepare=_baseline,
-        show=_thresholds,
-    ),
+    baseline,
     verb(
         "explain",
         "monitoring.ExplainWindow",

@@ -1,12 +1,15 @@
 """The door of baselines: their profiles are kept first, then the fact names them by their digest."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from functools import partial
 
+from kernel.errors import invalid_field
+from kernel.incoming import Incoming
 from kernel.rpc import Context
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
 from modelog.monitoring.v1 import types_pb2 as types
-from services.monitoring.capturing import Captured, captured_of
+from services.monitoring.capturing import Captured, append_rows, captured_of
 from services.monitoring.domain import MONITOR, monitor
 from services.monitoring.domain.baseline import baseline_of
 from services.monitoring.fitting import fit_all
@@ -20,6 +23,20 @@ class Baselines(Room):
     async def CaptureBaseline(
         self, request: rpc.CaptureBaselineRequest, context: Context
     ) -> rpc.CaptureBaselineResponse:
+        return await self._capture(request, context)
+
+    async def StreamBaseline(self, incoming: Incoming) -> AsyncIterator[rpc.CaptureBaselineResponse]:
+        request, first = rpc.CaptureBaselineRequest(), None
+        async for context in incoming:
+            if first is None:
+                request, first = context.request, context
+            else:
+                append_rows(request, context.request)
+        if first is None:
+            raise invalid_field("source", "no message came", "NO_MESSAGE")
+        yield await self._capture(request, first)
+
+    async def _capture(self, request: rpc.CaptureBaselineRequest, context: Context) -> rpc.CaptureBaselineResponse:
         MONITOR.pattern.ids(request.name)
         present: types.Monitor = await self._resources.load(MONITOR, request.name)
         captured = await self._captured(request, present)

@@ -28,7 +28,7 @@ from modelog.monitoring.v1 import types_pb2 as modelog_dot_monitoring_dot_v1_dot
 from modelog.type.v1 import read_pb2 as modelog_dot_type_dot_v1_dot_read__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(modelog/monitoring/v1/explanations.proto\x12\x15modelog.monitoring.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!modelog/monitoring/v1/types.proto\x1a\x1amodelog/type/v1/read.proto\"\xae\x02\n\x14\x45xplainWindowRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12*\n\x04read\x18\x02 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\x12\x17\n\x06window\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\x12\x16\n\x05\x63heck\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12k\n\x0bimportances\x18\x05 \x03(\x0b\x32<.modelog.monitoring.v1.ExplainWindowRequest.ImportancesEntryB\x18\xbaH\x15\x9a\x01\x12\x10\x80\x04*\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x1a\x32\n\x10ImportancesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xf7\x01\n\x15\x45xplainWindowResponse\x12+\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x1c.modelog.monitoring.v1.Check\x12/\n\x07outcome\x18\x02 \x01(\x0e\x32\x1e.modelog.monitoring.v1.Outcome\x12\x37\n\x07\x63olumns\x18\x03 \x03(\x0b\x32&.modelog.monitoring.v1.ExplainedColumn\x12\x10\n\x08weighted\x18\x04 \x01(\x08\x12\x0c\n\x04rows\x18\x05 \x01(\x03\x12\x15\n\rbaseline_rows\x18\x06 \x01(\x03\x12\x10\n\x08revision\x18\x07 \x01(\x03\"\xa3\x02\n\x0f\x45xplainedColumn\x12\x33\n\x06result\x18\x01 \x01(\x0b\x32#.modelog.monitoring.v1.ColumnResult\x12\x12\n\nimportance\x18\x02 \x01(\x01\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\x12\x30\n\x05parts\x18\x04 \x03(\x0b\x32!.modelog.monitoring.v1.PartChange\x12\x18\n\x0bmean_before\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nmean_after\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\x0emissing_before\x18\x07 \x01(\x01\x12\x15\n\rmissing_after\x18\x08 \x01(\x01\x42\x0e\n\x0c_mean_beforeB\r\n\x0b_mean_afterb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(modelog/monitoring/v1/explanations.proto\x12\x15modelog.monitoring.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!modelog/monitoring/v1/types.proto\x1a\x1amodelog/type/v1/read.proto\"\xb5\x02\n\x14\x45xplainWindowRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12*\n\x04read\x18\x02 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\x12\x17\n\x06window\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\x12\x16\n\x05\x63heck\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12r\n\x0bimportances\x18\x05 \x03(\x0b\x32<.modelog.monitoring.v1.ExplainWindowRequest.ImportancesEntryB\x1f\xbaH\x1c\x9a\x01\x19\x10\x80\x04\"\x05r\x03\x18\x80\x01*\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x1a\x32\n\x10ImportancesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xf7\x01\n\x15\x45xplainWindowResponse\x12+\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x1c.modelog.monitoring.v1.Check\x12/\n\x07outcome\x18\x02 \x01(\x0e\x32\x1e.modelog.monitoring.v1.Outcome\x12\x37\n\x07\x63olumns\x18\x03 \x03(\x0b\x32&.modelog.monitoring.v1.ExplainedColumn\x12\x10\n\x08weighted\x18\x04 \x01(\x08\x12\x0c\n\x04rows\x18\x05 \x01(\x03\x12\x15\n\rbaseline_rows\x18\x06 \x01(\x03\x12\x10\n\x08revision\x18\x07 \x01(\x03\"\xa3\x02\n\x0f\x45xplainedColumn\x12\x33\n\x06result\x18\x01 \x01(\x0b\x32#.modelog.monitoring.v1.ColumnResult\x12\x12\n\nimportance\x18\x02 \x01(\x01\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\x12\x30\n\x05parts\x18\x04 \x03(\x0b\x32!.modelog.monitoring.v1.PartChange\x12\x18\n\x0bmean_before\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nmean_after\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\x0emissing_before\x18\x07 \x01(\x01\x12\x15\n\rmissing_after\x18\x08 \x01(\x01\x42\x0e\n\x0c_mean_beforeB\r\n\x0b_mean_afterb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,13 +44,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPLAINWINDOWREQUEST'].fields_by_name['check']._loaded_options = None
   _globals['_EXPLAINWINDOWREQUEST'].fields_by_name['check']._serialized_options = b'\272H\004r\002\030?'
   _globals['_EXPLAINWINDOWREQUEST'].fields_by_name['importances']._loaded_options = None
-  _globals['_EXPLAINWINDOWREQUEST'].fields_by_name['importances']._serialized_options = b'\272H\025\232\001\022\020\200\004*\r\022\013)\000\000\000\000\000\000\000\000@\001'
+  _globals['_EXPLAINWINDOWREQUEST'].fields_by_name['importances']._serialized_options = b'\272H\034\232\001\031\020\200\004\"\005r\003\030\200\001*\r\022\013)\000\000\000\000\000\000\000\000@\001'
   _globals['_EXPLAINWINDOWREQUEST']._serialized_start=160
-  _globals['_EXPLAINWINDOWREQUEST']._serialized_end=462
-  _globals['_EXPLAINWINDOWREQUEST_IMPORTANCESENTRY']._serialized_start=412
-  _globals['_EXPLAINWINDOWREQUEST_IMPORTANCESENTRY']._serialized_end=462
-  _globals['_EXPLAINWINDOWRESPONSE']._serialized_start=465
-  _globals['_EXPLAINWINDOWRESPONSE']._serialized_end=712
-  _globals['_EXPLAINEDCOLUMN']._serialized_start=715
-  _globals['_EXPLAINEDCOLUMN']._serialized_end=1006
+  _globals['_EXPLAINWINDOWREQUEST']._serialized_end=469
+  _globals['_EXPLAINWINDOWREQUEST_IMPORTANCESENTRY']._serialized_start=419
+  _globals['_EXPLAINWINDOWREQUEST_IMPORTANCESENTRY']._serialized_end=469
+  _globals['_EXPLAINWINDOWRESPONSE']._serialized_start=472
+  _globals['_EXPLAINWINDOWRESPONSE']._serialized_end=719
+  _globals['_EXPLAINEDCOLUMN']._serialized_start=722
+  _globals['_EXPLAINEDCOLUMN']._serialized_end=1013
 # @@protoc_insertion_point(module_scope)

@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 
 from modelog.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from modelog.type.v1 import options_pb2 as modelog_dot_type_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n modelog/monitoring/v1/fits.proto\x12\x15modelog.monitoring.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x01\n\x03\x46it\x12=\n\x07\x66itting\x18\x01 \x01(\x0e\x32\x1e.modelog.monitoring.v1.FittingB\x0c\xbaH\t\x82\x01\x06\x10\x01 \x00 \x01\x12-\n\ndeviations\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12+\n\x08quantile\x18\x03 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x11\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\x0e\n\x06\x63hunks\x18\x04 \x01(\x05\"\xe9\x02\n\x0f\x46ittedThreshold\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12/\n\x07\x66itting\x18\x02 \x01(\x0e\x32\x1e.modelog.monitoring.v1.Fitting\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x0e\n\x06\x63hunks\x18\x04 \x01(\x05\x12\x0c\n\x04mean\x18\x05 \x01(\x01\x12\x11\n\tdeviation\x18\x06 \x01(\x01\x12\r\n\x05least\x18\x07 \x01(\x01\x12\x10\n\x08greatest\x18\x08 \x01(\x01\x12\x15\n\rfailed_chunks\x18\t \x01(\x05\x12\x19\n\x11\x66\x61lse_alarm_share\x18\n \x01(\x01\x12\x1d\n\x15\x66\x61lse_alarm_share_low\x18\x0b \x01(\x01\x12\x1e\n\x16\x66\x61lse_alarm_share_high\x18\x0c \x01(\x01\x12$\n\x1c\x66\x61lse_alerts_in_1000_windows\x18\r \x01(\x01\x12\x1a\n\x12windows_in_30_days\x18\x0e \x01(\x01\"\xab\x01\n\x0fReferencePeriod\x12\x19\n\x07version\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x36\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x0f\n\x07windows\x18\x04 \x01(\x05*o\n\x07\x46itting\x12\x17\n\x13\x46ITTING_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46ITTING_CONSTANT\x10\x01\x12\x1f\n\x1b\x46ITTING_STANDARD_DEVIATIONS\x10\x02\x12\x14\n\x10\x46ITTING_QUANTILE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n modelog/monitoring/v1/fits.proto\x12\x15modelog.monitoring.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dmodelog/type/v1/options.proto\"\xbb\x01\n\x03\x46it\x12=\n\x07\x66itting\x18\x01 \x01(\x0e\x32\x1e.modelog.monitoring.v1.FittingB\x0c\xbaH\t\x82\x01\x06\x10\x01 \x00 \x01\x12-\n\ndeviations\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12+\n\x08quantile\x18\x03 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x11\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\x19\n\x06\x63hunks\x18\x04 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\"\xe9\x02\n\x0f\x46ittedThreshold\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12/\n\x07\x66itting\x18\x02 \x01(\x0e\x32\x1e.modelog.monitoring.v1.Fitting\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x0e\n\x06\x63hunks\x18\x04 \x01(\x05\x12\x0c\n\x04mean\x18\x05 \x01(\x01\x12\x11\n\tdeviation\x18\x06 \x01(\x01\x12\r\n\x05least\x18\x07 \x01(\x01\x12\x10\n\x08greatest\x18\x08 \x01(\x01\x12\x15\n\rfailed_chunks\x18\t \x01(\x05\x12\x19\n\x11\x66\x61lse_alarm_share\x18\n \x01(\x01\x12\x1d\n\x15\x66\x61lse_alarm_share_low\x18\x0b \x01(\x01\x12\x1e\n\x16\x66\x61lse_alarm_share_high\x18\x0c \x01(\x01\x12$\n\x1c\x66\x61lse_alerts_in_1000_windows\x18\r \x01(\x01\x12\x1a\n\x12windows_in_30_days\x18\x0e \x01(\x01\"\xbb\x01\n\x0fReferencePeriod\x12\x1d\n\x07version\x18\x01 \x01(\tB\x0c\xbaH\x05r\x03\x18\x80\x02\xd8\xf3\x18\x02\x12\x36\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\x07windows\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00*o\n\x07\x46itting\x12\x17\n\x13\x46ITTING_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46ITTING_CONSTANT\x10\x01\x12\x1f\n\x1b\x46ITTING_STANDARD_DEVIATIONS\x10\x02\x12\x14\n\x10\x46ITTING_QUANTILE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,18 +41,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FIT'].fields_by_name['deviations']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000Y@)\000\000\000\000\000\000\000\000@\001'
   _globals['_FIT'].fields_by_name['quantile']._loaded_options = None
   _globals['_FIT'].fields_by_name['quantile']._serialized_options = b'\272H\026\022\024\021\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000@\001'
+  _globals['_FIT'].fields_by_name['chunks']._loaded_options = None
+  _globals['_FIT'].fields_by_name['chunks']._serialized_options = b'\272H\006\032\004\030d(\000'
   _globals['_REFERENCEPERIOD'].fields_by_name['version']._loaded_options = None
-  _globals['_REFERENCEPERIOD'].fields_by_name['version']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_REFERENCEPERIOD'].fields_by_name['version']._serialized_options = b'\272H\005r\003\030\200\002\330\363\030\002'
   _globals['_REFERENCEPERIOD'].fields_by_name['start_time']._loaded_options = None
   _globals['_REFERENCEPERIOD'].fields_by_name['start_time']._serialized_options = b'\272H\003\310\001\001'
   _globals['_REFERENCEPERIOD'].fields_by_name['end_time']._loaded_options = None
   _globals['_REFERENCEPERIOD'].fields_by_name['end_time']._serialized_options = b'\272H\003\310\001\001'
-  _globals['_FITTING']._serialized_start=838
-  _globals['_FITTING']._serialized_end=949
-  _globals['_FIT']._serialized_start=122
-  _globals['_FIT']._serialized_end=298
-  _globals['_FITTEDTHRESHOLD']._serialized_start=301
-  _globals['_FITTEDTHRESHOLD']._serialized_end=662
-  _globals['_REFERENCEPERIOD']._serialized_start=665
-  _globals['_REFERENCEPERIOD']._serialized_end=836
+  _globals['_REFERENCEPERIOD'].fields_by_name['windows']._loaded_options = None
+  _globals['_REFERENCEPERIOD'].fields_by_name['windows']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_FITTING']._serialized_start=896
+  _globals['_FITTING']._serialized_end=1007
+  _globals['_FIT']._serialized_start=153
+  _globals['_FIT']._serialized_end=340
+  _globals['_FITTEDTHRESHOLD']._serialized_start=343
+  _globals['_FITTEDTHRESHOLD']._serialized_end=704
+  _globals['_REFERENCEPERIOD']._serialized_start=707
+  _globals['_REFERENCEPERIOD']._serialized_end=894
 # @@protoc_insertion_point(module_scope)

@@ -76,6 +76,11 @@ class MonitoringServiceStub(object):
                 request_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineRequest.SerializeToString,
                 response_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineResponse.FromString,
                 _registered_method=True)
+        self.StreamBaseline = channel.stream_stream(
+                '/modelog.monitoring.v1.MonitoringService/StreamBaseline',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineResponse.FromString,
+                _registered_method=True)
         self.RecordOutcomes = channel.unary_unary(
                 '/modelog.monitoring.v1.MonitoringService/RecordOutcomes',
                 request_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.RecordOutcomesRequest.SerializeToString,
@@ -219,6 +224,14 @@ class MonitoringServiceServicer(object):
         will fail by chance. INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values,
         counts that do not add up, a name twice. The same baseline again changes nothing. PROFILE_EXPIRED, NO_WINDOWS,
         OTHER_EDGES, TOO_FEW_CHUNKS; ABORTED when the checks were changed meanwhile.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamBaseline(self, request_iterator, context):
+        """The same for values that are more than one call carries: the rows of all messages, in their order, and everything
+        else as the first one says it; answered once, when the last has come. The columns are the same in each message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -386,6 +399,11 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
             ),
             'CaptureBaseline': grpc.unary_unary_rpc_method_handler(
                     servicer.CaptureBaseline,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineResponse.SerializeToString,
+            ),
+            'StreamBaseline': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamBaseline,
                     request_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineRequest.FromString,
                     response_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineResponse.SerializeToString,
             ),
@@ -665,6 +683,33 @@ class MonitoringService(object):
             request,
             target,
             '/modelog.monitoring.v1.MonitoringService/CaptureBaseline',
+            modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamBaseline(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/StreamBaseline',
             modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineRequest.SerializeToString,
             modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineResponse.FromString,
             options,

@@ -62,6 +62,10 @@ class MonitoringServiceStub:
     counts that do not add up, a name twice. The same baseline again changes nothing. PROFILE_EXPIRED, NO_WINDOWS,
     OTHER_EDGES, TOO_FEW_CHUNKS; ABORTED when the checks were changed meanwhile.
     """
+    StreamBaseline: _grpc.StreamStreamMultiCallable[_monitoring_service_pb2.CaptureBaselineRequest, _monitoring_service_pb2.CaptureBaselineResponse]
+    """The same for values that are more than one call carries: the rows of all messages, in their order, and everything
+    else as the first one says it; answered once, when the last has come. The columns are the same in each message.
+    """
     RecordOutcomes: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.RecordOutcomesRequest, _monitoring_service_pb2.RecordOutcomesResponse]
     """Tells what turned out to be true of predictions made earlier, by their ids. Published to the stream TELEMETRY and
     answered once the stream has it; not a fact of the log. ENDPOINT_NOT_FOUND.
@@ -139,6 +143,10 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     will fail by chance. INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values,
     counts that do not add up, a name twice. The same baseline again changes nothing. PROFILE_EXPIRED, NO_WINDOWS,
     OTHER_EDGES, TOO_FEW_CHUNKS; ABORTED when the checks were changed meanwhile.
+    """
+    StreamBaseline: _aio.StreamStreamMultiCallable[_monitoring_service_pb2.CaptureBaselineRequest, _monitoring_service_pb2.CaptureBaselineResponse]  # type: ignore[assignment]
+    """The same for values that are more than one call carries: the rows of all messages, in their order, and everything
+    else as the first one says it; answered once, when the last has come. The columns are the same in each message.
     """
     RecordOutcomes: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.RecordOutcomesRequest, _monitoring_service_pb2.RecordOutcomesResponse]  # type: ignore[assignment]
     """Tells what turned out to be true of predictions made earlier, by their ids. Published to the stream TELEMETRY and
@@ -256,6 +264,16 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         will fail by chance. INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values,
         counts that do not add up, a name twice. The same baseline again changes nothing. PROFILE_EXPIRED, NO_WINDOWS,
         OTHER_EDGES, TOO_FEW_CHUNKS; ABORTED when the checks were changed meanwhile.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamBaseline(
+        self,
+        request_iterator: _MaybeAsyncIterator[_monitoring_service_pb2.CaptureBaselineRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_monitoring_service_pb2.CaptureBaselineResponse], _abc.AsyncIterator[_monitoring_service_pb2.CaptureBaselineResponse]]:
+        """The same for values that are more than one call carries: the rows of all messages, in their order, and everything
+        else as the first one says it; answered once, when the last has come. The columns are the same in each message.
         """
 
     @_abc_1.abstractmethod
