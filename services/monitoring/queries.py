@@ -76,6 +76,22 @@ async def evaluated_window(pool: Pool, monitor: str, number: int, as_of: AsOf) -
     return rows[0]["revision"], facts.WindowEvaluated.FromString(rows[0]["body"])
 
 
+async def windows_between(
+    pool: Pool, monitor: str, version: str, period: tuple[datetime, datetime]
+) -> list[facts.WindowEvaluated]:
+    """The newest thousand windows of a version that ended after the first moment and not after the second, newest
+    first."""
+    rows = await _fetch(
+        pool,
+        "select body from evaluated where monitor = $1 and number in (select number from metric_point"
+        " where monitor = $1 and version = $2 and end_time > $3 and end_time <= $4) order by number desc limit 1000",
+        monitor,
+        version,
+        *period,
+    )
+    return [facts.WindowEvaluated.FromString(row["body"]) for row in rows]
+
+
 async def metric_points(pool: Pool, request: rpc.ListWindowsRequest, as_of: AsOf) -> rpc.ListWindowsResponse:
     """One page, newest window first."""
     size = request.page_size or _PAGE_SIZE

@@ -52,6 +52,19 @@ def test_a_baseline_comes_from_a_csv_file(line: CommandLine, monitor: str) -> No
         "monitors", "baseline", monitor, line.file("known.csv", "p,y\n0.5,1\n0.2,0\n"), "--output", "p", "--label", "y"
     )
     assert line.json("monitors", "get", monitor)["baseline"]["rows"] == "2"
+    many = line.file("many.csv", "a,b\n" + "\n".join(f"{at % 97},{at % 89}" for at in range(60_000)))
+    line("monitors", "baseline", monitor, many, "--output", "b", "--importance", "a=2")
+    baseline = line.json("monitors", "get", monitor)["baseline"]
+    assert (baseline["rows"], baseline["importances"]) == ("60000", {"a": 2.0})
+    told = line("monitors", "baseline", monitor, many, "--output", "b", "--chunk-rows", "3000").out
+    assert "WINDOWS FAILING BY CHANCE" in told
+    assert "0 of 20" in told
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("modelog.sdk.baselines.MOST_BYTES", 400_000)
+        line("monitors", "baseline", monitor, many, "--output", "b")
+    thinned = line.json("monitors", "get", monitor)["baseline"]
+    assert (thinned["description"], thinned["rows"]) == ("many.csv, one in 3 of 60,000 rows", "20000")
+    assert "period" in line("monitors", "baseline", monitor, expect=USAGE).err
     assert "no column z" in line("monitors", "baseline", monitor, file, "--label", "z", expect=USAGE).err
     assert "no column q" in line("monitors", "baseline", monitor, file, "--output", "q", expect=USAGE).err
     uneven = line.file("uneven.csv", "a,b\n1,2\n3\n")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from google.protobuf.message import Message
 
-from kernel.errors import AlreadyExists, NotAllowedNow, NotFound, UnknownFact
+from kernel.errors import AlreadyExists, Conflict, NotAllowedNow, NotFound, UnknownFact
 from kernel.fold import kind
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.monitoring.v1 import events_pb2 as facts
@@ -12,6 +12,7 @@ from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.checks import continued, evaluate_all
 from services.monitoring.domain.checking import complete_checks, complete_window
 from services.monitoring.domain.target import answers
+from services.monitoring.fitting import fitted
 
 _MOST_LANES = 128  # The same of versions and their segments.
 _MOST_VERSIONS = 8  # Whose standing a monitor remembers; each fact writes the monitor again, so it has to stay small.
@@ -83,10 +84,20 @@ def resume(monitor: types.Monitor) -> Message | None:
     return None if monitor.state == types.MONITOR_STATE_ACTIVE else facts.MonitorResumed()
 
 
-def capture_baseline(monitor: types.Monitor, *, baseline: types.Baseline) -> Message | None:
+def capture_baseline(
+    monitor: types.Monitor, *, baseline: types.Baseline, judged: Iterable[types.Check] = ()
+) -> Message | None:
+    """judged: the checks whose thresholds stand in the baseline."""
     _must_exist(monitor)
-    if monitor.baseline.digest == baseline.digest:
-        return None  # The same profiles, to the byte.
+    if baseline.thresholds and list(judged) != list(monitor.checks):
+        raise Conflict("CHECKS_CHANGED", f"the checks of {monitor.name} were changed meanwhile; capture it again")
+    present = types.Baseline()
+    present.CopyFrom(monitor.baseline)
+    for one in (present, other := types.Baseline.FromString(baseline.SerializeToString())):
+        one.ClearField("capture_time")
+        one.ClearField("description")
+    if present == other:
+        return None  # The same profiles, to the byte, with the same thresholds.
     return facts.BaselineCaptured(baseline=baseline)
 
 
@@ -109,7 +120,8 @@ def evaluate(
         raise NotAllowedNow("MONITOR_PAUSED", f"{monitor.name} is paused; resume it")
     standing = {status.check: status for status in monitor.statuses if _lane(status) == _lane(window)}
     before = {check: status.series for check, status in standing.items()}
-    results = evaluate_all(monitor.checks, window.track, profiles, baseline, window, before)
+    checks = fitted(monitor.checks, monitor.baseline.thresholds)
+    results = evaluate_all(checks, window.track, profiles, baseline, window, before)
     if not results or (not window.rows and not _says_something(results, standing)):
         return None
     event = facts.WindowEvaluated(endpoint=monitor.endpoint, window=window, results=results)

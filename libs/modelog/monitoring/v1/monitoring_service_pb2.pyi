@@ -4,6 +4,8 @@ import datetime
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from modelog.monitoring.v1 import explanations_pb2 as _explanations_pb2
+from modelog.monitoring.v1 import fits_pb2 as _fits_pb2
 from modelog.monitoring.v1 import ingest_pb2 as _ingest_pb2
 from modelog.monitoring.v1 import pictures_pb2 as _pictures_pb2
 from modelog.monitoring.v1 import telemetry_pb2 as _telemetry_pb2
@@ -155,7 +157,14 @@ class ResumeMonitorResponse(_message.Message):
     def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class CaptureBaselineRequest(_message.Message):
-    __slots__ = ("request_id", "reason", "etag", "validate_only", "name", "values", "profiles", "description")
+    __slots__ = ("request_id", "reason", "etag", "validate_only", "name", "values", "profiles", "reference", "description", "chunk_rows", "importances")
+    class ImportancesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -163,7 +172,10 @@ class CaptureBaselineRequest(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     PROFILES_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_ROWS_FIELD_NUMBER: _ClassVar[int]
+    IMPORTANCES_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     reason: str
     etag: str
@@ -171,18 +183,23 @@ class CaptureBaselineRequest(_message.Message):
     name: str
     values: BaselineValues
     profiles: _types_pb2.ProfileSet
+    reference: _fits_pb2.ReferencePeriod
     description: str
-    def __init__(self, request_id: _Optional[str] = ..., reason: _Optional[str] = ..., etag: _Optional[str] = ..., validate_only: bool = ..., name: _Optional[str] = ..., values: _Optional[_Union[BaselineValues, _Mapping]] = ..., profiles: _Optional[_Union[_types_pb2.ProfileSet, _Mapping]] = ..., description: _Optional[str] = ...) -> None: ...
+    chunk_rows: int
+    importances: _containers.ScalarMap[str, float]
+    def __init__(self, request_id: _Optional[str] = ..., reason: _Optional[str] = ..., etag: _Optional[str] = ..., validate_only: bool = ..., name: _Optional[str] = ..., values: _Optional[_Union[BaselineValues, _Mapping]] = ..., profiles: _Optional[_Union[_types_pb2.ProfileSet, _Mapping]] = ..., reference: _Optional[_Union[_fits_pb2.ReferencePeriod, _Mapping]] = ..., description: _Optional[str] = ..., chunk_rows: _Optional[int] = ..., importances: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class CaptureBaselineResponse(_message.Message):
-    __slots__ = ("name", "revision", "digest")
+    __slots__ = ("name", "revision", "digest", "thresholds")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     revision: int
     digest: str
-    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., digest: _Optional[str] = ...) -> None: ...
+    thresholds: _containers.RepeatedCompositeFieldContainer[_fits_pb2.FittedThreshold]
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., digest: _Optional[str] = ..., thresholds: _Optional[_Iterable[_Union[_fits_pb2.FittedThreshold, _Mapping]]] = ...) -> None: ...
 
 class BaselineValues(_message.Message):
     __slots__ = ("inputs", "outputs", "labels")

@@ -6,6 +6,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from modelog.monitoring.v1 import explanations_pb2 as _explanations_pb2
 from modelog.monitoring.v1 import ingest_pb2 as _ingest_pb2
 from modelog.monitoring.v1 import monitoring_service_pb2 as _monitoring_service_pb2
 from modelog.monitoring.v1 import pictures_pb2 as _pictures_pb2
@@ -55,9 +56,16 @@ class MonitoringServiceStub:
     ResumeMonitor: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ResumeMonitorRequest, _monitoring_service_pb2.ResumeMonitorResponse]
     """Evaluates windows again."""
     CaptureBaseline: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.CaptureBaselineRequest, _monitoring_service_pb2.CaptureBaselineResponse]
-    """Says what windows are compared with from now on: values, of which profiles are made, or profiles made elsewhere.
-    INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values, counts that do
-    not add up, a name twice. The same baseline again changes nothing.
+    """Says what windows are compared with from now on: values, of which profiles are made, profiles made elsewhere, or the
+    windows of a period, counted between the edges of the baseline they were compared with. Values and windows are cut
+    into chunks as well, each judged against the others: thresholds to be fitted are found so, and how often each check
+    will fail by chance. INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values,
+    counts that do not add up, a name twice. The same baseline again changes nothing. PROFILE_EXPIRED, NO_WINDOWS,
+    OTHER_EDGES, TOO_FEW_CHUNKS; ABORTED when the checks were changed meanwhile.
+    """
+    StreamBaseline: _grpc.StreamStreamMultiCallable[_monitoring_service_pb2.CaptureBaselineRequest, _monitoring_service_pb2.CaptureBaselineResponse]
+    """The same for values that are more than one call carries: the rows of all messages, in their order, and everything
+    else as the first one says it; answered once, when the last has come. The columns are the same in each message.
     """
     RecordOutcomes: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.RecordOutcomesRequest, _monitoring_service_pb2.RecordOutcomesResponse]
     """Tells what turned out to be true of predictions made earlier, by their ids. Published to the stream TELEMETRY and
@@ -65,6 +73,11 @@ class MonitoringServiceStub:
     """
     ListWindows: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListWindowsRequest, _monitoring_service_pb2.ListWindowsResponse]
     """The metric series of a monitor: one point for each window, check and column, newest window first."""
+    ExplainWindow: _grpc.UnaryUnaryMultiCallable[_explanations_pb2.ExplainWindowRequest, _explanations_pb2.ExplainWindowResponse]
+    """What a check that compares columns saw in a window, column by column: how far each moved, weighed by its importance
+    where that is known, and how its parts changed. Computed from the profiles whose digests the window's fact holds.
+    WINDOW_NOT_FOUND, CHECK_NOT_FOUND, PROFILE_EXPIRED.
+    """
     ReevaluateWindow: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ReevaluateWindowRequest, _monitoring_service_pb2.ReevaluateWindowResponse]
     """Computes a window again from the profiles whose digests its fact holds. WINDOW_NOT_FOUND; PROFILE_EXPIRED when a
     profile is no longer kept.
@@ -133,9 +146,16 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     ResumeMonitor: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ResumeMonitorRequest, _monitoring_service_pb2.ResumeMonitorResponse]  # type: ignore[assignment]
     """Evaluates windows again."""
     CaptureBaseline: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.CaptureBaselineRequest, _monitoring_service_pb2.CaptureBaselineResponse]  # type: ignore[assignment]
-    """Says what windows are compared with from now on: values, of which profiles are made, or profiles made elsewhere.
-    INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values, counts that do
-    not add up, a name twice. The same baseline again changes nothing.
+    """Says what windows are compared with from now on: values, of which profiles are made, profiles made elsewhere, or the
+    windows of a period, counted between the edges of the baseline they were compared with. Values and windows are cut
+    into chunks as well, each judged against the others: thresholds to be fitted are found so, and how often each check
+    will fail by chance. INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values,
+    counts that do not add up, a name twice. The same baseline again changes nothing. PROFILE_EXPIRED, NO_WINDOWS,
+    OTHER_EDGES, TOO_FEW_CHUNKS; ABORTED when the checks were changed meanwhile.
+    """
+    StreamBaseline: _aio.StreamStreamMultiCallable[_monitoring_service_pb2.CaptureBaselineRequest, _monitoring_service_pb2.CaptureBaselineResponse]  # type: ignore[assignment]
+    """The same for values that are more than one call carries: the rows of all messages, in their order, and everything
+    else as the first one says it; answered once, when the last has come. The columns are the same in each message.
     """
     RecordOutcomes: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.RecordOutcomesRequest, _monitoring_service_pb2.RecordOutcomesResponse]  # type: ignore[assignment]
     """Tells what turned out to be true of predictions made earlier, by their ids. Published to the stream TELEMETRY and
@@ -143,6 +163,11 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     """
     ListWindows: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListWindowsRequest, _monitoring_service_pb2.ListWindowsResponse]  # type: ignore[assignment]
     """The metric series of a monitor: one point for each window, check and column, newest window first."""
+    ExplainWindow: _aio.UnaryUnaryMultiCallable[_explanations_pb2.ExplainWindowRequest, _explanations_pb2.ExplainWindowResponse]  # type: ignore[assignment]
+    """What a check that compares columns saw in a window, column by column: how far each moved, weighed by its importance
+    where that is known, and how its parts changed. Computed from the profiles whose digests the window's fact holds.
+    WINDOW_NOT_FOUND, CHECK_NOT_FOUND, PROFILE_EXPIRED.
+    """
     ReevaluateWindow: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ReevaluateWindowRequest, _monitoring_service_pb2.ReevaluateWindowResponse]  # type: ignore[assignment]
     """Computes a window again from the profiles whose digests its fact holds. WINDOW_NOT_FOUND; PROFILE_EXPIRED when a
     profile is no longer kept.
@@ -250,9 +275,22 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _monitoring_service_pb2.CaptureBaselineRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_monitoring_service_pb2.CaptureBaselineResponse, _abc.Awaitable[_monitoring_service_pb2.CaptureBaselineResponse]]:
-        """Says what windows are compared with from now on: values, of which profiles are made, or profiles made elsewhere.
-        INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values, counts that do
-        not add up, a name twice. The same baseline again changes nothing.
+        """Says what windows are compared with from now on: values, of which profiles are made, profiles made elsewhere, or the
+        windows of a period, counted between the edges of the baseline they were compared with. Values and windows are cut
+        into chunks as well, each judged against the others: thresholds to be fitted are found so, and how often each check
+        will fail by chance. INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values,
+        counts that do not add up, a name twice. The same baseline again changes nothing. PROFILE_EXPIRED, NO_WINDOWS,
+        OTHER_EDGES, TOO_FEW_CHUNKS; ABORTED when the checks were changed meanwhile.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamBaseline(
+        self,
+        request_iterator: _MaybeAsyncIterator[_monitoring_service_pb2.CaptureBaselineRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_monitoring_service_pb2.CaptureBaselineResponse], _abc.AsyncIterator[_monitoring_service_pb2.CaptureBaselineResponse]]:
+        """The same for values that are more than one call carries: the rows of all messages, in their order, and everything
+        else as the first one says it; answered once, when the last has come. The columns are the same in each message.
         """
 
     @_abc_1.abstractmethod
@@ -272,6 +310,17 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_monitoring_service_pb2.ListWindowsResponse, _abc.Awaitable[_monitoring_service_pb2.ListWindowsResponse]]:
         """The metric series of a monitor: one point for each window, check and column, newest window first."""
+
+    @_abc_1.abstractmethod
+    def ExplainWindow(
+        self,
+        request: _explanations_pb2.ExplainWindowRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_explanations_pb2.ExplainWindowResponse, _abc.Awaitable[_explanations_pb2.ExplainWindowResponse]]:
+        """What a check that compares columns saw in a window, column by column: how far each moved, weighed by its importance
+        where that is known, and how its parts changed. Computed from the profiles whose digests the window's fact holds.
+        WINDOW_NOT_FOUND, CHECK_NOT_FOUND, PROFILE_EXPIRED.
+        """
 
     @_abc_1.abstractmethod
     def ReevaluateWindow(

@@ -3,6 +3,7 @@ import datetime
 
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from modelog.monitoring.v1 import fits_pb2 as _fits_pb2
 from modelog.type.v1 import quarantine_pb2 as _quarantine_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -262,7 +263,7 @@ class WindowSpec(_message.Message):
     def __init__(self, size_rows: _Optional[int] = ..., size_seconds: _Optional[int] = ..., lateness_seconds: _Optional[int] = ..., step_rows: _Optional[int] = ..., step_seconds: _Optional[int] = ..., segment_columns: _Optional[_Iterable[str]] = ..., versions_together: bool = ..., compare_with: _Optional[_Union[Comparison, str]] = ..., baseline_windows: _Optional[int] = ...) -> None: ...
 
 class Check(_message.Message):
-    __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions", "positive", "cut", "watched", "allowance", "season_windows", "sensitive", "minimum_group_rows", "top")
+    __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions", "positive", "cut", "watched", "allowance", "season_windows", "sensitive", "minimum_group_rows", "top", "fit")
     ID_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
@@ -283,6 +284,7 @@ class Check(_message.Message):
     SENSITIVE_FIELD_NUMBER: _ClassVar[int]
     MINIMUM_GROUP_ROWS_FIELD_NUMBER: _ClassVar[int]
     TOP_FIELD_NUMBER: _ClassVar[int]
+    FIT_FIELD_NUMBER: _ClassVar[int]
     id: str
     method: Method
     columns: _containers.RepeatedScalarFieldContainer[str]
@@ -303,7 +305,8 @@ class Check(_message.Message):
     sensitive: str
     minimum_group_rows: int
     top: int
-    def __init__(self, id: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., columns: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ..., minimum_rows: _Optional[int] = ..., significance: _Optional[float] = ..., bins: _Optional[int] = ..., failing_columns: _Optional[int] = ..., raise_after_windows: _Optional[int] = ..., resolve_after_windows: _Optional[int] = ..., severity: _Optional[_Union[Severity, str]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., positive: _Optional[str] = ..., cut: _Optional[float] = ..., watched: _Optional[_Union[Method, str]] = ..., allowance: _Optional[float] = ..., season_windows: _Optional[int] = ..., sensitive: _Optional[str] = ..., minimum_group_rows: _Optional[int] = ..., top: _Optional[int] = ...) -> None: ...
+    fit: _fits_pb2.Fit
+    def __init__(self, id: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., columns: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ..., minimum_rows: _Optional[int] = ..., significance: _Optional[float] = ..., bins: _Optional[int] = ..., failing_columns: _Optional[int] = ..., raise_after_windows: _Optional[int] = ..., resolve_after_windows: _Optional[int] = ..., severity: _Optional[_Union[Severity, str]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., positive: _Optional[str] = ..., cut: _Optional[float] = ..., watched: _Optional[_Union[Method, str]] = ..., allowance: _Optional[float] = ..., season_windows: _Optional[int] = ..., sensitive: _Optional[str] = ..., minimum_group_rows: _Optional[int] = ..., top: _Optional[int] = ..., fit: _Optional[_Union[_fits_pb2.Fit, _Mapping]] = ...) -> None: ...
 
 class Monitor(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "endpoint", "description", "window", "checks", "prediction_column", "state", "baseline", "windows", "alerts", "statuses")
@@ -370,18 +373,33 @@ class CheckStatus(_message.Message):
     def __init__(self, version: _Optional[str] = ..., check: _Optional[str] = ..., condition: _Optional[_Union[Condition, str]] = ..., failed_windows: _Optional[int] = ..., passed_windows: _Optional[int] = ..., alert: _Optional[int] = ..., last_outcome: _Optional[_Union[Outcome, str]] = ..., last_statistic: _Optional[float] = ..., last_column: _Optional[str] = ..., last_window: _Optional[int] = ..., series: _Optional[_Iterable[float]] = ..., segment: _Optional[str] = ...) -> None: ...
 
 class Baseline(_message.Message):
-    __slots__ = ("digest", "rows", "description", "columns", "capture_time")
+    __slots__ = ("digest", "rows", "description", "columns", "capture_time", "thresholds", "reference", "chunk_rows", "importances")
+    class ImportancesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     CAPTURE_TIME_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_ROWS_FIELD_NUMBER: _ClassVar[int]
+    IMPORTANCES_FIELD_NUMBER: _ClassVar[int]
     digest: str
     rows: int
     description: str
     columns: _containers.RepeatedCompositeFieldContainer[BaselineColumn]
     capture_time: _timestamp_pb2.Timestamp
-    def __init__(self, digest: _Optional[str] = ..., rows: _Optional[int] = ..., description: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[BaselineColumn, _Mapping]]] = ..., capture_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    thresholds: _containers.RepeatedCompositeFieldContainer[_fits_pb2.FittedThreshold]
+    reference: _fits_pb2.ReferencePeriod
+    chunk_rows: int
+    importances: _containers.ScalarMap[str, float]
+    def __init__(self, digest: _Optional[str] = ..., rows: _Optional[int] = ..., description: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[BaselineColumn, _Mapping]]] = ..., capture_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., thresholds: _Optional[_Iterable[_Union[_fits_pb2.FittedThreshold, _Mapping]]] = ..., reference: _Optional[_Union[_fits_pb2.ReferencePeriod, _Mapping]] = ..., chunk_rows: _Optional[int] = ..., importances: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class BaselineColumn(_message.Message):
     __slots__ = ("name", "role", "categorical")
