@@ -1,10 +1,13 @@
-"""Views that are not resources: who looks at which endpoint, open retrainings, evaluated windows, metric series."""
+"""Views that are not resources: who looks at which endpoint, open retrainings, evaluated windows, metric series,
+silences that hold, alerts that wait for somebody."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any
 
 from kernel.folding import Folded
+from kernel.names import project_of
+from modelog.monitoring.v1 import alert_events_pb2 as later
 from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import types_pb2 as types
 
@@ -24,8 +27,34 @@ async def project(connection: Any, folded: Sequence[Folded]) -> None:
                 await connection.execute(
                     "insert into open_retraining (retraining, monitor) values ($1, $2)", name, monitor
                 )
+            case facts.AlertRaised() | later.AlertReopened():
+                await _opened(connection, one)
+            case facts.AlertAcknowledged() | facts.AlertResolved() | later.AlertEscalated():
+                await connection.execute("delete from escalation where alert = $1", one.fact.resource)
+            case later.SilenceCreated():
+                await connection.execute(
+                    "insert into standing_silence (silence, project, end_time) values ($1, $2, $3)",
+                    one.fact.resource,
+                    project_of(one.fact.resource),
+                    one.event.end_time.ToDatetime(tzinfo=UTC),
+                )
+            case later.SilenceEnded():
+                await connection.execute("delete from standing_silence where silence = $1", one.fact.resource)
             case facts.RetrainingAnswered() | facts.RetrainingAbandoned():
                 await connection.execute("delete from open_retraining where retraining = $1", one.fact.resource)
+
+
+async def _opened(connection: Any, one: Folded) -> None:
+    assert isinstance(one.event, facts.AlertRaised | later.AlertReopened)
+    after = one.event.escalate_after_seconds
+    if after:
+        await connection.execute(
+            "insert into escalation (alert, revision, due_time) values ($1, $2, $3)"
+            " on conflict (alert) do update set revision = excluded.revision, due_time = excluded.due_time",
+            one.fact.resource,
+            one.revision,
+            one.fact.recorded_at.ToDatetime(tzinfo=UTC) + timedelta(seconds=after),
+        )
 
 
 async def _window(connection: Any, one: Folded, fact: facts.WindowEvaluated) -> None:

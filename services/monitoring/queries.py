@@ -11,6 +11,7 @@ import asyncpg
 
 from kernel.errors import NotFound, Unavailable, invalid_field
 from kernel.postgres import Pool
+from modelog.monitoring.v1 import alerts_pb2 as alerts
 from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
 from modelog.monitoring.v1 import types_pb2 as types
@@ -53,6 +54,26 @@ async def open_retraining(pool: Pool, monitor: str) -> str:
     """The monitor's retraining that is neither answered nor given up; empty when there is none."""
     rows = await _fetch(pool, "select retraining from open_retraining where monitor = $1 limit 1", monitor)
     return rows[0][0] if rows else ""
+
+
+async def silences(pool: Pool, project: str, now: datetime) -> list[alerts.Silence]:
+    """Those of a project that are neither over nor ended."""
+    rows = await _fetch(
+        pool,
+        "select body from standing_silence join silence on silence.name = standing_silence.silence"
+        " where project = $1 and end_time > $2 order by silence.name",
+        project,
+        now,
+    )
+    return [alerts.Silence.FromString(row["body"]) for row in rows]
+
+
+async def overdue_alerts(pool: Pool, now: datetime, most: int) -> list[tuple[str, int]]:
+    """Names of alerts that nobody has acknowledged in time, with the revision of the fact that opened them."""
+    rows = await _fetch(
+        pool, "select alert, revision from escalation where due_time <= $1 order by due_time, alert limit $2", now, most
+    )
+    return [(row["alert"], row["revision"]) for row in rows]
 
 
 async def evaluated_window(

@@ -5,9 +5,10 @@ from services.monitoring.servicer.baselines import Baselines
 from services.monitoring.servicer.ingest import Ingest
 from services.monitoring.servicer.monitors import Monitors
 from services.monitoring.servicer.retrainings import Retrainings
+from services.monitoring.servicer.silences import Silences
 from services.monitoring.servicer.telemetry import Telemetry
 from services.monitoring.servicer.windows import Windows
 
 
-class MonitoringServicer(Monitors, Baselines, Windows, Telemetry, Ingest, Alerts, Retrainings):
+class MonitoringServicer(Monitors, Baselines, Windows, Telemetry, Ingest, Alerts, Silences, Retrainings):
     """modelog.monitoring.v1.MonitoringService."""

@@ -3,7 +3,9 @@
 from datetime import UTC, datetime
 
 from kernel.errors import NotAllowedNow
+from kernel.postgres import Pool
 from kernel.rpc import Context
+from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
 from modelog.monitoring.v1 import types_pb2 as types
 from modelog.type.v1.read_pb2 import ReadOptions
@@ -20,24 +22,15 @@ class Windows(Room):
     async def ListWindows(self, request: rpc.ListWindowsRequest, context: Context) -> rpc.ListWindowsResponse:
         MONITOR.pattern.ids(request.parent, "parent")
         await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
-        return await queries.metric_points(self._pool, request, _as_of(request.read))
+        return await queries.metric_points(self._pool, request, as_of(request.read))
 
     async def ReevaluateWindow(
         self, request: rpc.ReevaluateWindowRequest, context: Context
     ) -> rpc.ReevaluateWindowResponse:
         MONITOR.pattern.ids(request.name)
         await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
-        as_of = _as_of(request.read)
-        revision, fact = await queries.evaluated_window(self._pool, request.name, request.window, as_of)
-        window = fact.window
-        digests = [one for one in (window.profile_digest, window.baseline_digest) if one]
-        kept = await stored.load_profiles(self._kept, digests)
-        for digest in digests:
-            if digest not in kept:
-                raise NotAllowedNow("PROFILE_EXPIRED", f"the profiles {digest} are no longer kept")
-        profiles = types.ProfileSet.FromString(kept[window.profile_digest])
-        baseline = types.ProfileSet.FromString(kept[window.baseline_digest]) if window.baseline_digest else None
-        recomputed = reevaluate(fact, profiles, baseline)
+        revision, fact = await queries.evaluated_window(self._pool, request.name, request.window, as_of(request.read))
+        recomputed = await recompute(self._kept, fact)
         return rpc.ReevaluateWindowResponse(
             recorded=fact.results,
             recomputed=recomputed,
@@ -46,7 +39,20 @@ class Windows(Room):
         )
 
 
-def _as_of(read: ReadOptions) -> tuple[int, datetime]:
+async def recompute(kept: Pool, fact: facts.WindowEvaluated) -> list[types.CheckResult]:
+    """The results of a window again from the profiles that are kept; NotAllowedNow when some no longer are."""
+    window = fact.window
+    digests = [one for one in (window.profile_digest, window.baseline_digest) if one]
+    found = await stored.load_profiles(kept, digests)
+    for digest in digests:
+        if digest not in found:
+            raise NotAllowedNow("PROFILE_EXPIRED", f"the profiles {digest} are no longer kept")
+    profiles = types.ProfileSet.FromString(found[window.profile_digest])
+    baseline = types.ProfileSet.FromString(found[window.baseline_digest]) if window.baseline_digest else None
+    return reevaluate(fact, profiles, baseline)
+
+
+def as_of(read: ReadOptions) -> tuple[int, datetime]:
     """The newest revision and the latest time that may be seen."""
     time = read.as_of_time.ToDatetime(tzinfo=UTC) if read.HasField("as_of_time") else datetime.max.replace(tzinfo=UTC)
     return read.as_of_revision or _EVERY_REVISION, time
