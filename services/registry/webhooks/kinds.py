@@ -12,4 +12,4 @@ KINDS = frozenset(name for service in ("registry", "deployment", "monitoring", "
 
 def notifies(fact: Fact) -> bool:
     """Whether anybody is to be told: a fact may say itself that it is silent, as those of silenced alerts do."""
-    return event_type(fact) not in KINDS or not getattr(event_of(fact), "silent", False)
+    return event_type(fact).rpartition(".")[2] not in KINDS or not getattr(event_of(fact), "silent", False)
