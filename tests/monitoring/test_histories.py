@@ -54,7 +54,7 @@ class ByHand(NamedTuple):
 
 RULES = some.builds(
     types.AlertRule,
-    id=some.sampled_from(["first", "second"]),
+    id=some.sampled_from(["first", "first", "second"]),
     when=some.sampled_from(["failed", "value < 20.0", "checks['rows'].failed", "failed && previous.failed"]),
     group_by=some.lists(some.sampled_from([2, 3, 4]), unique=True),
     for_windows=some.integers(0, 2),
@@ -158,7 +158,7 @@ class World:
         return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(some.lists(STEPS, min_size=1, max_size=40))
 def test_no_cause_ever_has_two_open_alerts(steps: list[Seen | Replaced | Ruled | ByHand]) -> None:
     world = World()

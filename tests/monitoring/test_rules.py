@@ -225,3 +225,31 @@ def test_columns_are_judged_one_by_one_where_a_rule_groups_by_them() -> None:
         (1, "a", 0.5),
         (2, "b", 0.4),
     ]
+
+
+def test_a_fact_has_room_whatever_fails_at_once() -> None:
+    missing = check(types.METHOD_MISSING_SHARE, 0.1, id="m" * 63)
+    rules = [
+        types.AlertRule(
+            id=f"rule-{number}", when="failed || " + "failed || " * 30 + "failed", group_by=[types.GROUPING_COLUMN]
+        )
+        for number in range(16)
+    ]
+    watch = Watch(*rules, checks=(missing,))
+    columns = [types.Profile(name=f"{number:0128}", rows=100, missing=50) for number in range(200)]
+    profiles = types.ProfileSet(rows=100, columns=columns)
+    sizes, opened = [], 0
+    for hour in range(6):
+        window = types.Window(version=VERSION, track=types.TRACK_PREDICTIONS, rows=100)
+        window.start_time.FromDatetime(START + hour * HOUR)
+        window.end_time.FromDatetime(START + (hour + 1) * HOUR)
+        verb = partial(monitors.evaluate, window=window, profiles=profiles, baseline=None)
+        event = watch.life.when(verb, watch.endpoint).event
+        assert isinstance(event, facts.WindowEvaluated)
+        watch.life.given(event)
+        sizes.append(event.ByteSize())
+        opened += len(event.opened)
+    assert max(sizes) < 62 * 1024
+    assert watch.life.state.alerts == opened
+    assert len({(one.rule, one.group.column) for one in watch.life.state.causes if one.alert}) == opened
+    assert opened >= 50

@@ -42,7 +42,7 @@ def raise_(
     if alert.name:
         return None  # Raised already: the window's fact was delivered again.
     result = next(one for one in evaluated.results if one.check.id == episode.check)
-    rule, column = episode.by, result.column
+    rule, column = _rule(evaluated, episode), result.column
     members = list(episode.members)
     if episode.rule:
         column, statistic, severity, actions = members[0].column, members[0].statistic, episode.severity, rule.actions
@@ -90,6 +90,7 @@ def reopen(
     if alert.state != types.ALERT_STATE_RESOLVED:
         return None
     matched = _matching(alert, silences, now, severity=episode.severity)
+    rule = _rule(evaluated, episode)
     return later.AlertReopened(
         window=evaluated.window,
         statistic=episode.members[0].statistic,
@@ -98,12 +99,16 @@ def reopen(
         version=alert.version,
         check=episode.check,
         severity=max(alert.severity, episode.severity),
-        escalate_after_seconds=episode.by.escalate_after_seconds,
-        escalate_to=episode.by.escalate_to,
+        escalate_after_seconds=rule.escalate_after_seconds,
+        escalate_to=rule.escalate_to,
         silences=[one.name for one in matched],
         held=any(one.hold_actions for one in matched),
         silent=_is_silent(alert, silences, now),
     )
+
+
+def _rule(evaluated: facts.WindowEvaluated, episode: facts.Episode) -> types.AlertRule:
+    return next((rule for rule in evaluated.rules if rule.id == episode.rule), types.AlertRule())
 
 
 def join(

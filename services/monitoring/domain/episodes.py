@@ -10,7 +10,7 @@ fact what opens and ends, `applied` takes both in.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -21,6 +21,10 @@ from services.monitoring.domain.rules import CONCLUSIVE
 MOST_MEMBERS = 64  # Of an alert, as far as it tells them.
 _MOST_WATCHED = 256  # Of a cause.
 _MOST_CAUSES = 512  # Each fact writes the monitor again, so it has to stay small.
+_MOST_OPEN = 256
+# Of a window's fact, which may have 64 KiB, before another episode and its rule are added.
+_MOST_FACT_BYTES = 52 * 1024
+_MOST_EPISODE_BYTES = 2 * 1024
 
 Key = tuple[str, str, str, str, str]
 
@@ -131,18 +135,18 @@ def _advance(member: types.CauseMember, one: Judged, window: types.Window) -> No
 
 
 def decide(monitor: types.Monitor, fact: facts.WindowEvaluated, touched: Iterable[Touched], *, may_open: bool) -> None:
-    """Writes into the fact which alerts open, end and get more members."""
+    """Writes into the fact which alerts end, open and get more members, as far as it has room; the next window says the
+    rest."""
     number = monitor.alerts
-    open_causes = sum(bool(cause.alert) for cause in monitor.causes)
-    for cause, rule, members in touched:
+    room = _MOST_OPEN - sum(bool(cause.alert) for cause in monitor.causes)
+    for one in sorted(touched, key=lambda one: not one.cause.alert):
+        cause, rule = one.cause, one.rule
+        if rule.id and fact.ByteSize() > _MOST_FACT_BYTES:
+            return
         if cause.alert:
-            if all(member.over for member in cause.members):
-                _add(fact.closed, cause, rule, members[0].check)
-            elif rule.id and (joining := [one for one in cause.members if one.held_windows and not one.told]):
-                episode = _add(fact.joined, cause, rule, joining[0].check)
-                _tell(episode, joining, sum(one.told for one in cause.members))
-        elif may_open and open_causes < _MOST_CAUSES and (ripe := [one for one in members if one.ripe]):
-            open_causes += 1
+            _go_on(fact, one)
+        elif may_open and room > 0 and (ripe := [member for member in one.members if member.ripe]):
+            room -= 1
             episode = _add(fact.opened, cause, rule, ripe[0].check)
             if cause.ended_alert and _soon(cause, rule, fact.window.end_time):
                 episode.alert, episode.again = cause.ended_alert, True
@@ -151,11 +155,23 @@ def decide(monitor: types.Monitor, fact: facts.WindowEvaluated, touched: Iterabl
                 episode.alert = number
             if rule.id:
                 _describe(episode, fact, rule, ripe[0].check)
-                _tell(episode, [*ripe, *(one for one in cause.members if one.held_windows and one not in ripe)], 0)
+                _tell(episode, [*ripe, *(two for two in cause.members if two.held_windows and two not in ripe)], 0)
 
 
-def _add(episodes: "Sequence[facts.Episode]", cause: types.Cause, rule: types.AlertRule, check: str) -> facts.Episode:
-    episode: facts.Episode = episodes.add(alert=cause.alert, check=check, rule=rule.id)  # type: ignore[attr-defined]
+def _go_on(fact: facts.WindowEvaluated, one: Touched) -> None:
+    """An open alert ends, or has more members, or neither."""
+    cause = one.cause
+    if all(member.over for member in cause.members):
+        _add(fact.closed, cause, one.rule, one.members[0].check)
+        return
+    told = sum(member.told for member in cause.members)
+    joining = [member for member in cause.members if member.held_windows and not member.told]
+    if one.rule.id and joining and told < MOST_MEMBERS:
+        _tell(_add(fact.joined, cause, one.rule, joining[0].check), joining, told)
+
+
+def _add(episodes: Any, cause: types.Cause, rule: types.AlertRule, check: str) -> facts.Episode:
+    episode: facts.Episode = episodes.add(alert=cause.alert, check=check, rule=rule.id)
     if rule.id:
         episode.group.CopyFrom(cause.group)
     return episode
@@ -164,12 +180,14 @@ def _add(episodes: "Sequence[facts.Episode]", cause: types.Cause, rule: types.Al
 def _describe(episode: facts.Episode, fact: facts.WindowEvaluated, rule: types.AlertRule, check: str) -> None:
     severity = next(result.check.severity for result in fact.results if result.check.id == check)
     episode.severity = rule.severity or severity
-    episode.by.CopyFrom(rule)
+    if rule.id not in {one.id for one in fact.rules}:
+        fact.rules.append(rule)
 
 
 def _tell(episode: facts.Episode, members: Iterable[types.CauseMember], told: int) -> None:
-    for one in list(members)[: max(0, MOST_MEMBERS - told)]:
-        episode.members.add(check=one.check, column=one.column, segment=one.segment, statistic=one.statistic)
+    for one in list(members)[: MOST_MEMBERS - told]:
+        if episode.ByteSize() < _MOST_EPISODE_BYTES:
+            episode.members.add(check=one.check, column=one.column, segment=one.segment, statistic=one.statistic)
 
 
 def _soon(cause: types.Cause, rule: types.AlertRule, end: Timestamp) -> bool:
@@ -187,16 +205,21 @@ def applied(monitor: types.Monitor, fact: facts.WindowEvaluated, touched: dict[K
         cause = after.setdefault(_named(episode, window), _opened_late(episode, window))
         cause.alert, cause.ended_alert = episode.alert, 0
         cause.ClearField("ended_at")
-        for member in cause.members:
-            member.told = bool(member.held_windows)
+        _mark(cause, episode)
     for episode in fact.joined:
-        for member in after[_named(episode, window)].members:
-            member.told = member.told or bool(member.held_windows)
+        _mark(after[_named(episode, window)], episode)
     for episode in fact.closed:
         key = _named(episode, window)
         if key in after:
             _end(after[key], rules.get(episode.rule), window.end_time)
     return _kept(after.values(), rules, window)
+
+
+def _mark(cause: types.Cause, episode: facts.Episode) -> None:
+    """Notes which members were told of."""
+    told = {(one.check, one.column, one.segment) for one in episode.members}
+    for member in cause.members:
+        member.told = member.told or not told or (member.check, member.column, member.segment) in told
 
 
 def _named(episode: facts.Episode, window: types.Window) -> Key:

@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 from kernel.errors import AlreadyExists, NotAllowedNow, NotFound, UnknownFact
 from kernel.fold import kind
 from modelog.log.v1.fact_pb2 import Fact
+from modelog.monitoring.v1 import alert_events_pb2 as later
 from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.checks import continued, evaluate_all
@@ -15,6 +16,7 @@ from services.monitoring.domain.checking import complete_checks, complete_window
 from services.monitoring.domain.rules import CONCLUSIVE, complete_rules, judge
 from services.monitoring.domain.target import answers
 
+_MOST_JUDGED_BYTES = 48 * 1024  # Of a window's fact, which may have 64 KiB, with judgements; episodes come after.
 _MOST_LANES = 128  # The same of versions and their segments.
 _MOST_VERSIONS = 8  # Whose standing a monitor remembers; each fact writes the monitor again, so it has to stay small.
 
@@ -129,13 +131,28 @@ def evaluate(
     after = {one.check.id: _after(standing.get(one.check.id), one, event.window) for one in results}
     for check in late:
         after.pop(check, None)
-    watched = {(one.rule, member.check, member.column) for one in monitor.causes for member in one.members}
-    for judgement in judge(monitor, event.window, results, standing, after):
-        if judgement.holds or judgement.fault or (judgement.rule, judgement.check, judgement.column) in watched:
-            event.judgements.append(judgement)
+    _take_judgements(monitor, event, judge(monitor, event.window, results, standing, after))
     touched = episodes.step(monitor, event, late)
     episodes.decide(monitor, event, touched.values(), may_open=answers(endpoint, window.version))
     return event
+
+
+def _take_judgements(
+    monitor: types.Monitor, event: facts.WindowEvaluated, judgements: Iterable[later.Judgement]
+) -> None:
+    """Those that say something: of what is watched already first, then worst first, as far as there is room."""
+    watched = {(one.rule, member.check, member.column) for one in monitor.causes for member in one.members}
+    known, new = [], []
+    for one in judgements:
+        if (one.rule, one.check, one.column) in watched:
+            known.append(one)
+        elif one.holds or one.fault:
+            new.append(one)
+    size = event.ByteSize()
+    for one in (*known, *new):
+        size += one.ByteSize() + 4  # Tag and length of the element.
+        if size <= _MOST_JUDGED_BYTES:
+            event.judgements.append(one)
 
 
 def _is_late(monitor: types.Monitor, status: types.CheckStatus, window: types.Window) -> bool:

@@ -17,7 +17,7 @@ NAMES = frozenset(
 )
 CONCLUSIVE = (types.OUTCOME_OK, types.OUTCOME_FAILED)
 _MOST_STEPS = 100_000  # Of one answer: a rule may be asked about every column of every check.
-_MOST_BYTES = 8 * 1024  # Each fact that opens an alert repeats its rule, and the monitor is written with each window.
+_MOST_BYTES = 8 * 1024  # Of all rules: a fact that opens alerts repeats theirs, and each writes the monitor again.
 _UNANSWERED = ("", "does not hold")
 
 

@@ -59,7 +59,7 @@ class BaselineCaptured(_message.Message):
     def __init__(self, baseline: _Optional[_Union[_types_pb2.Baseline, _Mapping]] = ...) -> None: ...
 
 class WindowEvaluated(_message.Message):
-    __slots__ = ("endpoint", "window", "results", "opened", "closed", "judgements", "joined")
+    __slots__ = ("endpoint", "window", "results", "opened", "closed", "judgements", "joined", "rules")
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
@@ -67,6 +67,7 @@ class WindowEvaluated(_message.Message):
     CLOSED_FIELD_NUMBER: _ClassVar[int]
     JUDGEMENTS_FIELD_NUMBER: _ClassVar[int]
     JOINED_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
     endpoint: str
     window: _types_pb2.Window
     results: _containers.RepeatedCompositeFieldContainer[_types_pb2.CheckResult]
@@ -74,10 +75,11 @@ class WindowEvaluated(_message.Message):
     closed: _containers.RepeatedCompositeFieldContainer[Episode]
     judgements: _containers.RepeatedCompositeFieldContainer[_alert_events_pb2.Judgement]
     joined: _containers.RepeatedCompositeFieldContainer[Episode]
-    def __init__(self, endpoint: _Optional[str] = ..., window: _Optional[_Union[_types_pb2.Window, _Mapping]] = ..., results: _Optional[_Iterable[_Union[_types_pb2.CheckResult, _Mapping]]] = ..., opened: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ..., closed: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ..., judgements: _Optional[_Iterable[_Union[_alert_events_pb2.Judgement, _Mapping]]] = ..., joined: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ...) -> None: ...
+    rules: _containers.RepeatedCompositeFieldContainer[_types_pb2.AlertRule]
+    def __init__(self, endpoint: _Optional[str] = ..., window: _Optional[_Union[_types_pb2.Window, _Mapping]] = ..., results: _Optional[_Iterable[_Union[_types_pb2.CheckResult, _Mapping]]] = ..., opened: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ..., closed: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ..., judgements: _Optional[_Iterable[_Union[_alert_events_pb2.Judgement, _Mapping]]] = ..., joined: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ..., rules: _Optional[_Iterable[_Union[_types_pb2.AlertRule, _Mapping]]] = ...) -> None: ...
 
 class Episode(_message.Message):
-    __slots__ = ("alert", "check", "again", "rule", "group", "severity", "members", "by")
+    __slots__ = ("alert", "check", "again", "rule", "group", "severity", "members")
     ALERT_FIELD_NUMBER: _ClassVar[int]
     CHECK_FIELD_NUMBER: _ClassVar[int]
     AGAIN_FIELD_NUMBER: _ClassVar[int]
@@ -85,7 +87,6 @@ class Episode(_message.Message):
     GROUP_FIELD_NUMBER: _ClassVar[int]
     SEVERITY_FIELD_NUMBER: _ClassVar[int]
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
-    BY_FIELD_NUMBER: _ClassVar[int]
     alert: int
     check: str
     again: bool
@@ -93,8 +94,7 @@ class Episode(_message.Message):
     group: _types_pb2.Group
     severity: _types_pb2.Severity
     members: _containers.RepeatedCompositeFieldContainer[_types_pb2.AlertMember]
-    by: _types_pb2.AlertRule
-    def __init__(self, alert: _Optional[int] = ..., check: _Optional[str] = ..., again: bool = ..., rule: _Optional[str] = ..., group: _Optional[_Union[_types_pb2.Group, _Mapping]] = ..., severity: _Optional[_Union[_types_pb2.Severity, str]] = ..., members: _Optional[_Iterable[_Union[_types_pb2.AlertMember, _Mapping]]] = ..., by: _Optional[_Union[_types_pb2.AlertRule, _Mapping]] = ...) -> None: ...
+    def __init__(self, alert: _Optional[int] = ..., check: _Optional[str] = ..., again: bool = ..., rule: _Optional[str] = ..., group: _Optional[_Union[_types_pb2.Group, _Mapping]] = ..., severity: _Optional[_Union[_types_pb2.Severity, str]] = ..., members: _Optional[_Iterable[_Union[_types_pb2.AlertMember, _Mapping]]] = ...) -> None: ...
 
 class VersionReplaced(_message.Message):
     __slots__ = ("version", "closed")
