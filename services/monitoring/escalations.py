@@ -1,5 +1,4 @@
-"""Escalates alerts that nobody has acknowledged in time, and tells whether it should be done more than once: it should
-not, since the fact that opened an alert makes one request."""
+"""Escalates alerts that nobody has acknowledged in time: once, for the fact that opened one makes one request."""
 
 import asyncio
 from functools import partial

@@ -102,6 +102,8 @@ def test_windows_that_come_too_late_change_nothing() -> None:
 def test_windows_by_count_share_their_moments() -> None:
     watch = Watch(rule(), hours=False)
     assert [watch.judge(1, rows) for rows in (5, 50, 5)] == ["+1", "-1", "+2"]
+    assert [watch.judge(hour, 50) for hour in (0, 0)] == ["-2", ""]
+    assert [watch.judge(hour, 5) for hour in (-1, 0)] == ["", "+3"]
 
 
 def test_what_fails_together_is_one_alert_until_the_last_has_recovered() -> None:
@@ -149,6 +151,9 @@ def test_versions_are_always_apart() -> None:
 def test_a_rule_sees_other_checks_and_the_window_before() -> None:
     watch = Watch(rule("check == 'rows' && checks['more'].failed && previous.failed"), checks=(ROWS, MORE))
     assert [watch.judge(hour, rows) for hour, rows in enumerate([30, 5, 5, 60])] == ["", "", "+1", "-1"]
+    for condition in ("checks[check].failed && checks['more'].failed", "checks.all(one, checks[one].failed)"):
+        watch = Watch(rule(condition), checks=(ROWS, MORE))
+        assert [watch.judge(hour, rows) for hour, rows in enumerate([30, 5, 60])][1] in ("+1", "&1")
     watch = Watch(rule("value < previous.value / 2.0"))
     assert [watch.judge(hour, rows) for hour, rows in enumerate([100, 90, 40, 40])] == ["", "", "+1", "-1"]
 

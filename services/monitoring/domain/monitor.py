@@ -17,6 +17,7 @@ from services.monitoring.domain.rules import CONCLUSIVE, complete_rules, judge
 from services.monitoring.domain.target import answers
 
 _MOST_JUDGED_BYTES = 48 * 1024  # Of a window's fact, which may have 64 KiB, with judgements; episodes come after.
+_CLOCKS_DIFFER_NANOSECONDS = 60 * 10**9  # As far ahead of ours as telemetry is taken.
 _MOST_LANES = 128  # The same of versions and their segments.
 _MOST_VERSIONS = 8  # Whose standing a monitor remembers; each fact writes the monitor again, so it has to stay small.
 
@@ -156,11 +157,12 @@ def _take_judgements(
 
 
 def _is_late(monitor: types.Monitor, status: types.CheckStatus, window: types.Window) -> bool:
-    """Whether a window lies wholly before the newest that was judged. Those by count may share their moments."""
+    """Whether a window lies wholly before the newest that was judged. Those by count may come from several producers,
+    whose clocks differ."""
     if not status.HasField("newest_start_time"):
         return False
     end, newest = window.end_time.ToNanoseconds(), status.newest_start_time.ToNanoseconds()
-    return end <= newest if monitor.window.size_seconds else end < newest
+    return end <= newest if monitor.window.size_seconds else end < newest - _CLOCKS_DIFFER_NANOSECONDS
 
 
 def _says_something(results: Sequence[types.CheckResult], standing: dict[str, types.CheckStatus]) -> bool:

@@ -1,6 +1,8 @@
 """What rules may ask for and what they say of a window: conditions over the results of its checks."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from kernel.errors import invalid_field
@@ -18,6 +20,8 @@ NAMES = frozenset(
 CONCLUSIVE = (types.OUTCOME_OK, types.OUTCOME_FAILED)
 _MOST_STEPS = 100_000  # Of one answer: a rule may be asked about every column of every check.
 _MOST_BYTES = 8 * 1024  # Of all rules: a fact that opens alerts repeats theirs, and each writes the monitor again.
+_CHECKS = re.compile(r"\bchecks\b")
+_CHECK = re.compile(r"""\bchecks\[["']([a-z0-9-]+)["']\]""")
 _UNANSWERED = ("", "does not hold")
 
 
@@ -71,13 +75,29 @@ def _try(condition: str, rule: types.AlertRule, checks: Sequence[types.Check], f
         for result in results:
             if wrong is None and (not rule.checks or result.check.id in rule.checks):
                 values = _values(result, None, types.Window(), standing[result.check.id], types.CheckStatus(), known)
-                wrong = _fault(evaluate(condition, values, _MOST_STEPS))
+                wrong = _fault(_ask(condition, values, _MOST_STEPS))
     if wrong is not None:
         names = ", ".join(sorted(NAMES))
         reason = f"{wrong}. Write a condition that is true or false, such as `failed && rows > 1000`, over {names}"
         if "checks" in condition:
             reason += f"; checks has {', '.join(check.id for check in checks)}: checks['{checks[0].id}'].failed"
         raise invalid_field(field, reason, "CONDITION_WRONG")
+
+
+def _ask(condition: str, values: Mapping[str, Any], budget_steps: int) -> Result:
+    """Handing all checks over costs more than answering, so only those are that it names, where it names each."""
+    named = _named(condition)
+    if named is not None:
+        checks = values["checks"]
+        values = {**values, "checks": {one: checks[one] for one in named if one in checks}}
+    return evaluate(condition, values, budget_steps)
+
+
+@lru_cache(maxsize=1024)
+def _named(condition: str) -> frozenset[str] | None:
+    """The checks that a condition names; None when it looks at them in another way."""
+    named = _CHECK.findall(condition)
+    return frozenset(named) if len(named) == len(_CHECKS.findall(condition)) else None
 
 
 def _fault(result: Result) -> str | None:
@@ -117,14 +137,14 @@ def parts_of(rule: types.AlertRule, result: types.CheckResult) -> Sequence[types
 
 
 def _judge(rule: types.AlertRule, values: Mapping[str, Any], left: int) -> tuple[facts.Judgement, int]:
-    held = evaluate(rule.when, values, min(left, _MOST_STEPS))
+    held = _ask(rule.when, values, min(left, _MOST_STEPS))
     judgement = facts.Judgement(rule=rule.id, holds=held.passed, statistic=values["value"])
     judgement.fault = _fault(held) or ""
     if not rule.clear_when or held.passed:
         # What could not be answered ends no alert.
         judgement.clear = not held.passed and not judgement.fault
         return judgement, held.steps
-    cleared = evaluate(rule.clear_when, values, min(left - held.steps, _MOST_STEPS))
+    cleared = _ask(rule.clear_when, values, min(left - held.steps, _MOST_STEPS))
     judgement.fault = judgement.fault or _fault(cleared) or ""
     judgement.clear = cleared.passed and not judgement.fault
     return judgement, held.steps + cleared.steps
