@@ -90,6 +90,8 @@ def _judged(monitor: types.Monitor, fact: facts.WindowEvaluated, late: frozenset
     for result in fact.results:
         if result.outcome in CONCLUSIVE and result.check.id not in late:
             failed = result.outcome == types.OUTCOME_FAILED
+            if not failed and not monitor.causes:
+                continue  # As ever, where all is well: nothing is there to end.
             yield Judged(rule_of(result.check), result.check.id, "", failed, not failed, result.statistic)
 
 

@@ -279,20 +279,18 @@ def _keep(monitor: types.Monitor, statuses: Sequence[types.CheckStatus], causes:
     """Writes both; a status tells the alert that is open for it."""
     kept = [types.CheckStatus.FromString(status.SerializeToString(deterministic=True)) for status in statuses]
     watched = [types.Cause.FromString(cause.SerializeToString(deterministic=True)) for cause in causes]
-    alerts: dict[tuple[str, str, str], int] = {}  # 0 where it may soon be.
+    alerts: dict[tuple[str, str, str] | None, int] = {}  # 0 where it may soon be.
     for cause in watched:
         for member in cause.members:
-            place = (cause.version, member.segment, member.check)
-            alerts[place] = alerts.get(place) or cause.alert
+            told = (cause.version, member.segment, member.check)
+            alerts[told] = alerts.get(told) or cause.alert
     for status in kept:
-        place = (status.version, status.segment, status.check)
-        status.alert = alerts.get(place, 0)
-        if status.alert:
-            status.condition = types.CONDITION_FIRING
-        elif place in alerts:
-            status.condition = types.CONDITION_PENDING
-        elif status.condition:
-            status.condition = types.CONDITION_OK
+        place = (status.version, status.segment, status.check) if alerts else None
+        if place in alerts:
+            status.alert = alerts[place]
+            status.condition = types.CONDITION_FIRING if status.alert else types.CONDITION_PENDING
+        elif status.alert or status.condition > types.CONDITION_OK:
+            status.alert, status.condition = 0, types.CONDITION_OK
     del monitor.statuses[:]
     monitor.statuses.extend(kept)
     del monitor.causes[:]
