@@ -27,25 +27,46 @@ async def project(connection: Any, folded: Sequence[Folded]) -> None:
                 await connection.execute(
                     "insert into open_retraining (retraining, monitor) values ($1, $2)", name, monitor
                 )
-            case facts.AlertRaised() | later.AlertReopened():
-                await _opened(connection, one)
-            case facts.AlertAcknowledged() | facts.AlertResolved() | later.AlertEscalated():
-                await connection.execute("delete from escalation where alert = $1", one.fact.resource)
-            case later.SilenceCreated():
-                await connection.execute(
-                    "insert into standing_silence (silence, project, end_time) values ($1, $2, $3)",
-                    one.fact.resource,
-                    project_of(one.fact.resource),
-                    one.event.end_time.ToDatetime(tzinfo=UTC),
-                )
-            case later.SilenceEnded():
-                await connection.execute("delete from standing_silence where silence = $1", one.fact.resource)
             case facts.RetrainingAnswered() | facts.RetrainingAbandoned():
                 await connection.execute("delete from open_retraining where retraining = $1", one.fact.resource)
+            case _:
+                await _alert(connection, one)
+
+
+async def _alert(connection: Any, one: Folded) -> None:
+    """Who is to be told of alerts, and when."""
+    match one.event:
+        case facts.AlertRaised() | later.AlertReopened():
+            await _opened(connection, one)
+        case facts.AlertAcknowledged() | facts.AlertResolved() | later.AlertEscalated():
+            await connection.execute("delete from escalation where alert = $1", one.fact.resource)
+            if not (isinstance(one.event, later.AlertEscalated) and one.event.silent):
+                await _hush(connection, one.fact.resource, quiet=False)
+        case facts.AlertSilenced():
+            await _hush(connection, one.fact.resource, quiet=True)
+        case later.AlertUnsilenced():
+            await _hush(connection, one.fact.resource, quiet=False)
+        case later.SilenceCreated():
+            await connection.execute(
+                "insert into standing_silence (silence, project, end_time) values ($1, $2, $3)",
+                one.fact.resource,
+                project_of(one.fact.resource),
+                one.event.end_time.ToDatetime(tzinfo=UTC),
+            )
+        case later.SilenceEnded():
+            await connection.execute("delete from standing_silence where silence = $1", one.fact.resource)
+
+
+async def _hush(connection: Any, alert: str, *, quiet: bool) -> None:
+    if quiet:
+        await connection.execute("insert into quiet_alert (alert) values ($1) on conflict do nothing", alert)
+    else:
+        await connection.execute("delete from quiet_alert where alert = $1", alert)
 
 
 async def _opened(connection: Any, one: Folded) -> None:
     assert isinstance(one.event, facts.AlertRaised | later.AlertReopened)
+    await _hush(connection, one.fact.resource, quiet=one.event.silent)
     after = one.event.escalate_after_seconds
     if after:
         await connection.execute(

@@ -76,6 +76,14 @@ async def overdue_alerts(pool: Pool, now: datetime, most: int) -> list[tuple[str
     return [(row["alert"], row["revision"]) for row in rows]
 
 
+async def quiet_alerts(pool: Pool) -> list[types.Alert]:
+    """Alerts that nobody was told of and nobody has taken."""
+    rows = await _fetch(
+        pool, "select body from quiet_alert join alert on alert.name = quiet_alert.alert order by alert.name"
+    )
+    return [types.Alert.FromString(row["body"]) for row in rows]
+
+
 async def evaluated_window(
     pool: Pool, monitor: str, number: int, as_of: tuple[int, datetime]
 ) -> tuple[int, facts.WindowEvaluated]:

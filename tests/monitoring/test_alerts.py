@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelog.access.v1.types_pb2 import KnownProject
 from modelog.monitoring.v1 import alert_events_pb2 as later
@@ -168,6 +169,23 @@ def test_whatever_happens_to_a_silenced_alert_is_silent() -> None:
     joined = one.when(alerts.join, evaluated=event, episode=event.joined[0], **keywords).event
     assert isinstance(joined, later.AlertJoined)
     assert joined.silent
+
+
+def test_an_alert_is_told_of_when_its_silences_are_over_unless_somebody_has_taken_it() -> None:
+    held = silence()
+    one = raised(Watch(ESCALATING, checks=(ROWS, MORE)), held)
+    unsilence = partial(alerts.unsilence, silences=[held])
+    one.when(unsilence, now=START).then_nothing()
+    loud = later.AlertUnsilenced(severity=types.SEVERITY_WARNING, version=VERSION, check="more")
+    one.when(unsilence, now=START + 2 * HOUR).then(loud)
+    one.given(loud).when(unsilence, now=START + 2 * HOUR).then_nothing()
+    assert not one.state.silences
+    until = Timestamp()
+    until.FromDatetime(START + 3 * HOUR)
+    one.given(facts.AlertSilenced(until=until)).when(unsilence, now=START + 2 * HOUR).then_nothing()
+    one.when(unsilence, now=START + 3 * HOUR).then(loud)
+    one.given(facts.AlertAcknowledged()).when(unsilence, now=START + 3 * HOUR).then_nothing()
+    raised(Watch(ESCALATING, checks=(ROWS, MORE))).when(unsilence, now=START + 3 * HOUR).then_nothing()
 
 
 def request(until: datetime = START + HOUR, reason: str = "maintenance", **fields: Any) -> rpc.CreateSilenceRequest:

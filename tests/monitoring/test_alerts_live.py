@@ -1,5 +1,6 @@
 """Alerts of rules through the running service: opened, silenced, escalated, ended, and computed again."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -110,6 +111,23 @@ async def test_a_silenced_alert_is_recorded_and_tells_nobody(live: Station) -> N
     assert (listed.reason, listed.ended_by, listed.created_by) == ("maintenance", "users/ada", "users/ada")
 
 
+async def test_who_was_not_told_is_told_when_the_silence_ends(live: Station) -> None:
+    source = await watching(live)
+    name = await silence(live)
+    await source.window(30)
+    await alerts(live, FIRING)
+    assert await live.live.rooms.pool.fetchval("select count(*) from quiet_alert") == 1
+    await asyncio.sleep(0.3)  # Some ticks, at which nothing happens.
+    assert [type(one) for one in await told(live)] == [facts.AlertRaised]
+    await live.call("EndSilence", name=name)
+
+    async def loud() -> bool:
+        return [type(one) for one in await told(live)] == [facts.AlertRaised, later.AlertUnsilenced]
+
+    await eventually(loud)
+    assert await live.live.rooms.pool.fetchval("select count(*) from quiet_alert") == 0
+
+
 async def test_silences_are_of_the_project(live: Station) -> None:
     await watching(live)
     other = {"parent": PROJECT, "reason": "x", "end_time": hence(hours=1), "monitor": "projects/other/monitors/m"}
@@ -162,6 +180,6 @@ async def test_a_rebuilt_schema_knows_silences_and_what_waits(
         await again.live.rooms.resources.wait(head)
         views = await views_digest(live.live.rooms.pool, schema)
         assert await views_digest(again.live.rooms.pool, again_schema) == views
-        assert {"standing_silence", "escalation", "silence"} <= views.keys()
+        assert {"standing_silence", "escalation", "silence", "quiet_alert"} <= views.keys()
         assert await again.live.rooms.pool.fetchval("select count(*) from escalation") == 1
         assert await again.live.rooms.pool.fetchval("select count(*) from standing_silence") == 1

@@ -172,6 +172,15 @@ def escalate_overdue(alert: types.Alert, *, silences: Silences = (), now: dateti
     return later.AlertEscalated(severity=types.SEVERITY_CRITICAL, to=alert.escalate_to, silent=silent)
 
 
+def unsilence(alert: types.Alert, *, silences: Silences = (), now: datetime) -> Message | None:
+    """Nothing keeps it silent any more, and nobody has taken it."""
+    if alert.state != types.ALERT_STATE_FIRING or not (alert.silences or alert.HasField("silenced_until")):
+        return None
+    if _is_silent(alert, silences, now):
+        return None
+    return later.AlertUnsilenced(severity=alert.severity, version=alert.version, check=alert.check)
+
+
 def resolve(
     alert: types.Alert, *, resolution: types.Resolution, window: int = 0, silences: Silences = (), now: datetime
 ) -> Message | None:
@@ -215,17 +224,27 @@ def evolve(alert: types.Alert, fact: Message, envelope: Fact) -> None:
         case facts.AlertAcknowledged():
             alert.state, alert.note = types.ALERT_STATE_ACKNOWLEDGED, fact.note
             alert.acknowledged_by = envelope.actor.id
-        case facts.AlertSilenced():
-            alert.silenced_until.CopyFrom(fact.until)
-            alert.silence_reason = envelope.reason
-        case later.AlertEscalated():
-            alert.severity, alert.escalated_to = fact.severity, fact.to
-            alert.escalate_time.CopyFrom(envelope.recorded_at)
         case facts.AlertResolved():
             alert.state, alert.resolution = types.ALERT_STATE_RESOLVED, fact.resolution
             alert.resolve_time.CopyFrom(envelope.recorded_at)
             if fact.resolution == types.RESOLUTION_BY_HAND:
                 alert.resolved_by = envelope.actor.id
+        case _:
+            _evolve_told(alert, fact, envelope)
+
+
+def _evolve_told(alert: types.Alert, fact: Message, envelope: Fact) -> None:
+    """Who is told of it, and who is not."""
+    match fact:
+        case facts.AlertSilenced():
+            alert.silenced_until.CopyFrom(fact.until)
+            alert.silence_reason = envelope.reason
+        case later.AlertUnsilenced():
+            for field in ("silences", "silenced_until", "silence_reason"):
+                alert.ClearField(field)
+        case later.AlertEscalated():
+            alert.severity, alert.escalated_to = fact.severity, fact.to
+            alert.escalate_time.CopyFrom(envelope.recorded_at)
         case _:
             raise UnknownFact(fact)
 

@@ -13,3 +13,8 @@ create table escalation (
   due_time timestamptz not null
 );
 create index escalation_due on escalation (due_time);
+
+-- Alerts that nobody was told of and nobody has taken: to be told when their silences are over.
+create table quiet_alert (
+  alert text primary key
+);

@@ -77,6 +77,16 @@ class AlertEscalated(_message.Message):
     silent: bool
     def __init__(self, severity: _Optional[_Union[_types_pb2.Severity, str]] = ..., to: _Optional[str] = ..., silent: bool = ...) -> None: ...
 
+class AlertUnsilenced(_message.Message):
+    __slots__ = ("severity", "version", "check")
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CHECK_FIELD_NUMBER: _ClassVar[int]
+    severity: _types_pb2.Severity
+    version: str
+    check: str
+    def __init__(self, severity: _Optional[_Union[_types_pb2.Severity, str]] = ..., version: _Optional[str] = ..., check: _Optional[str] = ...) -> None: ...
+
 class SilenceCreated(_message.Message):
     __slots__ = ("monitor", "version", "rule", "check", "most_severity", "start_time", "end_time", "hold_actions")
     MONITOR_FIELD_NUMBER: _ClassVar[int]
