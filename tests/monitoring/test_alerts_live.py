@@ -74,6 +74,13 @@ async def test_checks_that_fail_together_are_one_alert_which_opens_again(live: S
     await source.window(30)
     (alert,) = await alerts(live, FIRING)
     assert (alert.reopenings, alert.reopen_window, alert.window.number) == (1, 4, 2)
+    await live.live.rooms.resources.catch_up()
+    series = await live.call("GetSeries", name=MONITOR)
+    assert [(one.number, one.open_window, one.close_window) for one in series.episodes] == [(1, 2, 3), (1, 4, 0)]
+    ended = await live.call("ResolveAlert", name=ALERT_NAME)
+    await live.live.rooms.resources.wait(ended.revision)
+    series = await live.call("GetSeries", name=MONITOR)
+    assert [one.HasField("close_time") for one in series.episodes] == [True, True]
 
 
 async def test_an_alert_run_again_gives_the_same_number(live: Station) -> None:

@@ -52,7 +52,7 @@ async def recompute(kept: Pool, fact: facts.WindowEvaluated) -> list[types.Check
     return reevaluate(fact, profiles, baseline)
 
 
-def as_of(read: ReadOptions) -> tuple[int, datetime]:
+def as_of(read: ReadOptions) -> queries.AsOf:
     """The newest revision and the latest time that may be seen."""
     time = read.as_of_time.ToDatetime(tzinfo=UTC) if read.HasField("as_of_time") else datetime.max.replace(tzinfo=UTC)
     return read.as_of_revision or _EVERY_REVISION, time

@@ -18,3 +18,7 @@ create index escalation_due on escalation (due_time);
 create table quiet_alert (
   alert text primary key
 );
+
+-- An alert may open again.
+alter table episode drop constraint episode_pkey;
+alter table episode add primary key (monitor, alert, opened_window);
