@@ -11,6 +11,7 @@ import asyncpg
 
 from kernel.errors import NotFound, Unavailable, invalid_field
 from kernel.postgres import Pool
+from modelog.monitoring.v1 import alerts_pb2 as alerts
 from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
 from modelog.monitoring.v1 import pictures_pb2 as pictures
@@ -59,6 +60,34 @@ async def open_retraining(pool: Pool, monitor: str) -> str:
     """The monitor's retraining that is neither answered nor given up; empty when there is none."""
     rows = await _fetch(pool, "select retraining from open_retraining where monitor = $1 limit 1", monitor)
     return rows[0][0] if rows else ""
+
+
+async def silences(pool: Pool, project: str, now: datetime) -> list[alerts.Silence]:
+    """Those of a project that are neither over nor ended."""
+    rows = await _fetch(
+        pool,
+        "select body from standing_silence join silence on silence.name = standing_silence.silence"
+        " where project = $1 and end_time > $2 order by silence.name",
+        project,
+        now,
+    )
+    return [alerts.Silence.FromString(row["body"]) for row in rows]
+
+
+async def overdue_alerts(pool: Pool, now: datetime, most: int) -> list[tuple[str, int]]:
+    """Names of alerts that nobody has acknowledged in time, with the revision of the fact that opened them."""
+    rows = await _fetch(
+        pool, "select alert, revision from escalation where due_time <= $1 order by due_time, alert limit $2", now, most
+    )
+    return [(row["alert"], row["revision"]) for row in rows]
+
+
+async def quiet_alerts(pool: Pool) -> list[types.Alert]:
+    """Alerts that nobody was told of and nobody has taken."""
+    rows = await _fetch(
+        pool, "select body from quiet_alert join alert on alert.name = quiet_alert.alert order by alert.name"
+    )
+    return [types.Alert.FromString(row["body"]) for row in rows]
 
 
 async def evaluated_window(pool: Pool, monitor: str, number: int, as_of: AsOf) -> tuple[int, facts.WindowEvaluated]:
@@ -179,7 +208,8 @@ async def episodes(pool: Pool, request: pictures.GetSeriesRequest, as_of: AsOf) 
         "select *, coalesce(closed_revision <= $4 and closed_recorded_at <= $5, false) as closed from episode"
         " where monitor = $1 and opened_at < $3 and (closed_at is null or closed_at >= $2)"
         " and revision <= $4 and recorded_at <= $5 and segment = $6 and ($7 = '' or version = $7)"
-        " and (cardinality($8::text[]) = 0 or check_id = any($8::text[])) order by alert desc limit $9",
+        " and (cardinality($8::text[]) = 0 or check_id = any($8::text[]))"
+        " order by alert desc, opened_window desc limit $9",
         request.name,
         *_between(request),
         *as_of,
@@ -210,7 +240,8 @@ async def alert_window(pool: Pool, monitor: str, alert: int, as_of: AsOf) -> int
     """Number of the window that raised an alert; NotFound."""
     rows = await _fetch(
         pool,
-        "select opened_window from episode where monitor = $1 and alert = $2 and revision <= $3 and recorded_at <= $4",
+        "select opened_window from episode where monitor = $1 and alert = $2 and revision <= $3 and recorded_at <= $4"
+        " order by opened_window limit 1",
         monitor,
         alert,
         *as_of,

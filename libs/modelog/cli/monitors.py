@@ -43,6 +43,7 @@ _WATCHED = (
     opt("window.compare_with", "What windows are compared with; the baseline by default.", flag="--compare-with"),
     opt("window.baseline_windows", "So many windows before it, with earlier-windows.", flag="--baseline-windows"),
     opt("checks", "A whole Check as JSON.", flag="--checks"),
+    opt("rules", "A whole AlertRule as JSON.", flag="--rules"),
     opt("description", "What people call it."),
     opt("prediction_column", "The output that labels are compared with."),
 )

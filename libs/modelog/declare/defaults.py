@@ -39,6 +39,9 @@ def complete(word: str, wanted: Any, present: Any) -> Any:
         case "Monitor":
             for check in wanted.checks:
                 _check(check)
+            for rule in wanted.rules:
+                rule.for_windows = rule.for_windows or 1
+                rule.clear_windows = rule.clear_windows or 1
     return wanted
 
 

@@ -6,6 +6,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from modelog.monitoring.v1 import alerts_pb2 as _alerts_pb2
 from modelog.monitoring.v1 import explanations_pb2 as _explanations_pb2
 from modelog.monitoring.v1 import ingest_pb2 as _ingest_pb2
 from modelog.monitoring.v1 import monitoring_service_pb2 as _monitoring_service_pb2
@@ -122,6 +123,22 @@ class MonitoringServiceStub:
     """Sends a batch that was put aside to the stream again, with columns left out or converted where asked. It counts
     once, as ever. BATCH_NOT_FOUND; BATCH_NOT_KEPT.
     """
+    EscalateAlert: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.EscalateAlertRequest, _alerts_pb2.EscalateAlertResponse]
+    """Raises an alert's severity, names who is to look at it, or both. ALERT_RESOLVED, SEVERITY_LOWERED."""
+    RerunAlert: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.RerunAlertRequest, _alerts_pb2.RerunAlertResponse]
+    """Computes what raised an alert again from the profiles that are kept, and compares. ALERT_NOT_FOUND;
+    PROFILE_EXPIRED when a profile is no longer kept.
+    """
+    CreateSilence: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.CreateSilenceRequest, _alerts_pb2.CreateSilenceResponse]
+    """Keeps a project's alerts, or those that match, from notifying anybody for a while. SILENCE_IN_THE_PAST,
+    SILENCE_TOO_LONG.
+    """
+    GetSilence: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.GetSilenceRequest, _alerts_pb2.Silence]
+    """One silence. SILENCE_NOT_FOUND."""
+    ListSilences: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.ListSilencesRequest, _alerts_pb2.ListSilencesResponse]
+    """The silences of a project, oldest first, those that are over as well."""
+    EndSilence: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.EndSilenceRequest, _alerts_pb2.EndSilenceResponse]
+    """Ends a silence before its time. SILENCE_NOT_FOUND."""
 
 @_typing.type_check_only
 class MonitoringServiceAsyncStub(MonitoringServiceStub):
@@ -212,6 +229,22 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     """Sends a batch that was put aside to the stream again, with columns left out or converted where asked. It counts
     once, as ever. BATCH_NOT_FOUND; BATCH_NOT_KEPT.
     """
+    EscalateAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.EscalateAlertRequest, _alerts_pb2.EscalateAlertResponse]  # type: ignore[assignment]
+    """Raises an alert's severity, names who is to look at it, or both. ALERT_RESOLVED, SEVERITY_LOWERED."""
+    RerunAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.RerunAlertRequest, _alerts_pb2.RerunAlertResponse]  # type: ignore[assignment]
+    """Computes what raised an alert again from the profiles that are kept, and compares. ALERT_NOT_FOUND;
+    PROFILE_EXPIRED when a profile is no longer kept.
+    """
+    CreateSilence: _aio.UnaryUnaryMultiCallable[_alerts_pb2.CreateSilenceRequest, _alerts_pb2.CreateSilenceResponse]  # type: ignore[assignment]
+    """Keeps a project's alerts, or those that match, from notifying anybody for a while. SILENCE_IN_THE_PAST,
+    SILENCE_TOO_LONG.
+    """
+    GetSilence: _aio.UnaryUnaryMultiCallable[_alerts_pb2.GetSilenceRequest, _alerts_pb2.Silence]  # type: ignore[assignment]
+    """One silence. SILENCE_NOT_FOUND."""
+    ListSilences: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ListSilencesRequest, _alerts_pb2.ListSilencesResponse]  # type: ignore[assignment]
+    """The silences of a project, oldest first, those that are over as well."""
+    EndSilence: _aio.UnaryUnaryMultiCallable[_alerts_pb2.EndSilenceRequest, _alerts_pb2.EndSilenceResponse]  # type: ignore[assignment]
+    """Ends a silence before its time. SILENCE_NOT_FOUND."""
 
 class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
     """Concludes from telemetry how versions do where they answer: drift, quality, accuracy; and what follows from it.
@@ -461,5 +494,57 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sends a batch that was put aside to the stream again, with columns left out or converted where asked. It counts
         once, as ever. BATCH_NOT_FOUND; BATCH_NOT_KEPT.
         """
+
+    @_abc_1.abstractmethod
+    def EscalateAlert(
+        self,
+        request: _alerts_pb2.EscalateAlertRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alerts_pb2.EscalateAlertResponse, _abc.Awaitable[_alerts_pb2.EscalateAlertResponse]]:
+        """Raises an alert's severity, names who is to look at it, or both. ALERT_RESOLVED, SEVERITY_LOWERED."""
+
+    @_abc_1.abstractmethod
+    def RerunAlert(
+        self,
+        request: _alerts_pb2.RerunAlertRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alerts_pb2.RerunAlertResponse, _abc.Awaitable[_alerts_pb2.RerunAlertResponse]]:
+        """Computes what raised an alert again from the profiles that are kept, and compares. ALERT_NOT_FOUND;
+        PROFILE_EXPIRED when a profile is no longer kept.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateSilence(
+        self,
+        request: _alerts_pb2.CreateSilenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alerts_pb2.CreateSilenceResponse, _abc.Awaitable[_alerts_pb2.CreateSilenceResponse]]:
+        """Keeps a project's alerts, or those that match, from notifying anybody for a while. SILENCE_IN_THE_PAST,
+        SILENCE_TOO_LONG.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSilence(
+        self,
+        request: _alerts_pb2.GetSilenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alerts_pb2.Silence, _abc.Awaitable[_alerts_pb2.Silence]]:
+        """One silence. SILENCE_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListSilences(
+        self,
+        request: _alerts_pb2.ListSilencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alerts_pb2.ListSilencesResponse, _abc.Awaitable[_alerts_pb2.ListSilencesResponse]]:
+        """The silences of a project, oldest first, those that are over as well."""
+
+    @_abc_1.abstractmethod
+    def EndSilence(
+        self,
+        request: _alerts_pb2.EndSilenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alerts_pb2.EndSilenceResponse, _abc.Awaitable[_alerts_pb2.EndSilenceResponse]]:
+        """Ends a silence before its time. SILENCE_NOT_FOUND."""
 
 def add_MonitoringServiceServicer_to_server(servicer: MonitoringServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
