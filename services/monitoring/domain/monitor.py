@@ -1,17 +1,18 @@
 """The monitor: what is watched on an endpoint, what each window says, and what that means for alerts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from google.protobuf.message import Message
 
-from kernel.errors import AlreadyExists, NotAllowedNow, NotFound, UnknownFact
+from kernel.errors import AlreadyExists, NotAllowedNow, NotFound, UnknownFact, invalid_field
 from kernel.fold import kind
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.checks import continued, evaluate_all
-from services.monitoring.domain.checking import complete_checks, complete_window
+from services.monitoring.domain.checking import complete_checks, complete_window, refuse_unsampled
 from services.monitoring.domain.target import answers
+from services.monitoring.methods import sensitive_of
 
 _MOST_LANES = 128  # The same of versions and their segments.
 _MOST_VERSIONS = 8  # Whose standing a monitor remembers; each fact writes the monitor again, so it has to stay small.
@@ -33,13 +34,15 @@ def create(
         raise NotFound("ENDPOINT_NOT_FOUND", f"there is no {endpoint_name}; create the endpoint first")
     if endpoint.removed:
         raise NotAllowedNow("ENDPOINT_REMOVED", f"{endpoint_name} was removed and answers nothing any more")
-    return facts.MonitorCreated(
+    created = facts.MonitorCreated(
         endpoint=endpoint_name,
         description=description,
         window=complete_window(window),
         checks=complete_checks(checks),
         prediction_column=prediction_column,
     )
+    refuse_unsampled(created.window, created.checks)
+    return created
 
 
 def change(
@@ -66,6 +69,7 @@ def change(
     )
     if changed == same:
         return None
+    refuse_unsampled(changed.window, changed.checks)
     kept = {check.id for check in changed.checks}
     for status in monitor.statuses:
         if status.alert and status.check not in kept:
@@ -83,8 +87,14 @@ def resume(monitor: types.Monitor) -> Message | None:
     return None if monitor.state == types.MONITOR_STATE_ACTIVE else facts.MonitorResumed()
 
 
-def capture_baseline(monitor: types.Monitor, *, baseline: types.Baseline) -> Message | None:
+def capture_baseline(
+    monitor: types.Monitor, *, baseline: types.Baseline, sampled: Collection[str] = ()
+) -> Message | None:
+    """sampled: the columns whose values are kept row by row."""
     _must_exist(monitor)
+    if kept := sorted(set(sampled) & set(sensitive_of(monitor.checks))):
+        reason = f"{', '.join(kept)}: rows of a sensitive column are never kept; leave it out, or sample_rows"
+        raise invalid_field("values.sample_rows", reason, "SENSITIVE")
     if monitor.baseline.digest == baseline.digest:
         return None  # The same profiles, to the byte.
     return facts.BaselineCaptured(baseline=baseline)

@@ -11,9 +11,11 @@ from modelog.monitoring.v1 import telemetry_pb2 as telemetry
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.domain import MONITOR, monitor
 from services.monitoring.domain.baseline import baseline_of
+from services.monitoring.forest import grow_forest
 from services.monitoring.losses import as_numbers, fit_losses
 from services.monitoring.performance import count_pairs, text_of
-from services.monitoring.profile import Column, capture, digest_of, encode
+from services.monitoring.profile import Column, capture, digest_of, encode, layout_of
+from services.monitoring.sampling import hashes_of_ids, sampling_of
 from services.monitoring.servicer.room import Room
 from services.monitoring.telemetry import queries
 from services.monitoring.telemetry.batches import baseline_columns
@@ -32,7 +34,9 @@ class Baselines(Room):
         baseline = baseline_of(profiles, digest=digest, description=request.description)
         if not request.validate_only:
             await queries.keep_profile(self._kept, digest, body, context.now, baseline=True)
-        decided = await self._write(MONITOR, request, context, partial(monitor.capture_baseline, baseline=baseline))
+        sampled = [one.name for one in profiles.sample.columns]
+        verb = partial(monitor.capture_baseline, baseline=baseline, sampled=sampled)
+        decided = await self._write(MONITOR, request, context, verb)
         return rpc.CaptureBaselineResponse(name=decided.name, revision=decided.revision, digest=digest)
 
 
@@ -47,6 +51,14 @@ def _profiles_of(values: rpc.BaselineValues) -> types.ProfileSet:
         model = fit_losses(columns, output, as_numbers(labels))
         if model is not None:
             profiles.loss_model.CopyFrom(model)
+    sampling = sampling_of(layout_of(profiles), values.sample_rows, ())
+    if sampling is not None:
+        profiles.sample.CopyFrom(sampling.of(columns, hashes_of_ids("baseline", (), profiles.rows)))
+    if values.outlier_share:
+        forest = grow_forest(columns, values.outlier_share)
+        if forest is None:
+            raise invalid_field("values.outlier_share", "needs inputs of 100 rows and more", "TOO_FEW_ROWS")
+        profiles.forest.CopyFrom(forest)
     return profiles
 
 

@@ -8,10 +8,11 @@ from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
 from modelog.monitoring.v1 import types_pb2 as types
 from modelog.type.v1.read_pb2 import ReadOptions
 from services.monitoring import queries
-from services.monitoring.checks import reevaluate
+from services.monitoring.checks import reevaluate, without_rows
 from services.monitoring.domain import MONITOR
 from services.monitoring.servicer.room import Room
 from services.monitoring.telemetry import queries as stored
+from services.monitoring.telemetry.samples import queries as samples
 
 _EVERY_REVISION = 1 << 62
 
@@ -37,12 +38,19 @@ class Windows(Room):
                 raise NotAllowedNow("PROFILE_EXPIRED", f"the profiles {digest} are no longer kept")
         profiles = types.ProfileSet.FromString(kept[window.profile_digest])
         baseline = types.ProfileSet.FromString(kept[window.baseline_digest]) if window.baseline_digest else None
+        for digest, into in ((window.sample_digest, profiles), (window.baseline_sample_digest, baseline)):
+            sample = await samples.load(self._kept, digest, context.now) if digest else None
+            if sample is not None and into is not None:
+                into.sample.CopyFrom(sample)
         recomputed = reevaluate(fact, profiles, baseline)
+        expired = without_rows(fact, profiles, baseline)
+        pairs = zip(fact.results, recomputed, strict=True)
         return rpc.ReevaluateWindowResponse(
             recorded=fact.results,
             recomputed=recomputed,
-            same=list(fact.results) == recomputed,
+            same=all(one == other for one, other in pairs if one.check.id not in expired),
             revision=revision,
+            sample_expired=expired,
         )
 
 

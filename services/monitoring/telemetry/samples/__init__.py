@@ -1,0 +1,1 @@
+"""Closed windows and samples that later ones are made of, or compared with."""
