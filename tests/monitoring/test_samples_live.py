@@ -9,7 +9,7 @@ from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
 from modelog.monitoring.v1 import telemetry_pb2 as telemetry
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.telemetry.samples import queries as samples
-from tests.monitoring.build import MONITOR, batch, column
+from tests.monitoring.build import ENDPOINT, MONITOR, batch, column
 from tests.monitoring.station import Station, eventually
 from tests.monitoring.test_checks_live import asked
 
@@ -45,6 +45,16 @@ def rows(batch_id: str, start: int, stop: int, *, apart: bool = False) -> teleme
 async def failed_in(live: Station, window: int) -> set[str]:
     page = await live.call("ListWindows", parent=MONITOR, page_size=200)
     return {one.check for one in page.points if one.window == window and one.outcome == types.OUTCOME_FAILED}
+
+
+async def sample_of(live: Station) -> types.RowSample:
+    """The first one that is kept."""
+
+    async def kept() -> bytes | None:
+        body: bytes | None = await live.live.rooms.kept.fetchval("select body from sample")
+        return body
+
+    return types.RowSample.FromString(await eventually(kept))
 
 
 async def test_rows_are_compared_and_computed_again_until_they_are_gone(live: Station) -> None:
@@ -103,22 +113,22 @@ async def test_sensitive_columns_are_in_no_sample(live: Station) -> None:
     sent = rows("b", 0, 400)
     sent.sensitive.add(name="income", strings=["high"] * 400)
     await live.send(sent)
-
-    async def kept() -> bytes | None:
-        body: bytes | None = await live.live.rooms.kept.fetchval("select body from sample")
-        return body
-
-    sample = types.RowSample.FromString(await eventually(kept))
-    assert [one.name for one in sample.columns] == ["age", "label"]
+    assert [one.name for one in (await sample_of(live)).columns] == ["age", "label"]
 
 
-@pytest.mark.parametrize("wanted", [{"sample_days": 3}, {}])
-async def test_checks_on_rows_need_rows(live: Station, wanted: dict[str, int]) -> None:
-    fields: dict[str, Any] = {
-        "parent": "projects/risk",
-        "monitor_id": "m",
-        "endpoint": "projects/risk/endpoints/fraud-eu",
-    }
-    window = types.WindowSpec(size_rows=400, **wanted)
-    _, _, wrong = await live.refused("CreateMonitor", window=window, checks=CHECKS[:1], **fields)
-    assert wrong == ["window.sample_days" if wanted else "window.sample_rows"]
+@pytest.mark.parametrize(("days", "wrong"), [(3, "window.sample_days"), (0, "window.sample_rows")])
+async def test_checks_on_rows_need_rows(live: Station, days: int, wrong: str) -> None:
+    fields = {"parent": "projects/risk", "monitor_id": "m", "endpoint": ENDPOINT, "checks": CHECKS[:1]}
+    window = types.WindowSpec(size_rows=400, sample_days=days)
+    assert (await live.refused("CreateMonitor", window=window, **fields))[2] == [wrong]
+
+
+async def test_a_column_that_a_producer_calls_sensitive_is_not_kept_either(live: Station) -> None:
+    await live.create(CHECKS[0], window=WINDOW)
+    await capture(live)
+    sent = rows("b", 0, 400)
+    sent.sensitive.add(name="income", strings=["high"] * 400)
+    await live.send(sent)
+    sample = await sample_of(live)
+    assert np.isnan(list(sample.columns[1].numbers)).all()
+    assert np.isfinite(list(sample.columns[0].numbers)).all()

@@ -29,6 +29,10 @@ _METHODS |= {
     "estimated-mae": 52,
     "estimated-rmse": 53,
     "ndcg": 58,
+    "domain-classifier": 80,
+    "pca-reconstruction": 81,
+    "mmd": 82,
+    "outlier-share": 83,
 }
 _RETRAIN = 1
 _CSV = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -42,6 +46,8 @@ _WATCHED = (
     opt("window.versions_together", "Judge all versions that answer as one.", flag="--versions-together"),
     opt("window.compare_with", "What windows are compared with; the baseline by default.", flag="--compare-with"),
     opt("window.baseline_windows", "So many windows before it, with earlier-windows.", flag="--baseline-windows"),
+    opt("window.sample_rows", "Keep so many rows of each window, for checks that compare rows.", flag="--sample-rows"),
+    opt("window.sample_days", "Keep them for so many days.", flag="--sample-days"),
     opt("checks", "A whole Check as JSON.", flag="--checks"),
     opt("description", "What people call it."),
     opt("prediction_column", "The output that labels are compared with."),
@@ -163,6 +169,8 @@ monitors = Noun(
             "Compare windows with the columns of a CSV file from now on.",
             arg("name", "monitor"),
             opt("description", "What it is made from; the file's name when not given."),
+            opt("values.sample_rows", "Keep so many rows, for checks that compare rows.", flag="--sample-rows"),
+            opt("values.outlier_share", "Count this share of the rows as outliers.", flag="--outlier-share"),
             extra=(
                 click.Argument(["file"], type=_CSV),
                 click.Option(["--output"], multiple=True, help="This column is an output of the model."),
