@@ -48,6 +48,9 @@ async def kept_running(name: str, run: Callable[[], Awaitable[None]], position: 
             _log.critical("log_has_a_hole", role=name, expected=hole.expected, found=hole.found)
             return
         except Exception:
+            # Python before 3.12 loses a cancellation that comes just as a wait with a limit ends; the task still knows.
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError from None
             telemetry.RESTARTS.labels(name).inc()
             _log.exception("role_failed", role=name)
         if asyncio.get_running_loop().time() - started > _LONGEST_PAUSE_SECONDS:

@@ -7,12 +7,12 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-import orjson
 from google.protobuf.message import DecodeError
 
 from kernel.follow import Follower
 from kernel.logs import structlog
 from kernel.rooms import Rooms
+from kernel.streams import stream_state
 from modelog.deployment.v1.strategies_pb2 import ShadowComparison
 from modelog.deployment.v1.types_pb2 import Rollout
 from modelog.monitoring.v1.telemetry_pb2 import PredictionBatch
@@ -24,7 +24,6 @@ from services.deployment.domain.targets import mirrored
 _log = structlog.get_logger()
 _STREAM = "TELEMETRY"
 _PULL = 32  # Messages; each may hold a megabyte.
-_INFO_SECONDS = 2.0
 _AGAIN_SECONDS = 1.0
 _LATENCY_QUANTILE = 0.99
 
@@ -99,14 +98,11 @@ class Shadows:
 
     async def _follow(self, subject: str, answers: Answers) -> None:
         prefix = self._rooms.settings.nats_api_prefix
-        info = await self._rooms.nats.request(f"{prefix}.STREAM.INFO.{_STREAM}", b"", timeout=_INFO_SECONDS)
-        body = orjson.loads(info.data)
-        if "error" in body:
-            raise LookupError(body["error"])
+        state = await stream_state(self._rooms.nats, _STREAM, api_prefix=prefix)
         follower = Follower(
             self._rooms.nats,
             stream=_STREAM,
-            after=int(body["state"]["last_seq"]),
+            after=int(state["last_seq"]),
             api_prefix=prefix,
             filter_subject=subject,
             max_batch=_PULL,

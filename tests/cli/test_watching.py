@@ -74,7 +74,10 @@ def test_rows_are_kept_where_the_command_says_so(line: CommandLine, monitor: str
 def test_outcomes_come_from_a_csv_file(line: CommandLine, monitor: str) -> None:
     file = line.file("outcomes.csv", "prediction_id,label\na-1,1\na-2,0\n")
     assert int(line.json("outcomes", "record", monitor, file)["position"]) >= 1
-    assert "two columns" in line("outcomes", "record", monitor, line.file("x.csv", "a,b\n1,2\n"), expect=USAGE).err
+    assert (
+        "has no column prediction_id"
+        in line("outcomes", "record", monitor, line.file("x.csv", "a,b\n1,2\n"), expect=USAGE).err
+    )
 
 
 def test_a_retraining_is_asked_for_taken_and_given_up(line: CommandLine, project: str, monitor: str) -> None:

@@ -15,7 +15,9 @@ from modelog.deployment.v1 import types_pb2 as deployment
 from modelog.monitoring.v1 import types_pb2 as monitoring
 from modelog.registry.v1 import types_pb2 as types
 from services.deployment.domain.environment import define
+from services.monitoring import series
 from services.monitoring.domain.checking import complete_checks
+from services.monitoring.methods import METHODS
 from tests.declare.arbitrary import messages
 
 HEAD = "kind: Model\nname: risk/fraud\n"
@@ -126,10 +128,12 @@ def test_a_policy_is_said_as_a_whole() -> None:
     )
 )
 def test_checks_are_completed_as_monitoring_does(check: monitoring.Check) -> None:
-    if check.method >= monitoring.METHOD_PAGE_HINKLEY:
+    if check.method in series.METHODS:
         check.watched = monitoring.METHOD_ACCURACY
-    elif check.method == monitoring.METHOD_ESTIMATED_ACCURACY:
+    elif METHODS[check.method].estimated is not None:
         check.columns.append("score")
+    elif METHODS[check.method].groups:
+        check.sensitive = "sex"
     goal = complete("Monitor", monitoring.Monitor(checks=[check]), monitoring.Monitor())
     assert list(goal.checks) == complete_checks([check])
 

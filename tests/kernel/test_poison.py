@@ -221,6 +221,26 @@ async def test_whoever_waits_hears_that_a_hole_stopped_the_views() -> None:
         await position.wait(5)
 
 
+async def test_a_role_whose_cancellation_got_lost_is_not_started_again() -> None:
+    from kernel.active import kept_running
+
+    begun: list[int] = []
+
+    async def lose_it() -> None:
+        begun.append(len(begun))
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise ConnectionError("pool is closed") from None
+
+    role = asyncio.create_task(kept_running("reactor", lose_it, Position()))
+    await asyncio.sleep(0)
+    role.cancel()
+    await asyncio.wait([role], timeout=5)
+    assert role.cancelled()
+    assert begun == [0]
+
+
 async def test_whoever_stops_waiting_leaves_nothing_behind() -> None:
     position = Position()
     for _ in range(100):

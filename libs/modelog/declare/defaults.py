@@ -6,8 +6,9 @@ A test holds each of these against the service that does it.
 from typing import Any
 
 _MINIMUM_ROWS = 100
+_MINIMUM_GROUP_ROWS = 30
 _BINS = 10
-# Of the methods of checks: judged without rows as well, cut into parts, looking at column by column.
+# Of the methods of checks: judged without rows as well, cut into parts, looking at column by column, or at groups.
 _ALSO_WHEN_EMPTY = ("VOLUME", "FRESHNESS")
 _OVER_PARTS = (
     *("PSI", "JENSEN_SHANNON", "HELLINGER", "KULLBACK_LEIBLER", "CHI_SQUARE", "TOTAL_VARIATION", "L_INFINITY"),
@@ -17,6 +18,11 @@ _BY_COLUMN = (
     *(one for one in _OVER_PARTS if one != "DATASET_DRIFT"),
     *("KOLMOGOROV_SMIRNOV", "WASSERSTEIN", "MISSING_SHARE", "INVALID_SHARE", "OUT_OF_RANGE_SHARE", "UNSEEN_SHARE"),
     *("CONSTANT", "SCHEMA", "ESTIMATED_ACCURACY"),
+    *("ESTIMATED_PRECISION", "ESTIMATED_RECALL", "ESTIMATED_F1", "ESTIMATED_ROC_AUC"),
+)
+_OVER_GROUPS = (
+    *("DEMOGRAPHIC_PARITY_DIFFERENCE", "DEMOGRAPHIC_PARITY_RATIO"),
+    *("EQUAL_OPPORTUNITY_DIFFERENCE", "EQUALIZED_ODDS_DIFFERENCE"),
 )
 
 
@@ -55,6 +61,8 @@ def _check(check: Any) -> None:
 
     name = types.Method.Name(check.method).removeprefix("METHOD_")
     check.minimum_rows = check.minimum_rows or (1 if name in _ALSO_WHEN_EMPTY else _MINIMUM_ROWS)
+    if types.Method.Name(check.watched or check.method).removeprefix("METHOD_") in _OVER_GROUPS:
+        check.minimum_group_rows = check.minimum_group_rows or _MINIMUM_GROUP_ROWS
     if name in _OVER_PARTS:
         check.bins = check.bins or _BINS
     if name in _BY_COLUMN:

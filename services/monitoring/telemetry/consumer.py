@@ -11,14 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
-import orjson
 from prometheus_client import Counter
 
-from kernel.errors import Unavailable
 from kernel.follow import Follower
 from kernel.log import Entry
 from kernel.logs import structlog
 from kernel.rooms import Rooms
+from kernel.streams import stream_state
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.telemetry import queries
 from services.monitoring.telemetry.batches import Outcomes, Predictions, Rejected, endpoint_of, misfits, read
@@ -30,7 +29,6 @@ STREAM = "TELEMETRY"
 SUBJECTS = "telemetry.>"
 _PULL = 32  # Messages; each may hold a megabyte.
 _FUTURE = timedelta(seconds=60)
-_INFO_SECONDS = 2.0
 
 ROWS = Counter("modelog_telemetry_rows_total", "Rows counted, by kind.", ["kind"])
 REJECTED = Counter("modelog_telemetry_rejected_batches_total", "Batches put aside.")
@@ -185,20 +183,10 @@ def _fit(one: Batch, known: Mapping[str, types.KnownVersion], latest: int) -> Ba
 
 async def stream_ends(rooms: Rooms) -> tuple[int, int]:
     """Position of the newest message that TELEMETRY ever had, and how many messages it holds; Unavailable."""
-    state = await stream_state(rooms)
+    state = await telemetry_state(rooms)
     return int(state["last_seq"]), int(state["messages"])
 
 
-async def stream_state(rooms: Rooms) -> dict[str, Any]:
+async def telemetry_state(rooms: Rooms) -> dict[str, Any]:
     """TELEMETRY's own account of itself: messages, bytes, first_seq, last_seq; Unavailable."""
-    try:
-        answer = await rooms.nats.request(
-            f"{rooms.settings.nats_api_prefix}.STREAM.INFO.{STREAM}", b"", timeout=_INFO_SECONDS
-        )
-    except Exception as error:
-        raise Unavailable("TELEMETRY_UNREACHABLE", f"the stream {STREAM} does not answer: {error!r}") from error
-    body: dict[str, Any] = orjson.loads(answer.data)
-    if "error" in body:
-        raise Unavailable("TELEMETRY_UNREACHABLE", f"there is no stream {STREAM}: {body['error']}")
-    state: dict[str, Any] = body["state"]
-    return state
+    return await stream_state(rooms.nats, STREAM, api_prefix=rooms.settings.nats_api_prefix)

@@ -10,7 +10,7 @@ from kernel.asking import Asker
 from kernel.errors import Exhausted, Unavailable
 from kernel.rooms import Rooms
 from services.monitoring.telemetry import queries
-from services.monitoring.telemetry.consumer import stream_state
+from services.monitoring.telemetry.consumer import telemetry_state
 
 _ACK_SECONDS = 5.0
 _MEASURE_SECONDS = 0.5
@@ -88,7 +88,7 @@ class Backlog:
         async with self._measuring:
             if loop.time() - self._measured <= _MEASURE_SECONDS:
                 return
-            state = await stream_state(self._rooms)
+            state = await telemetry_state(self._rooms)
             counted = await queries.position(self._rooms.kept)
             messages = int(state["messages"])
             waiting = min(messages, max(0, int(state["last_seq"]) - counted))
