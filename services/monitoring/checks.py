@@ -19,6 +19,7 @@ from services.monitoring.vectors import absent_in, pair_of
 _MOST_COLUMN_BYTES = 24 * 1024  # Of all checks of a window together: the fact has to fit into 64 KiB.
 _MOST_EXPLANATION = 1000
 NO_ROWS = "no rows of the window are kept"
+NO_BASELINE_ROWS = "no rows to compare with are kept; a captured baseline brings some with sample_rows"
 _SEVEREST_FIRST = (types.OUTCOME_FAILED, types.OUTCOME_OK, types.OUTCOME_INCONCLUSIVE, types.OUTCOME_NO_DATA)
 
 Judged = tuple[types.ColumnResult, Measure]
@@ -92,7 +93,7 @@ def _of_samples(check: types.Check, window: types.ProfileSet, baseline: types.Pr
     if not window.HasField("sample"):
         return Measure(window.rows, explanation=NO_ROWS)
     if baseline is None or not baseline.sample.hashes:
-        return Measure(window.rows, explanation="what it is compared with holds no rows: capture it with sample_rows")
+        return Measure(window.rows, explanation=NO_BASELINE_ROWS)
     pair = pair_of(check, window.sample, baseline.sample)
     if absent := absent_in(check, pair):
         return Measure(window.rows, explanation=f"no column {', '.join(absent)}"[:_MOST_EXPLANATION])

@@ -1,6 +1,7 @@
 """What becomes of samples once they are taken: see `sampling`. Pure."""
 
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,40 +16,37 @@ def merge_samples(mine: types.RowSample, other: types.RowSample) -> types.RowSam
         (one.role, one.name, one.categorical) for one in other.columns
     ]:
         raise ValueError("samples of different columns")
-    both = types.RowSample(most_rows=min(mine.most_rows, other.most_rows))
-    both.hashes.extend([*mine.hashes, *other.hashes])
-    for one, more in zip(mine.columns, other.columns, strict=True):
-        joined = both.columns.add(role=one.role, name=one.name, categorical=one.categorical)
-        joined.numbers.extend([*one.numbers, *more.numbers])
-        joined.strings.extend([*one.strings, *more.strings])
-    return bottom_of(both)
+    if len(mine.hashes) == mine.most_rows and other.hashes and other.hashes[0] > mine.hashes[-1]:
+        return mine
+    return bottom_of([mine, other])
 
 
-def bottom_of(sample: types.RowSample) -> types.RowSample:
-    """The rows with the smallest hashes, each hash once, ascending."""
-    hashes = np.array(sample.hashes, dtype=np.uint64)
+def bottom_of(parts: Sequence[types.RowSample]) -> types.RowSample:
+    """The rows with the smallest hashes of samples of the same columns, each hash once, ascending."""
+    all_hashes = [one for part in parts for one in part.hashes]
+    hashes = np.array(all_hashes, dtype=np.uint64)
     order = np.argsort(hashes, kind="stable")
+    columns = list(zip(*(part.columns for part in parts), strict=True))
+    values = [[one for part in several for one in (part.strings or part.numbers)] for several in columns]
     if len(order) > 1 and (np.diff(hashes[order]) == 0).any():
         # A row that came twice is one. Two rows under one id: the lesser of their values, whichever came first.
-        ranked = sorted(order.tolist(), key=lambda at: (sample.hashes[at], _row_bytes(sample, at)))
+        ranked = sorted(order.tolist(), key=lambda at: (all_hashes[at], _row_bytes(values, at)))
         order = np.array(ranked, dtype=np.int64)
         order = order[np.append(True, np.diff(hashes[order]) != 0)]
-    kept = order[: sample.most_rows].tolist()
-    bottom = types.RowSample(most_rows=sample.most_rows, hashes=[sample.hashes[at] for at in kept])
-    for one in sample.columns:
-        column = bottom.columns.add(role=one.role, name=one.name, categorical=one.categorical)
-        numbers, strings = list(one.numbers), list(one.strings)
-        column.numbers.extend([numbers[at] for at in kept] if numbers else ())
-        column.strings.extend([strings[at] for at in kept] if strings else ())
+    most = min(part.most_rows for part in parts)
+    kept = order[:most].tolist()
+    bottom = types.RowSample(most_rows=most, hashes=[all_hashes[at] for at in kept])
+    for (first, *_), of in zip(columns, values, strict=True):
+        column = bottom.columns.add(role=first.role, name=first.name, categorical=first.categorical)
+        (column.strings if first.categorical else column.numbers).extend([of[at] for at in kept])
     return bottom
 
 
-def _row_bytes(sample: types.RowSample, at: int) -> bytes:
-    values = (
-        one.strings[at].encode("utf-8", "surrogatepass") if one.categorical else struct.pack(">d", one.numbers[at])
-        for one in sample.columns
+def _row_bytes(values: Sequence[Sequence[float | str]], at: int) -> bytes:
+    row = (column[at] for column in values)
+    return b"\0".join(
+        one.encode("utf-8", "surrogatepass") if isinstance(one, str) else struct.pack(">d", one) for one in row
     )
-    return b"\0".join(values)
 
 
 def without_sample(profiles: types.ProfileSet) -> tuple[types.ProfileSet, types.RowSample | None]:

@@ -30,12 +30,13 @@ class Sampling(NamedTuple):
     def of(self, columns: Sequence[Column], hashes: Hashes) -> types.RowSample:
         """The sample of some rows; what a column lacks, or has in another type, is missing."""
         given = {one.key: one for one in columns}
-        lowest = np.unique(hashes)[: self.most_rows]
-        places = np.flatnonzero(hashes <= lowest[-1]) if len(lowest) else np.empty(0, dtype=np.int64)
-        sample = types.RowSample(most_rows=self.most_rows, hashes=hashes[places].tolist())
+        lowest, counts = np.unique(hashes, return_counts=True)
+        lowest, counts = lowest[: self.most_rows], counts[: self.most_rows]
+        order = np.argsort(hashes, kind="stable")[: int(np.sum(counts))]
+        sample = types.RowSample(most_rows=self.most_rows, hashes=hashes[order].tolist())
         for key, categorical in self.columns:
-            _fill(sample.columns.add(role=key[0], name=key[1], categorical=categorical), given.get(key), places)
-        return bottom_of(sample)
+            _fill(sample.columns.add(role=key[0], name=key[1], categorical=categorical), given.get(key), order)
+        return bottom_of([sample]) if len(order) > len(lowest) else sample
 
 
 def sampling_of(layout: Layout, most_rows: int, sensitive: Collection[str]) -> Sampling | None:

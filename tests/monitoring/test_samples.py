@@ -197,7 +197,7 @@ def test_what_is_missing_is_told() -> None:
     asked = check(types.METHOD_DOMAIN_CLASSIFIER, 0.6)
     without, _ = without_sample(window)
     assert evaluate(asked, without, baseline).explanation == "no rows of the window are kept"
-    assert "capture it with sample_rows" in evaluate(asked, window, None).explanation
+    assert "brings some with sample_rows" in evaluate(asked, window, None).explanation
     few = both_of(taken(0, 5), taken(0, 1_000))
     assert evaluate(asked, *few).outcome == types.OUTCOME_INCONCLUSIVE
     assert evaluate(asked, types.ProfileSet(), baseline).outcome == types.OUTCOME_NO_DATA
