@@ -1,1 +1,1 @@
-"""Closed windows and samples that later ones are made of, or compared with."""
+"""Sampled rows, which are kept for a time only."""
