@@ -11,11 +11,15 @@ from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring import reconstruction
 from services.monitoring.checks import evaluate
 from services.monitoring.forest import grow_forest, is_sound_forest, outliers_of, scores_of
+from services.monitoring.pieces import Piece, counted
 from services.monitoring.profile import Column, capture, layout_of, merge
 from services.monitoring.samples import is_sound_sample, merge_samples, without_sample
 from services.monitoring.sampling import Sampling, hashes_of_ids, sampling_of
+from services.monitoring.telemetry.batches import Predictions
+from services.monitoring.telemetry.rows import hashes_of, part_of, rows_of
 from services.monitoring.vectors import pair_of, vectors_of
-from tests.monitoring.build import INPUT, check, numbers, texts
+from services.monitoring.windows import Plan
+from tests.monitoring.build import ENDPOINT, INPUT, VERSION, check, numbers, texts
 
 ORACLE = Path(__file__).parents[1] / "oracle"
 TOLD = json.loads((ORACLE / "samples.json").read_text(encoding="utf-8"))
@@ -43,7 +47,7 @@ def columns_of(role: str, start: int, stop: int) -> list[Column]:
     return sorted(found, key=lambda one: one.key)
 
 
-def rows_of(columns: list[Column]) -> types.RowSample:
+def all_rows_of(columns: list[Column]) -> types.RowSample:
     """All rows of columns, as a sample."""
     kinds = tuple((one.key, one.strings is not None) for one in columns)
     return Sampling(kinds, 2_000).of(columns, hashes_of_ids("b", (), columns[0].rows))
@@ -57,7 +61,7 @@ def both_of(window: types.RowSample, baseline: types.RowSample) -> tuple[types.P
 
 
 REFERENCE = columns_of("reference", 0, TOLD["reference"])
-BEFORE = rows_of(REFERENCE)
+BEFORE = all_rows_of(REFERENCE)
 CHUNKS = [columns_of("analysis", at, at + TOLD["chunk"]) for at in range(0, 5_000, TOLD["chunk"])]
 
 
@@ -111,7 +115,27 @@ def test_samples_merge_with_profiles_and_leave_them_before_the_digest() -> None:
     assert not bare.HasField("sample")
     assert (bare.outliers.rows, bare.outliers.outliers) == (1_000, 3)
     with pytest.raises(ValueError, match="different columns"):
-        merge_samples(rows_of([numbers("x", AGES)]), taken(0, 10))
+        merge_samples(all_rows_of([numbers("x", AGES)]), taken(0, 10))
+
+
+@pytest.mark.parametrize("ids", [IDS[:100], []])
+def test_rows_are_known_by_the_same_hashes_in_windows_and_segments(ids: list[str]) -> None:
+    layout = layout_of(capture([numbers("age", AGES)]))
+    sampling = sampling_of(layout, 100, ())
+    plan = Plan("m", types.WindowSpec(), "", layout, "", frozenset(), sampling=sampling)
+    sent = Predictions("b", ENDPOINT, VERSION, 1, 2, 100, ids, [numbers("age", AGES[:100])], 0, 0)
+    hashes = hashes_of(plan, sent)
+    assert hashes is not None
+    places = np.arange(30, 70)
+    for rows, cuts, of in (
+        (rows_of(plan, sent, 1, hashes), (0, 40, 100), AGES[:100]),
+        (rows_of(plan, part_of(sent, places), 1, hashes[places]), (0, 10, 40), AGES[30:70]),
+    ):
+        parts = [rows.profiles(*one) for one in pairwise(cuts)]
+        sample = counted([one for one in parts if isinstance(one, Piece)]).sample
+        assert sorted(sample.columns[0].numbers) == sorted(of.tolist())
+        known = dict(zip(hashes.tolist(), AGES[:100].tolist(), strict=True))
+        assert [known[one] for one in sample.hashes] == list(sample.columns[0].numbers)
 
 
 def test_unsound_samples_are_known() -> None:
@@ -128,7 +152,7 @@ def test_unsound_samples_are_known() -> None:
 def test_reconstruction_errors_are_nannymls_within_three_thousandths() -> None:
     """NannyML encodes categories and standardises in the same way."""
     for chunk, told in zip(CHUNKS, TOLD["reconstruction"], strict=True):
-        pair = pair_of(types.Check(), rows_of(chunk), BEFORE)
+        pair = pair_of(types.Check(), all_rows_of(chunk), BEFORE)
         before, after = vectors_of(pair, range(len(BEFORE.hashes)))
         errors = reconstruction.errors_of(reconstruction.components_of(before), after)
         assert float(np.mean(errors)) == pytest.approx(told, abs=0.003)
@@ -136,7 +160,7 @@ def test_reconstruction_errors_are_nannymls_within_three_thousandths() -> None:
 
 def test_reconstruction_fails_where_nannymls_errors_moved_and_nowhere_else() -> None:
     outcomes = [
-        evaluate(check(types.METHOD_PCA_RECONSTRUCTION, 3.0), *both_of(rows_of(chunk), BEFORE)).outcome
+        evaluate(check(types.METHOD_PCA_RECONSTRUCTION, 3.0), *both_of(all_rows_of(chunk), BEFORE)).outcome
         for chunk in CHUNKS
     ]
     moved = [abs(one - TOLD["reconstruction"][0]) > 0.1 for one in TOLD["reconstruction"]]
@@ -145,7 +169,7 @@ def test_reconstruction_fails_where_nannymls_errors_moved_and_nowhere_else() -> 
 
 def test_rows_are_told_apart_as_well_as_by_nannyml() -> None:
     for chunk, told in zip(CHUNKS, TOLD["domain_classifier"], strict=True):
-        result = evaluate(check(types.METHOD_DOMAIN_CLASSIFIER, 0.6), *both_of(rows_of(chunk), BEFORE))
+        result = evaluate(check(types.METHOD_DOMAIN_CLASSIFIER, 0.6), *both_of(all_rows_of(chunk), BEFORE))
         assert result.statistic == pytest.approx(told, abs=0.06)
         assert result.interval.low < result.statistic < result.interval.high
         assert (result.outcome == types.OUTCOME_FAILED) == (told > 0.6)
@@ -153,8 +177,8 @@ def test_rows_are_told_apart_as_well_as_by_nannyml() -> None:
 
 def test_a_change_of_how_columns_go_together_is_told_though_each_column_stays() -> None:
     first, second = RANDOM.normal(size=(2, 600))
-    before = rows_of([numbers("a", first), numbers("b", first + 0.2 * second)])
-    window = rows_of([numbers("a", second), numbers("b", RANDOM.permutation(first + 0.2 * second))])
+    before = all_rows_of([numbers("a", first), numbers("b", first + 0.2 * second)])
+    window = all_rows_of([numbers("a", second), numbers("b", RANDOM.permutation(first + 0.2 * second))])
     for method, threshold in (
         (types.METHOD_DOMAIN_CLASSIFIER, 0.7),
         (types.METHOD_PCA_RECONSTRUCTION, 3.0),
@@ -165,10 +189,12 @@ def test_a_change_of_how_columns_go_together_is_told_though_each_column_stays() 
 
 def test_mmd_is_that_of_scikit_learns_kernel() -> None:
     names = TOLD["numbers"]
-    before = rows_of([one for one in columns_of("reference", 0, TOLD["vectors"]) if one.name in names])
+    before = all_rows_of([one for one in columns_of("reference", 0, TOLD["vectors"]) if one.name in names])
     for at, told in enumerate(TOLD["mmd"]):
         start = at * TOLD["chunk"]
-        window = rows_of([one for one in columns_of("analysis", start, start + TOLD["vectors"]) if one.name in names])
+        window = all_rows_of(
+            [one for one in columns_of("analysis", start, start + TOLD["vectors"]) if one.name in names]
+        )
         result = evaluate(check(types.METHOD_MMD, 0.01, significance=0.05), *both_of(window, before))
         assert result.statistic == pytest.approx(told, rel=1e-3, abs=1e-6)
         assert (result.p_value < 0.05) == (told > 0.01)
@@ -178,14 +204,14 @@ def test_mmd_is_that_of_scikit_learns_kernel() -> None:
 def test_p_values_of_mmd_are_even_when_nothing_changed() -> None:
     found = []
     for _ in range(60):
-        both = [rows_of([numbers(name, RANDOM.normal(size=40)) for name in ("e1", "e2")]) for _ in range(2)]
+        both = [all_rows_of([numbers(name, RANDOM.normal(size=40)) for name in ("e1", "e2")]) for _ in range(2)]
         found.append(evaluate(check(types.METHOD_MMD, 0.0), *both_of(*both)).p_value)
     assert np.mean(found) == pytest.approx(0.5, abs=4 * 0.29 / np.sqrt(60))
     assert np.mean(np.array(found) < 0.1) < 0.3
 
 
 def test_columns_are_named_by_what_they_begin_with() -> None:
-    before = rows_of([numbers("age", AGES), numbers("e_0", AGES), numbers("e_1", AGES * 2)])
+    before = all_rows_of([numbers("age", AGES), numbers("e_0", AGES), numbers("e_1", AGES * 2)])
     pair = pair_of(types.Check(columns=["e_*"]), before, before)
     assert [one.name for one in pair.baseline] == ["e_0", "e_1"]
     result = evaluate(check(types.METHOD_MMD, 0.1, columns=["f_*"]), *both_of(before, before))
