@@ -61,9 +61,9 @@ def test_a_baseline_comes_from_a_csv_file(line: CommandLine, monitor: str) -> No
 def test_rows_are_kept_where_the_command_says_so(line: CommandLine, monitor: str) -> None:
     asked = ("monitors", "update", monitor, "--check", "domain-classifier=0.7")
     assert "sample_rows" in line(*asked, expect=USAGE).err
-    line(*asked, "--window-rows", "100", "--sample-rows", "50", "--check", "outlier-share=0.1")
+    line(*asked, "--window-rows", "100", "--sample-rows", "150", "--check", "outlier-share=0.1")
     window = line.json("monitors", "get", monitor)["window"]
-    assert (window["sampleRows"], window["sampleDays"]) == (50, 7)
+    assert (window["sampleRows"], window["sampleDays"]) == (150, 7)
     rows = "\n".join(f"{number},{number % 7}" for number in range(150))
     file = line.file("rows.csv", f"amount,kind\n{rows}\n")
     line("monitors", "baseline", monitor, file, "--sample-rows", "20", "--outlier-share", "0.05")

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kernel.errors import Invalid
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring import reconstruction
 from services.monitoring.checks import evaluate
+from services.monitoring.domain.checking import complete_checks, refuse_unsampled
 from services.monitoring.forest import grow_forest, is_sound_forest, outliers_of, scores_of
 from services.monitoring.pieces import Piece, counted
 from services.monitoring.profile import Column, capture, layout_of, merge
@@ -208,6 +210,29 @@ def test_p_values_of_mmd_are_even_when_nothing_changed() -> None:
         found.append(evaluate(check(types.METHOD_MMD, 0.0), *both_of(*both)).p_value)
     assert np.mean(found) == pytest.approx(0.5, abs=4 * 0.29 / np.sqrt(60))
     assert np.mean(np.array(found) < 0.1) < 0.3
+
+
+def test_a_monitor_compares_rows_by_few_checks() -> None:
+    asked = [check(types.METHOD_MMD, 0.1, id=f"mmd-{at}") for at in range(5)]
+    assert len(complete_checks(asked[:4])) == 4
+    with pytest.raises(Invalid, match="5 compare rows"):
+        complete_checks(asked)
+
+
+def test_checks_want_no_more_rows_than_are_kept() -> None:
+    (asked,) = complete_checks([check(types.METHOD_MMD, 0.1, minimum_rows=0)])
+    refuse_unsampled(types.WindowSpec(sample_rows=100), [asked])
+    with pytest.raises(Invalid, match="wants 100 rows and gets at most 50"):
+        refuse_unsampled(types.WindowSpec(sample_rows=50), [asked])
+
+
+def test_mmd_looks_at_the_rows_of_the_smallest_hashes() -> None:
+    many, window = (all_rows_of([numbers("a", RANDOM.normal(size=size))]) for size in (1_500, 300))
+    first = types.RowSample(most_rows=1_000, hashes=many.hashes[:1_000])
+    first.columns.add(role=INPUT, name="a", numbers=many.columns[0].numbers[:1_000])
+    asked = check(types.METHOD_MMD, 0.1)
+    one, other = (evaluate(asked, *both_of(window, of)) for of in (many, first))
+    assert (one.p_value, one.statistic) == (other.p_value, other.statistic)
 
 
 def test_columns_are_named_by_what_they_begin_with() -> None:

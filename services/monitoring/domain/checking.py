@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from kernel.errors import invalid_field
 from kernel.names import check_id
 from modelog.monitoring.v1 import types_pb2 as types
-from services.monitoring import groups, ranking, series
+from services.monitoring import discrepancy, groups, ranking, series
 from services.monitoring.methods import ALSO_WHEN_EMPTY, METHODS, computed, needs_sample
 
 _MINIMUM_ROWS = 100
@@ -13,6 +13,7 @@ _MOST_BYTES = 16 * 1024  # Every window's fact repeats the checks it was judged 
 _BINS = 10
 _MOST_STEPS = 64
 _SAMPLE_DAYS = 7
+_MOST_SAMPLED = 4  # Each takes about a tenth of a second for 1000 rows.
 _MOST_SERIES = 8  # Every fact and the monitor hold them.
 
 
@@ -38,11 +39,17 @@ def complete_window(window: types.WindowSpec) -> types.WindowSpec:
 
 
 def refuse_unsampled(window: types.WindowSpec, checks: Iterable[types.Check]) -> None:
-    """Invalid when a check looks at rows and none are kept."""
-    wanted = sorted(check.id for check in checks if needs_sample(check))
+    """Invalid when a check looks at rows and none, or not enough for it, are kept."""
+    wanted = [check for check in checks if needs_sample(check)]
     if wanted and not window.sample_rows:
-        reason = f"{', '.join(wanted)} compare rows: say how many are kept of a window, for example 1000"
+        names = ", ".join(sorted(check.id for check in wanted))
+        reason = f"{names} compare rows: say how many are kept of a window, for example 1000"
         raise invalid_field("window.sample_rows", reason, "NO_SAMPLE")
+    most = min(window.sample_rows, discrepancy.MOST_ROWS)
+    for check in wanted:
+        if check.minimum_rows > most:
+            reason = f"{check.id} wants {check.minimum_rows} rows and gets at most {most}: lower its minimum_rows"
+            raise invalid_field("checks", f"{reason}, or keep more", "NO_SAMPLE")
 
 
 def _refuse_wrong_steps(window: types.WindowSpec) -> None:
@@ -61,6 +68,9 @@ def complete_checks(checks: Iterable[types.Check]) -> list[types.Check]:
     following = sum(check.method in series.METHODS for check in complete)
     if following > _MOST_SERIES:
         raise invalid_field("checks", f"{following} follow a series; at most {_MOST_SERIES} may", "TOO_MANY_SERIES")
+    compared = sum(needs_sample(check) for check in complete)
+    if compared > _MOST_SAMPLED:
+        raise invalid_field("checks", f"{compared} compare rows; at most {_MOST_SAMPLED} may", "TOO_MANY_SAMPLED")
     ids = [check.id for check in complete]
     for index, one in enumerate(ids):
         if one in ids[:index]:
