@@ -91,6 +91,7 @@ oracle-monitoring: .venv/.installed ## Let the peers of monitoring compute what 
 	.venv-oracle-river/bin/python tests/oracle/detectors.py
 	.venv-oracle-nannyml/bin/python tests/oracle/estimates.py
 	.venv-oracle-nannyml/bin/python tests/oracle/losses.py
+	.venv-oracle-nannyml/bin/python tests/oracle/samples.py
 	test -e .venv-oracle-evidently/.installed || { $(PYTHON) -m venv .venv-oracle-evidently && \
 		.venv-oracle-evidently/bin/pip install --quiet "evidently==0.7.23" "pandas<3" && \
 		touch .venv-oracle-evidently/.installed; }

@@ -10,10 +10,12 @@ from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
 from modelog.monitoring.v1 import telemetry_pb2 as telemetry
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.fitting import LEAST_CHUNKS, MOST_CHUNKS, Chunk
+from services.monitoring.forest import grow_forest, outliers_of
 from services.monitoring.losses import as_numbers, fit_losses, losses_of
 from services.monitoring.performance import Pair, count_pairs, text_of
 from services.monitoring.pieces import Piece, counted
 from services.monitoring.profile import Column, capture, layout_of
+from services.monitoring.sampling import hashes_of_ids, sampling_of
 from services.monitoring.telemetry.batches import baseline_columns
 
 
@@ -55,21 +57,32 @@ def captured_of(values: rpc.BaselineValues, chunk_rows: int) -> Captured:
         model = fit_losses(columns, output, as_numbers(labels))
         if model is not None:
             profiles.loss_model.CopyFrom(model)
+    hashes = hashes_of_ids("baseline", (), profiles.rows)
+    sampling = sampling_of(layout_of(profiles), values.sample_rows, ())
+    if sampling is not None:
+        profiles.sample.CopyFrom(sampling.of(columns, hashes))
+    if values.outlier_share:
+        forest = grow_forest(columns, values.outlier_share)
+        if forest is None:
+            raise invalid_field("values.outlier_share", "needs inputs of 100 rows and more", "TOO_FEW_ROWS")
+        profiles.forest.CopyFrom(forest)
     if not chunk_rows or profiles.rows // chunk_rows < LEAST_CHUNKS:
         return Captured(profiles)
-    return Captured(profiles, _chunks(columns, pairs, profiles, chunk_rows), chunk_rows)
+    whole = Piece(
+        columns, profiles.rows, layout_of(profiles), losses_of(profiles), (), outliers_of(profiles), sampling, hashes
+    )
+    return Captured(profiles, _chunks(whole, pairs, chunk_rows), chunk_rows)
 
 
-def _chunks(
-    columns: Sequence[Column], pairs: Sequence[Pair], baseline: types.ProfileSet, chunk_rows: int
-) -> list[Chunk]:
-    layout, losses = layout_of(baseline), losses_of(baseline)
-    whole = baseline.rows // chunk_rows
-    places = np.unique(np.linspace(0, whole - 1, min(whole, MOST_CHUNKS)).astype(np.int64))
+def _chunks(whole: Piece, pairs: Sequence[Pair], chunk_rows: int) -> list[Chunk]:
+    most = whole.rows // chunk_rows
+    places = np.unique(np.linspace(0, most - 1, min(most, MOST_CHUNKS)).astype(np.int64))
     chunks = []
     for start in (places * chunk_rows).tolist():
         stop = start + chunk_rows
-        profiles = counted([Piece([one.part(start, stop) for one in columns], chunk_rows, layout, losses)])
+        columns = [one.part(start, stop) for one in whole.columns]
+        hashes = None if whole.hashes is None else whole.hashes[start:stop]
+        profiles = counted([whole._replace(columns=columns, rows=chunk_rows, hashes=hashes)])
         if pairs:
             profiles.performance.CopyFrom(count_pairs(pairs[start:stop]))
         chunks.append(Chunk(profiles))

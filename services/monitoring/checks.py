@@ -12,12 +12,15 @@ from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring import distances, drift, quality, series
 from services.monitoring.measures import Measure, values_of
-from services.monitoring.methods import ALSO_WHEN_EMPTY, METHODS, track_of
+from services.monitoring.methods import ALSO_WHEN_EMPTY, METHODS, needs_sample, track_of
 from services.monitoring.profile import Key
+from services.monitoring.vectors import absent_in, pair_of
 
 _MOST_COLUMN_BYTES = 24 * 1024  # Of all checks of a window together: the fact has to fit into 64 KiB.
 _MOST_EXPLANATION = 1000
 _NOT_FITTED = "its threshold is not fitted yet; capture the baseline again, of rows that can be cut into chunks"
+NO_ROWS = "no rows of the window are kept"
+NO_BASELINE_ROWS = "no rows to compare with are kept; a captured baseline brings some with sample_rows"
 _SEVEREST_FIRST = (types.OUTCOME_FAILED, types.OUTCOME_OK, types.OUTCOME_INCONCLUSIVE, types.OUTCOME_NO_DATA)
 
 Judged = tuple[types.ColumnResult, Measure]
@@ -53,6 +56,13 @@ def reevaluate(
     return evaluate_all(checks, fact.window.track, window, baseline, fact.window, before)
 
 
+def without_rows(fact: facts.WindowEvaluated, window: types.ProfileSet, baseline: types.ProfileSet | None) -> list[str]:
+    """Ids of the checks that were computed from rows that are no longer there."""
+    gone = fact.window.sample_digest and not window.HasField("sample")
+    gone = gone or (fact.window.baseline_sample_digest and baseline is not None and not baseline.HasField("sample"))
+    return [result.check.id for result in fact.results if needs_sample(result.check)] if gone else []
+
+
 def evaluate(
     check: types.Check,
     window: types.ProfileSet,
@@ -70,11 +80,29 @@ def evaluate(
         result.outcome, result.rows, result.explanation = types.OUTCOME_INCONCLUSIVE, window.rows, _NOT_FITTED
     elif method.by_column:
         _judge_columns(result, window, baseline, most_column_bytes)
+    elif method.sampled is not None:
+        _judge_window(result, _of_samples(check, window, baseline))
     elif method.of_window is not None:
         _judge_window(result, method.of_window(check, window))
     else:
         _judge_window(result, quality.freshness(bounds or types.Window(), window))
     return result
+
+
+def _of_samples(check: types.Check, window: types.ProfileSet, baseline: types.ProfileSet | None) -> Measure:
+    method = METHODS[check.method].sampled
+    if not window.rows or method is None:
+        return Measure(0)
+    if not window.HasField("sample"):
+        return Measure(window.rows, explanation=NO_ROWS)
+    if baseline is None or not baseline.sample.hashes:
+        return Measure(window.rows, explanation=NO_BASELINE_ROWS)
+    pair = pair_of(check, window.sample, baseline.sample)
+    if absent := absent_in(check, pair):
+        return Measure(window.rows, explanation=f"no column {', '.join(absent)}"[:_MOST_EXPLANATION])
+    if not pair.baseline:
+        return Measure(window.rows, explanation="window and baseline have no input in common")
+    return method(check, window.sample, baseline.sample)
 
 
 def _follow(
@@ -119,6 +147,8 @@ def _judge_window(result: types.CheckResult, measure: Measure) -> None:
         result.interval.CopyFrom(measure.interval)
     if not math.isnan(measure.statistic):
         result.statistic = measure.statistic
+    if measure.p_value is not None:
+        result.p_value = measure.p_value
     if result.outcome == types.OUTCOME_INCONCLUSIVE and not measure.explanation:
         result.explanation = _too_few(result.check, measure.rows)
 

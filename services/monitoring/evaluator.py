@@ -22,11 +22,13 @@ from services.monitoring.domain import monitor as verbs
 from services.monitoring.domain.target import answering, answers, is_model
 from services.monitoring.material import Material, Materials
 from services.monitoring.profile import digest_of, encode
+from services.monitoring.samples import without_sample
 from services.monitoring.settings import Settings
 from services.monitoring.telemetry import queries
 from services.monitoring.telemetry.consumer import stream_ends
 from services.monitoring.telemetry.plans import Plans
 from services.monitoring.telemetry.queries import Key
+from services.monitoring.telemetry.samples import queries as samples
 from services.monitoring.windows import MICROSECONDS, Lane, OpenWindow
 
 _log = structlog.get_logger()
@@ -93,8 +95,12 @@ class Evaluator:
         window = material.window
         assert window is not None
         name, version = key[:2]
-        body = encode(window.profiles)
+        bare, sample = without_sample(window.profiles)
+        body = encode(bare)
         summary = _summary(key, window, digest_of(body), material)
+        if sample is not None:
+            days = monitor.window.sample_days
+            summary.sample_digest = await samples.keep(self._kept, sample, self._rooms.clock(), days)
         await queries.keep_profile(self._kept, summary.profile_digest, body, self._rooms.clock(), baseline=False)
         verb = partial(verbs.evaluate, window=summary, profiles=window.profiles, baseline=material.baseline)
         reads = [(KNOWN_ENDPOINT, monitor.endpoint)]
@@ -164,6 +170,7 @@ class Evaluator:
             "profile": now - timedelta(days=settings.profile_days),
         }
         await queries.forget_old(self._kept, before, settings.most_waiting_predictions)
+        await samples.forget_expired(self._kept, now)
 
 
 def _microseconds(moment: datetime) -> int:
@@ -201,6 +208,7 @@ def _summary(key: Key, window: OpenWindow, digest: str, material: Material) -> t
         late_rows=window.profiles.late_rows,
         profile_digest=digest,
         baseline_digest=material.baseline_digest,
+        baseline_sample_digest=material.baseline_sample_digest,
     )
     summary.start_time.FromMicroseconds(window.start)
     summary.end_time.FromMicroseconds(window.end)

@@ -8,10 +8,12 @@ from services.monitoring.domain import KNOWN_ENDPOINT
 from services.monitoring.domain.target import is_model
 from services.monitoring.methods import beside_of
 from services.monitoring.profile import digest_of, encode
+from services.monitoring.samples import without_sample
 from services.monitoring.segments import running_version
 from services.monitoring.sliding import earlier_of, reach_of, window_of
 from services.monitoring.telemetry import queries
 from services.monitoring.telemetry.queries import Key
+from services.monitoring.telemetry.samples import queries as samples
 from services.monitoring.telemetry.steps import queries as steps
 from services.monitoring.windows import OpenWindow, terms_of
 
@@ -26,6 +28,7 @@ class Material(NamedTuple):
     baseline_digest: str = ""
     compared_with: types.Comparison = types.COMPARISON_UNSPECIFIED
     kept_steps: int = 0
+    baseline_sample_digest: str = ""
 
 
 class Materials:
@@ -49,7 +52,7 @@ class Materials:
         if window is None:
             return material
         if spec.compare_with == types.COMPARISON_EARLIER_WINDOWS:
-            return await self._with(material, earlier_of(spec, before), spec.compare_with)
+            return await self._with(material, earlier_of(spec, before), spec)
         if spec.compare_with == types.COMPARISON_RUNNING_VERSION and not is_model(monitor.endpoint):
             running = running_version(await self._rooms.resources.load(KNOWN_ENDPOINT, monitor.endpoint))
             if running and running != key[1]:
@@ -73,18 +76,23 @@ class Materials:
         theirs = await steps.upto(self._kept, running, step, reach_of(spec), by_time=True)
         window = window_of(spec, theirs) if theirs and theirs[-1].end == step.end else None
         profiles = window.profiles if window is not None and window.rows else None
-        return await self._with(material, profiles, types.COMPARISON_RUNNING_VERSION)
+        return await self._with(material, profiles, spec)
 
-    async def _with(
-        self, material: Material, baseline: types.ProfileSet | None, comparison: types.Comparison
-    ) -> Material:
+    async def _with(self, material: Material, baseline: types.ProfileSet | None, spec: types.WindowSpec) -> Material:
         """Profiles are kept before the fact that names them is recorded."""
         if baseline is None:
-            return material._replace(compared_with=comparison)
-        body = encode(baseline)
+            return material._replace(compared_with=spec.compare_with)
+        now, (bare, sample) = self._rooms.clock(), without_sample(baseline)
+        body = encode(bare)
         digest = digest_of(body)
-        await queries.keep_profile(self._kept, digest, body, self._rooms.clock(), baseline=False)
-        return material._replace(baseline=baseline, baseline_digest=digest, compared_with=comparison)
+        await queries.keep_profile(self._kept, digest, body, now, baseline=False)
+        rows = await samples.keep(self._kept, sample, now, spec.sample_days) if sample is not None else ""
+        return material._replace(
+            baseline=baseline,
+            baseline_digest=digest,
+            compared_with=spec.compare_with,
+            baseline_sample_digest=rows,
+        )
 
     async def _captured(self, step: OpenWindow) -> tuple[types.ProfileSet | None, str]:
         if not step.baseline_digest:

@@ -6,17 +6,21 @@ from typing import NamedTuple
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring import (
     classwise,
+    discrepancy,
     distances,
     drift,
     estimated,
     expected,
     foreseen,
+    forest,
     groups,
     labelled,
     quality,
     ranking,
+    reconstruction,
     series,
     statistics,
+    telling,
 )
 from services.monitoring.measures import Measure
 
@@ -25,6 +29,7 @@ OfColumn = Callable[[types.Check, types.Profile], Measure]
 Compared = Callable[[types.Check, types.Profile, types.Profile], Measure]
 
 Estimated = Callable[[types.Check, types.Profile, types.Performance], Measure]
+Sampled = Callable[[types.Check, types.RowSample, types.RowSample], Measure]
 
 NUMBERS = frozenset({"numbers"})
 CATEGORIES = frozenset({"categories"})
@@ -32,7 +37,7 @@ BOTH = NUMBERS | CATEGORIES
 
 
 class Method(NamedTuple):
-    """of_window, of_column, compared, estimated: how it is computed, exactly one of them unless `checks` does it.
+    """of_window, of_column, compared, estimated, sampled: how it is computed, exactly one unless `checks` does it.
 
     kinds: columns meant when none are named. share: its threshold is 0 to 1. bins, significance, labels: which
     parameters of a check it heeds.
@@ -54,6 +59,7 @@ class Method(NamedTuple):
     positive: bool = False
     explains: bool = False
     groups: bool = False
+    sampled: Sampled | None = None
 
 
 def _drift(version: str, compared: Compared, **fields: bool | frozenset[str]) -> Method:
@@ -162,6 +168,16 @@ METHODS |= {  # Their track is that of the method they watch; see `track_of`.
 }
 
 
+METHODS |= {
+    types.METHOD_DOMAIN_CLASSIFIER: Method("domain-classifier/1", sampled=telling.domain_classifier),
+    types.METHOD_PCA_RECONSTRUCTION: Method(
+        "pca-reconstruction/1", sampled=reconstruction.pca_reconstruction, share=False
+    ),
+    types.METHOD_MMD: Method("mmd/1", sampled=discrepancy.mmd, share=False, significance=True),
+    types.METHOD_OUTLIER_SHARE: Method("outlier-share/1 isolation-forest/1", of_window=forest.outlier_share),
+}
+
+
 EXPECT_ERRORS = (types.METHOD_ESTIMATED_MAE, types.METHOD_ESTIMATED_RMSE)
 
 
@@ -180,7 +196,13 @@ def beside_of(checks: Iterable[types.Check]) -> tuple[str, ...]:
     computes = {computed(check) for check in checks}
     losses = ("losses",) if computes & set(EXPECT_ERRORS) else ()
     queries = ("queries",) if types.METHOD_NDCG in computes else ()
-    return (*losses, *queries, *sensitive_of(checks))
+    outliers = ("outliers",) if types.METHOD_OUTLIER_SHARE in computes else ()
+    return (*losses, *queries, *outliers, *sensitive_of(checks))
+
+
+def needs_sample(check: types.Check) -> bool:
+    """Whether a check looks at sampled rows."""
+    return METHODS[computed(check)].sampled is not None
 
 
 def compares(method: types.Method) -> bool:

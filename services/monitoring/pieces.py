@@ -11,25 +11,34 @@ from typing import NamedTuple
 import numpy as np
 
 from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.forest import Outliers
 from services.monitoring.groups import Row, count_groups
 from services.monitoring.losses import Losses
 from services.monitoring.profile import Column, Layout, count, merge
+from services.monitoring.sampling import Sampling
+from services.monitoring.sketches import Hashes
 
 
 class Piece(NamedTuple):
-    """Some rows of one batch, and how they are to be counted. groups: by sensitive column its rows."""
+    """Some rows of one batch, and how they are to be counted. groups: by sensitive column its rows. hashes: of the
+    rows, where some are sampled, without the columns in hidden."""
 
     columns: Sequence[Column]
     rows: int
     layout: Layout
     losses: Losses | None = None
     groups: Sequence[tuple[str, Sequence[Row]]] = ()
+    outliers: Outliers | None = None
+    sampling: Sampling | None = None
+    hashes: Hashes | None = None
+    hidden: frozenset[str] = frozenset()
 
     @property
     def shape(self) -> tuple[object, ...]:
         """What pieces have in common that may be counted as one."""
         columns = tuple((*one.key, one.strings is not None) for one in self.columns)
-        return id(self.layout), id(self.losses), columns, tuple(name for name, _ in self.groups)
+        counts = id(self.layout), id(self.losses), id(self.outliers), self.sampling, self.hidden
+        return *counts, columns, tuple(name for name, _ in self.groups)
 
 
 def counted(pieces: Sequence[Piece]) -> types.ProfileSet:
@@ -49,6 +58,12 @@ def _counted(alike: Sequence[Piece], columns: Sequence[Column]) -> types.Profile
     profiles = count(columns, first.layout, rows)
     if first.losses is not None:
         profiles.expected_errors.CopyFrom(first.losses.expected(columns, rows))
+    if first.outliers is not None:
+        profiles.outliers.CopyFrom(first.outliers.counted(columns, rows))
+    if first.sampling is not None:
+        hashes = np.concatenate([one.hashes for one in alike if one.hashes is not None])
+        shown = [one for one in columns if one.name not in first.hidden]
+        profiles.sample.CopyFrom(first.sampling.of(shown, hashes))
     for at, (name, _) in enumerate(first.groups):
         profiles.sensitive.append(count_groups(name, chain.from_iterable(one.groups[at][1] for one in alike)))
     return profiles

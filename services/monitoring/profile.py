@@ -23,6 +23,7 @@ from services.monitoring.exact import Floats, Integers, added, exact_sums
 from services.monitoring.groups import merge_sensitive
 from services.monitoring.performance import merge_performance
 from services.monitoring.ranking import merge_queries
+from services.monitoring.samples import merge_samples
 
 MOST_CATEGORIES = 256
 MOST_CHARACTERS = 256
@@ -249,6 +250,12 @@ def merge(one: types.ProfileSet, other: types.ProfileSet) -> types.ProfileSet:
             _merge_column(mine, profile)
     if added_columns:
         merged.columns.sort(key=lambda profile: (profile.role, profile.name))
+    _merge_beside(merged, other)
+    return merged
+
+
+def _merge_beside(merged: types.ProfileSet, other: types.ProfileSet) -> None:
+    """What is counted beside columns."""
     if other.HasField("performance"):
         merge_performance(merged.performance, other.performance)
     if other.HasField("distinct_rows"):
@@ -261,7 +268,11 @@ def merge(one: types.ProfileSet, other: types.ProfileSet) -> types.ProfileSet:
         _merge_expected(merged.expected_errors, other.expected_errors)
     if other.HasField("ranked_queries"):
         merge_queries(merged.ranked_queries, other.ranked_queries)
-    return merged
+    if other.HasField("sample"):
+        merged.sample.CopyFrom(merge_samples(merged.sample, other.sample))
+    if other.HasField("outliers"):
+        merged.outliers.rows += other.outliers.rows
+        merged.outliers.outliers += other.outliers.outliers
 
 
 def _merge_expected(mine: types.ExpectedErrors, other: types.ExpectedErrors) -> None:

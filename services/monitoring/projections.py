@@ -210,6 +210,8 @@ def points(fact: facts.WindowEvaluated, revision: int) -> Iterator[types.MetricP
         if not result.columns or check.method == types.METHOD_DATASET_DRIFT:
             point.value, point.outcome, point.rows = result.statistic, result.outcome, result.rows
             point.error_bound = result.error_bound
+            if result.HasField("p_value"):
+                point.p_value = result.p_value
             if result.HasField("interval"):
                 point.interval.CopyFrom(result.interval)
             yield point

@@ -57,6 +57,8 @@ async def _keep_models(kept: Pool, digest: str, profiles: types.ProfileSet) -> N
         present = types.ProfileSet.FromString(bodies[digest])
         if present.HasField("loss_model"):
             profiles.loss_model.CopyFrom(present.loss_model)
+        if present.HasField("forest"):
+            profiles.forest.CopyFrom(present.forest)
 
 
 def _apart(windows: Sequence[facts.WindowEvaluated]) -> list[types.Window]:

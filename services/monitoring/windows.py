@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.forest import Outliers
 from services.monitoring.losses import Losses
 from services.monitoring.pieces import Piece, counted
 from services.monitoring.profile import Layout, merge
+from services.monitoring.sampling import Sampling
 
 MICROSECONDS = 1_000_000
 PROFILES = 3  # What profiles hold; windows begun when they held less are closed as they are.
@@ -36,6 +38,8 @@ class Plan:
     sensitive: tuple[str, ...] = ()
     queries: bool = False
     beside: tuple[str, ...] = ()
+    outliers: Outliers | None = None
+    sampling: Sampling | None = None
 
     @property
     def terms(self) -> str:
@@ -56,7 +60,8 @@ def terms_of(window: types.WindowSpec, baseline_digest: str, beside: Sequence[st
     """What windows have in common that may be merged or compared with each other. beside: see Plan."""
     terms = f"{baseline_digest}/{window.size_rows}/{window.size_seconds}/{PROFILES}"
     more = [window.step_rows, window.step_seconds, int(window.versions_together)]
-    return "/".join((terms, *(str(one) for one in more if any(more)), *beside))
+    sampled = (f"sample={window.sample_rows}",) if window.sample_rows else ()
+    return "/".join((terms, *(str(one) for one in more if any(more)), *sampled, *beside))
 
 
 class Rows(NamedTuple):

@@ -79,6 +79,19 @@ def test_a_baseline_comes_from_a_csv_file(line: CommandLine, monitor: str) -> No
     assert "line 3" in line("monitors", "baseline", monitor, uneven, expect=USAGE).err
 
 
+def test_rows_are_kept_where_the_command_says_so(line: CommandLine, monitor: str) -> None:
+    asked = ("monitors", "update", monitor, "--check", "domain-classifier=0.7")
+    assert "sample_rows" in line(*asked, expect=USAGE).err
+    line(*asked, "--window-rows", "100", "--sample-rows", "150", "--check", "outlier-share=0.1")
+    window = line.json("monitors", "get", monitor)["window"]
+    assert (window["sampleRows"], window["sampleDays"]) == (150, 7)
+    rows = "\n".join(f"{number},{number % 7}" for number in range(150))
+    file = line.file("rows.csv", f"amount,kind\n{rows}\n")
+    line("monitors", "baseline", monitor, file, "--sample-rows", "20", "--outlier-share", "0.05")
+    few = line.file("few.csv", "amount\n1\n2\n")
+    assert "100 rows" in line("monitors", "baseline", monitor, few, "--outlier-share", "0.05", expect=USAGE).err
+
+
 def test_outcomes_come_from_a_csv_file(line: CommandLine, monitor: str) -> None:
     file = line.file("outcomes.csv", "prediction_id,label\na-1,1\na-2,0\n")
     assert int(line.json("outcomes", "record", monitor, file)["position"]) >= 1

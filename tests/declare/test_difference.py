@@ -16,7 +16,7 @@ from modelog.monitoring.v1 import types_pb2 as monitoring
 from modelog.registry.v1 import types_pb2 as types
 from services.deployment.domain.environment import define
 from services.monitoring import series
-from services.monitoring.domain.checking import complete_checks
+from services.monitoring.domain.checking import complete_checks, complete_window
 from services.monitoring.domain.rules import complete_rules
 from services.monitoring.methods import METHODS
 from tests.declare.arbitrary import messages
@@ -143,6 +143,13 @@ def test_rules_are_completed_as_monitoring_does() -> None:
     rule, check = monitoring.AlertRule(id="r", when="failed"), monitoring.Check(id="c")
     goal = complete("Monitor", monitoring.Monitor(rules=[rule]), monitoring.Monitor())
     assert list(goal.rules) == complete_rules([rule], [check])
+
+
+@pytest.mark.parametrize(("rows", "days"), [(0, 0), (100, 0), (100, 3)])
+def test_windows_are_completed_as_monitoring_does(rows: int, days: int) -> None:
+    window = monitoring.WindowSpec(size_rows=500, sample_rows=rows, sample_days=days)
+    goal = complete("Monitor", monitoring.Monitor(window=window), monitoring.Monitor())
+    assert goal.window == complete_window(window)
 
 
 @pytest.mark.parametrize("phases", [[], [types.PHASE_PRODUCTION, types.PHASE_STAGING]])

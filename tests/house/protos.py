@@ -46,7 +46,9 @@ NO_FACT = frozenset(
     " modelog.registry.v1.WebhookService.TestWebhook".split()
 )
 # Columns of numbers where a missing one is NaN.
-MAY_BE_NAN = frozenset([".modelog.monitoring.v1.TelemetryColumn.numbers"])
+MAY_BE_NAN = frozenset(
+    [".modelog.monitoring.v1.TelemetryColumn.numbers", ".modelog.monitoring.v1.SampledColumn.numbers"]
+)
 
 # What a field that holds the name of a resource is called.
 RESOURCE_WORDS = frozenset(

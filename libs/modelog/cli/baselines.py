@@ -41,6 +41,8 @@ _IMPORTANCE = click.Option(
         click.Option(["--to", "end"], help="Windows that ended at or before this; now, when not given."),
         click.Option(["--version"], type=Name("version"), default="", help="Windows of this version."),
         click.Option(["--chunk-rows"], type=int, default=0, help="Rows of a chunk; those of a window by default."),
+        click.Option(["--sample-rows"], type=int, default=0, help="Keep so many rows, for checks that compare rows."),
+        click.Option(["--outlier-share"], type=float, default=0.0, help="Count this share of the rows as outliers."),
         _IMPORTANCE,
         click.Option(["--description"], default="", help="What it is made from; the file's name when not given."),
         click.Option(["--reason"], default="", help="Why; recorded with the fact."),
@@ -77,6 +79,7 @@ def baseline(ctx: click.Context, /, **given: Any) -> int | None:
         )
     except ValueError as error:
         raise click.UsageError(f"{given['file']}: {error}") from error
+    requests[0].values.sample_rows, requests[0].values.outlier_share = given["sample_rows"], given["outlier_share"]
     replies = state.client().monitoring.StreamBaseline(iter(requests))
     return _thresholds(state, next(iter(replies)))
 

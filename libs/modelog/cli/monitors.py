@@ -29,6 +29,10 @@ _METHODS |= {
     "estimated-mae": 52,
     "estimated-rmse": 53,
     "ndcg": 58,
+    "domain-classifier": 80,
+    "pca-reconstruction": 81,
+    "mmd": 82,
+    "outlier-share": 83,
 }
 _RETRAIN = 1
 _CSV = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -42,6 +46,8 @@ _WATCHED = (
     opt("window.versions_together", "Judge all versions that answer as one.", flag="--versions-together"),
     opt("window.compare_with", "What windows are compared with; the baseline by default.", flag="--compare-with"),
     opt("window.baseline_windows", "So many windows before it, with earlier-windows.", flag="--baseline-windows"),
+    opt("window.sample_rows", "Keep so many rows of each window, for checks that compare rows.", flag="--sample-rows"),
+    opt("window.sample_days", "Keep them for so many days.", flag="--sample-days"),
     opt("checks", "A whole Check as JSON.", flag="--checks"),
     opt("rules", "A whole AlertRule as JSON.", flag="--rules"),
     opt("description", "What people call it."),

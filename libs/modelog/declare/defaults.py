@@ -8,6 +8,7 @@ from typing import Any
 _MINIMUM_ROWS = 100
 _MINIMUM_GROUP_ROWS = 30
 _BINS = 10
+_SAMPLE_DAYS = 7
 # Of the methods of checks: judged without rows as well, cut into parts, looking at column by column, or at groups.
 _ALSO_WHEN_EMPTY = ("VOLUME", "FRESHNESS")
 _OVER_PARTS = (
@@ -42,6 +43,8 @@ def complete(word: str, wanted: Any, present: Any) -> Any:
             for rule in wanted.rules:
                 rule.for_windows = rule.for_windows or 1
                 rule.clear_windows = rule.clear_windows or 1
+            if wanted.window.sample_rows:
+                wanted.window.sample_days = wanted.window.sample_days or _SAMPLE_DAYS
     return wanted
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from kernel.errors import invalid_field
 from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.forest import is_sound_forest
 from services.monitoring.losses import is_sound_model
 from services.monitoring.profile import OFFSET_UNITS
+from services.monitoring.samples import is_sound_sample
 from services.monitoring.scoring import PARTS
 from services.monitoring.sketches import is_sound
 
@@ -29,6 +31,10 @@ def baseline_of(profiles: types.ProfileSet, *, digest: str, description: str) ->
         raise invalid_field("profiles.performance", "parts of scores ascend, and each holds some", "PROFILE")
     if not is_sound_model(profiles.loss_model):
         raise invalid_field("profiles.loss_model", "its trees do not fit its features", "PROFILE")
+    if not is_sound_forest(profiles.forest):
+        raise invalid_field("profiles.forest", "its trees do not fit its features", "PROFILE")
+    if not is_sound_sample(profiles.sample):
+        raise invalid_field("profiles.sample", "hashes ascend, and every column has a value for each", "PROFILE")
     columns = [
         types.BaselineColumn(name=one.name, role=one.role, categorical=one.WhichOneof("values") == "categories")
         for one in profiles.columns

@@ -6,8 +6,8 @@ from kernel.errors import invalid_field
 from kernel.names import check_id
 from modelog.monitoring.v1 import fits_pb2 as fits
 from modelog.monitoring.v1 import types_pb2 as types
-from services.monitoring import groups, ranking, series
-from services.monitoring.methods import ALSO_WHEN_EMPTY, METHODS, computed
+from services.monitoring import discrepancy, groups, ranking, series
+from services.monitoring.methods import ALSO_WHEN_EMPTY, METHODS, computed, needs_sample
 
 _MINIMUM_ROWS = 100
 _MOST_BYTES = 16 * 1024  # Every window's fact repeats the checks it was judged by.
@@ -15,6 +15,8 @@ _BINS = 10
 _MOST_STEPS = 64
 _DEVIATIONS = 3.0
 _QUANTILE = 0.99
+_SAMPLE_DAYS = 7
+_MOST_SAMPLED = 4  # Each takes about a tenth of a second for 1000 rows.
 _MOST_SERIES = 8  # Every fact and the monitor hold them.
 
 
@@ -30,9 +32,27 @@ def complete_window(window: types.WindowSpec) -> types.WindowSpec:
         raise invalid_field("window.baseline_windows", "say how many with EARLIER_WINDOWS, and only then", "NO_NUMBER")
     if window.compare_with == types.COMPARISON_RUNNING_VERSION and (window.versions_together or window.size_rows):
         raise invalid_field("window.compare_with", "only versions apart, by time, stand beside another", "NOT_BESIDE")
+    if window.sample_days and not window.sample_rows:
+        raise invalid_field("window.sample_days", "say how many rows are kept with sample_rows", "NO_SAMPLE")
     complete = types.WindowSpec()
     complete.CopyFrom(window)
+    if complete.sample_rows and not complete.sample_days:
+        complete.sample_days = _SAMPLE_DAYS
     return complete
+
+
+def refuse_unsampled(window: types.WindowSpec, checks: Iterable[types.Check]) -> None:
+    """Invalid when a check looks at rows and none, or not enough for it, are kept."""
+    wanted = [check for check in checks if needs_sample(check)]
+    if wanted and not window.sample_rows:
+        names = ", ".join(sorted(check.id for check in wanted))
+        reason = f"{names} compare rows: say how many are kept of a window, for example 1000"
+        raise invalid_field("window.sample_rows", reason, "NO_SAMPLE")
+    most = min(window.sample_rows, discrepancy.MOST_ROWS)
+    for check in wanted:
+        if check.minimum_rows > most:
+            reason = f"{check.id} wants {check.minimum_rows} rows and gets at most {most}: lower its minimum_rows"
+            raise invalid_field("checks", f"{reason}, or keep more", "NO_SAMPLE")
 
 
 def _refuse_wrong_steps(window: types.WindowSpec) -> None:
@@ -51,6 +71,9 @@ def complete_checks(checks: Iterable[types.Check]) -> list[types.Check]:
     following = sum(check.method in series.METHODS for check in complete)
     if following > _MOST_SERIES:
         raise invalid_field("checks", f"{following} follow a series; at most {_MOST_SERIES} may", "TOO_MANY_SERIES")
+    compared = sum(needs_sample(check) for check in complete)
+    if compared > _MOST_SAMPLED:
+        raise invalid_field("checks", f"{compared} compare rows; at most {_MOST_SAMPLED} may", "TOO_MANY_SAMPLED")
     ids = [check.id for check in complete]
     for index, one in enumerate(ids):
         if one in ids[:index]:
@@ -96,7 +119,7 @@ def _refuse_nonsense(check: types.Check, field: str) -> None:
     if method.share and check.threshold > 1:
         raise invalid_field(f"{field}.threshold", f"{check.threshold} is no share: use 0 to 1", "NO_SHARE")
     by_column = method.by_column or (check.watched in METHODS and METHODS[check.watched].by_column)
-    if check.columns and not by_column:
+    if check.columns and not by_column and METHODS.get(check.watched, method).sampled is None:
         raise invalid_field(f"{field}.columns", "this method looks at the window as a whole", "NO_COLUMNS")
     if check.failing_columns and (not method.by_column or check.method == types.METHOD_DATASET_DRIFT):
         raise invalid_field(f"{field}.failing_columns", "this method looks at the window as a whole", "NO_COLUMNS")

@@ -1,10 +1,10 @@
 """The monitor: what is watched on an endpoint, what each window says, and what that means for alerts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from google.protobuf.message import Message
 
-from kernel.errors import AlreadyExists, Conflict, NotAllowedNow, NotFound, UnknownFact
+from kernel.errors import AlreadyExists, Conflict, NotAllowedNow, NotFound, UnknownFact, invalid_field
 from kernel.fold import kind
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.monitoring.v1 import alert_events_pb2 as later
@@ -12,10 +12,11 @@ from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.checks import continued, evaluate_all
 from services.monitoring.domain import episodes
-from services.monitoring.domain.checking import complete_checks, complete_window
+from services.monitoring.domain.checking import complete_checks, complete_window, refuse_unsampled
 from services.monitoring.domain.rules import CONCLUSIVE, complete_rules, judge
 from services.monitoring.domain.target import answers
 from services.monitoring.fitting import fitted
+from services.monitoring.methods import sensitive_of
 
 _MOST_JUDGED_BYTES = 48 * 1024  # Of a window's fact, which may have 64 KiB, with judgements; episodes come after.
 _CLOCKS_DIFFER_NANOSECONDS = 60 * 10**9  # As far ahead of ours as telemetry is taken.
@@ -41,7 +42,7 @@ def create(
     if endpoint.removed:
         raise NotAllowedNow("ENDPOINT_REMOVED", f"{endpoint_name} was removed and answers nothing any more")
     complete = complete_checks(checks)
-    return facts.MonitorCreated(
+    created = facts.MonitorCreated(
         endpoint=endpoint_name,
         description=description,
         window=complete_window(window),
@@ -49,6 +50,8 @@ def create(
         prediction_column=prediction_column,
         rules=complete_rules(rules, complete),
     )
+    refuse_unsampled(created.window, created.checks)
+    return created
 
 
 def change(
@@ -79,6 +82,7 @@ def change(
     )
     if changed == same:
         return None
+    refuse_unsampled(changed.window, changed.checks)
     kept = {episodes.key_of(cause) for cause in _meant(monitor, changed)}
     changed.closed.extend(episodes.ended(one for one in monitor.causes if episodes.key_of(one) not in kept))
     return changed
@@ -99,10 +103,18 @@ def resume(monitor: types.Monitor) -> Message | None:
 
 
 def capture_baseline(
-    monitor: types.Monitor, *, baseline: types.Baseline, judged: Iterable[types.Check] = ()
+    monitor: types.Monitor,
+    *,
+    baseline: types.Baseline,
+    judged: Iterable[types.Check] = (),
+    sampled: Collection[str] = (),
 ) -> Message | None:
-    """judged: the checks whose thresholds stand in the baseline."""
+    """judged: the checks whose thresholds stand in the baseline. sampled: the columns whose values are kept row by
+    row."""
     _must_exist(monitor)
+    if kept := sorted(set(sampled) & set(sensitive_of(monitor.checks))):
+        reason = f"{', '.join(kept)}: rows of a sensitive column are never kept; leave it out, or sample_rows"
+        raise invalid_field("values.sample_rows", reason, "SENSITIVE")
     if baseline.thresholds and list(judged) != list(monitor.checks):
         raise Conflict("CHECKS_CHANGED", f"the checks of {monitor.name} were changed meanwhile; capture it again")
     present = types.Baseline()
@@ -110,6 +122,9 @@ def capture_baseline(
     for one in (present, other := types.Baseline.FromString(baseline.SerializeToString())):
         one.ClearField("capture_time")
         one.ClearField("description")
+    if not other.thresholds:  # Who gives the profiles alone says nothing of chunks.
+        for field in ("thresholds", "chunk_rows"):
+            present.ClearField(field)
     if present == other:
         return None  # The same profiles, to the byte, with the same thresholds.
     return facts.BaselineCaptured(baseline=baseline)

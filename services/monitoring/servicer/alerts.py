@@ -11,9 +11,10 @@ from modelog.monitoring.v1 import alerts_pb2 as requests
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring import queries
+from services.monitoring.checks import reevaluate
 from services.monitoring.domain import ALERT, MONITOR, alert
 from services.monitoring.servicer.room import Room
-from services.monitoring.servicer.windows import as_of, recompute
+from services.monitoring.servicer.windows import as_of, profiles_of
 
 
 class Alerts(Room):
@@ -52,7 +53,8 @@ class Alerts(Room):
         # Members that failed in other windows, or joined later, are of those windows.
         checks = {one.check for one in found.members if one.segment == fact.window.segment} | {found.check}
         recorded = [result for result in fact.results if result.check.id in checks]
-        recomputed = [result for result in await recompute(self._kept, fact) if result.check.id in checks]
+        again = reevaluate(fact, *await profiles_of(self._kept, fact.window, context.now))
+        recomputed = [result for result in again if result.check.id in checks]
         return requests.RerunAlertResponse(
             recorded=recorded,
             recomputed=recomputed,

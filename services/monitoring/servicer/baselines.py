@@ -51,7 +51,8 @@ class Baselines(Room):
             baseline.reference.windows = len(captured.chunks)
         if not request.validate_only:
             await queries.keep_profile(self._kept, digest, body, context.now, baseline=True)
-        verb = partial(monitor.capture_baseline, baseline=baseline, judged=present.checks)
+        sampled = [one.name for one in captured.profiles.sample.columns]
+        verb = partial(monitor.capture_baseline, baseline=baseline, judged=present.checks, sampled=sampled)
         decided = await self._write(MONITOR, request, context, verb)
         return rpc.CaptureBaselineResponse(
             name=decided.name, revision=decided.revision, digest=digest, thresholds=baseline.thresholds

@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 from kernel.errors import NotAllowedNow
 from kernel.postgres import Pool
 from kernel.rpc import Context
-from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import explanations_pb2 as told
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
 from modelog.monitoring.v1 import types_pb2 as types
 from modelog.type.v1.read_pb2 import ReadOptions
 from services.monitoring import queries
-from services.monitoring.checks import reevaluate
+from services.monitoring.checks import reevaluate, without_rows
 from services.monitoring.domain import MONITOR
 from services.monitoring.explaining import check_meant, explain
 from services.monitoring.servicer.room import Room
 from services.monitoring.telemetry import queries as stored
+from services.monitoring.telemetry.samples import queries as samples
 
 _EVERY_REVISION = 1 << 62
 
@@ -33,12 +33,16 @@ class Windows(Room):
         MONITOR.pattern.ids(request.name)
         await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
         revision, fact = await queries.evaluated_window(self._pool, request.name, request.window, as_of(request.read))
-        recomputed = await recompute(self._kept, fact)
+        profiles, baseline = await profiles_of(self._kept, fact.window, context.now)
+        recomputed = reevaluate(fact, profiles, baseline)
+        expired = without_rows(fact, profiles, baseline)
+        pairs = zip(fact.results, recomputed, strict=True)
         return rpc.ReevaluateWindowResponse(
             recorded=fact.results,
             recomputed=recomputed,
-            same=list(fact.results) == recomputed,
+            same=all(one == other for one, other in pairs if one.check.id not in expired),
             revision=revision,
+            sample_expired=expired,
         )
 
     async def ExplainWindow(self, request: told.ExplainWindowRequest, context: Context) -> told.ExplainWindowResponse:
@@ -46,7 +50,7 @@ class Windows(Room):
         await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
         revision, fact = await queries.evaluated_window(self._pool, request.name, request.window, as_of(request.read))
         result = check_meant(fact, request.check)
-        profiles, baseline = await profiles_of(self._kept, fact.window)
+        profiles, baseline = await profiles_of(self._kept, fact.window, context.now)
         if baseline is None:
             raise NotAllowedNow("NOTHING_COMPARED", f"window {request.window} was compared with nothing")
         monitor: types.Monitor = await self._resources.load(MONITOR, request.name)
@@ -63,20 +67,23 @@ class Windows(Room):
         )
 
 
-async def recompute(kept: Pool, fact: facts.WindowEvaluated) -> list[types.CheckResult]:
-    """The results of a window again from the profiles that are kept; NotAllowedNow when some no longer are."""
-    return reevaluate(fact, *await profiles_of(kept, fact.window))
-
-
-async def profiles_of(kept: Pool, window: types.Window) -> tuple[types.ProfileSet, types.ProfileSet | None]:
-    """Those of the window, and of what it was compared with; NotAllowedNow when they are no longer kept."""
+async def profiles_of(
+    kept: Pool, window: types.Window, now: datetime
+) -> tuple[types.ProfileSet, types.ProfileSet | None]:
+    """Those of the window, and of what it was compared with, with rows as far as some are kept; NotAllowedNow when
+    profiles are no longer kept."""
     digests = [one for one in (window.profile_digest, window.baseline_digest) if one]
     found = await stored.load_profiles(kept, digests)
     for digest in digests:
         if digest not in found:
             raise NotAllowedNow("PROFILE_EXPIRED", f"the profiles {digest} are no longer kept")
+    profiles = types.ProfileSet.FromString(found[window.profile_digest])
     baseline = types.ProfileSet.FromString(found[window.baseline_digest]) if window.baseline_digest else None
-    return types.ProfileSet.FromString(found[window.profile_digest]), baseline
+    for digest, into in ((window.sample_digest, profiles), (window.baseline_sample_digest, baseline)):
+        sample = await samples.load(kept, digest, now) if digest else None
+        if sample is not None and into is not None:
+            into.sample.CopyFrom(sample)
+    return profiles, baseline
 
 
 def as_of(read: ReadOptions) -> queries.AsOf:

@@ -10,7 +10,15 @@ from services.monitoring.segments import Segments
 from services.monitoring.telemetry import queries
 from services.monitoring.telemetry.batches import Outcomes, Predictions
 from services.monitoring.telemetry.queries import Key, Waiting
-from services.monitoring.telemetry.rows import Beside, part_of, prediction_of, rows_of, rows_of_pairs, texts_of
+from services.monitoring.telemetry.rows import (
+    Beside,
+    hashes_of,
+    part_of,
+    prediction_of,
+    rows_of,
+    rows_of_pairs,
+    texts_of,
+)
 from services.monitoring.windows import Lane, Plan
 
 
@@ -39,11 +47,13 @@ class Counting:
             await self._await_labels(labelled, batch, position)
 
     def _predicted(self, plan: Plan, batch: Predictions, position: int) -> None:
-        self._lane(plan, batch.version, types.TRACK_PREDICTIONS).add(plan, rows_of(plan, batch, position))
+        hashes = hashes_of(plan, batch)
+        self._lane(plan, batch.version, types.TRACK_PREDICTIONS).add(plan, rows_of(plan, batch, position, hashes))
         for name in plan.window.segment_columns:
             for segment, places in self._segments(plan.monitor).split(name, batch.columns):
                 lane = self._lane(plan, batch.version, types.TRACK_PREDICTIONS, segment)
-                lane.add(plan, rows_of(plan, part_of(batch, places), position))
+                parted = None if hashes is None else hashes[places]
+                lane.add(plan, rows_of(plan, part_of(batch, places), position, parted))
 
     def _segments(self, monitor: str) -> Segments:
         if monitor not in self._known:

@@ -8,13 +8,16 @@ from kernel.rooms import Rooms
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring import queries
 from services.monitoring.domain import KNOWN_VERSION
+from services.monitoring.forest import Outliers, outliers_of
 from services.monitoring.losses import Losses, losses_of
 from services.monitoring.methods import EXPECT_ERRORS, beside_of, computed, sensitive_of, track_of
 from services.monitoring.profile import Layout, layout_of
+from services.monitoring.sampling import sampling_of
 from services.monitoring.telemetry import queries as stored
 from services.monitoring.windows import Plan
 
 _MOST_LAYOUTS = 64
+_Counted = tuple[Layout, Losses | None, Outliers | None]
 
 
 class Plans:
@@ -24,7 +27,7 @@ class Plans:
         self._pool = rooms.pool
         self._kept = rooms.kept
         self._resources: Resources = rooms.resources
-        self._layouts: OrderedDict[str, tuple[Layout, Losses | None]] = OrderedDict()
+        self._layouts: OrderedDict[str, _Counted] = OrderedDict()
 
     async def of_endpoints(self, endpoints: Sequence[str]) -> dict[str, list[Plan]]:
         """Plans by endpoint; an endpoint that no active monitor looks at is absent."""
@@ -37,7 +40,7 @@ class Plans:
     async def of(self, monitor: types.Monitor) -> Plan:
         digest = monitor.baseline.digest
         counted = await self._layout(digest) if digest else None
-        layout, losses = counted or (None, None)
+        layout, losses, outliers = counted or (None, None, None)
         computes = {computed(check) for check in monitor.checks}
         return Plan(
             monitor=monitor.name,
@@ -51,16 +54,18 @@ class Plans:
             sensitive=sensitive_of(monitor.checks),
             queries=types.METHOD_NDCG in computes,
             beside=beside_of(monitor.checks),
+            outliers=outliers if types.METHOD_OUTLIER_SHARE in computes else None,
+            sampling=sampling_of(layout or {}, monitor.window.sample_rows, sensitive_of(monitor.checks)),
         )
 
-    async def _layout(self, digest: str) -> tuple[Layout, Losses | None] | None:
+    async def _layout(self, digest: str) -> _Counted | None:
         layout = self._layouts.get(digest)
         if layout is None:
             body = (await stored.load_profiles(self._kept, [digest])).get(digest)
             if body is None:
                 return None
             baseline = types.ProfileSet.FromString(body)
-            layout = self._layouts[digest] = (layout_of(baseline), losses_of(baseline))
+            layout = self._layouts[digest] = (layout_of(baseline), losses_of(baseline), outliers_of(baseline))
             if len(self._layouts) > _MOST_LAYOUTS:
                 self._layouts.popitem(last=False)
         self._layouts.move_to_end(digest)

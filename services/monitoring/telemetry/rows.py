@@ -11,7 +11,9 @@ from services.monitoring.performance import Pair, count_pairs, text_of
 from services.monitoring.pieces import Piece
 from services.monitoring.profile import Column
 from services.monitoring.ranking import count_queries, gains_of
+from services.monitoring.sampling import hashes_of_ids
 from services.monitoring.segments import rows_at
+from services.monitoring.sketches import Hashes
 from services.monitoring.telemetry.batches import Outcomes, Predictions
 from services.monitoring.windows import Plan, Rows
 
@@ -37,7 +39,12 @@ def part_of(batch: Predictions, places: Integers) -> Predictions:
     )
 
 
-def rows_of(plan: Plan, batch: Predictions, position: int) -> Rows:
+def hashes_of(plan: Plan, batch: Predictions) -> Hashes | None:
+    """Of all rows of a batch, where the plan samples some: rows are known by them however they are parted later."""
+    return None if plan.sampling is None else hashes_of_ids(batch.batch_id, batch.ids, batch.rows)
+
+
+def rows_of(plan: Plan, batch: Predictions, position: int, hashes: Hashes | None = None) -> Rows:
     predicted = prediction_of(batch.columns, plan.prediction_column) if plan.sensitive else None
     sensitive: list[tuple[str, list[Row]]] = []
     if predicted is not None:
@@ -46,10 +53,15 @@ def rows_of(plan: Plan, batch: Predictions, position: int) -> Rows:
             if name in plan.sensitive:
                 sensitive.append((name, [Row(one, "", group) for one, group in zip(said, groups, strict=True)]))
 
+    hidden = frozenset(name for name, _ in batch.sensitive)
+
     def profiles(start: int, stop: int) -> Piece:
         columns = [one.part(start, stop) for one in batch.columns]
         groups = tuple((name, rows[start:stop]) for name, rows in sensitive)
-        return Piece(columns, stop - start, plan.layout, plan.losses, groups)
+        part = Piece(columns, stop - start, plan.layout, plan.losses, groups, plan.outliers)
+        if hashes is None:
+            return part
+        return part._replace(sampling=plan.sampling, hashes=hashes[start:stop], hidden=hidden)
 
     return Rows(batch.rows, batch.start, batch.end, position, profiles, batch.dropped_rows, batch.failed_requests)
 

@@ -207,14 +207,18 @@ class CaptureBaselineResponse(_message.Message):
     def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., digest: _Optional[str] = ..., thresholds: _Optional[_Iterable[_Union[_fits_pb2.FittedThreshold, _Mapping]]] = ...) -> None: ...
 
 class BaselineValues(_message.Message):
-    __slots__ = ("inputs", "outputs", "labels")
+    __slots__ = ("inputs", "outputs", "labels", "sample_rows", "outlier_share")
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_ROWS_FIELD_NUMBER: _ClassVar[int]
+    OUTLIER_SHARE_FIELD_NUMBER: _ClassVar[int]
     inputs: _containers.RepeatedCompositeFieldContainer[_telemetry_pb2.TelemetryColumn]
     outputs: _containers.RepeatedCompositeFieldContainer[_telemetry_pb2.TelemetryColumn]
     labels: _telemetry_pb2.TelemetryColumn
-    def __init__(self, inputs: _Optional[_Iterable[_Union[_telemetry_pb2.TelemetryColumn, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[_telemetry_pb2.TelemetryColumn, _Mapping]]] = ..., labels: _Optional[_Union[_telemetry_pb2.TelemetryColumn, _Mapping]] = ...) -> None: ...
+    sample_rows: int
+    outlier_share: float
+    def __init__(self, inputs: _Optional[_Iterable[_Union[_telemetry_pb2.TelemetryColumn, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[_telemetry_pb2.TelemetryColumn, _Mapping]]] = ..., labels: _Optional[_Union[_telemetry_pb2.TelemetryColumn, _Mapping]] = ..., sample_rows: _Optional[int] = ..., outlier_share: _Optional[float] = ...) -> None: ...
 
 class RecordOutcomesRequest(_message.Message):
     __slots__ = ("request_id", "endpoint", "prediction_ids", "labels", "sensitive", "queries")
@@ -281,16 +285,18 @@ class ReevaluateWindowRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ..., window: _Optional[int] = ...) -> None: ...
 
 class ReevaluateWindowResponse(_message.Message):
-    __slots__ = ("recorded", "recomputed", "same", "revision")
+    __slots__ = ("recorded", "recomputed", "same", "revision", "sample_expired")
     RECORDED_FIELD_NUMBER: _ClassVar[int]
     RECOMPUTED_FIELD_NUMBER: _ClassVar[int]
     SAME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_EXPIRED_FIELD_NUMBER: _ClassVar[int]
     recorded: _containers.RepeatedCompositeFieldContainer[_types_pb2.CheckResult]
     recomputed: _containers.RepeatedCompositeFieldContainer[_types_pb2.CheckResult]
     same: bool
     revision: int
-    def __init__(self, recorded: _Optional[_Iterable[_Union[_types_pb2.CheckResult, _Mapping]]] = ..., recomputed: _Optional[_Iterable[_Union[_types_pb2.CheckResult, _Mapping]]] = ..., same: bool = ..., revision: _Optional[int] = ...) -> None: ...
+    sample_expired: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, recorded: _Optional[_Iterable[_Union[_types_pb2.CheckResult, _Mapping]]] = ..., recomputed: _Optional[_Iterable[_Union[_types_pb2.CheckResult, _Mapping]]] = ..., same: bool = ..., revision: _Optional[int] = ..., sample_expired: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListRejectedBatchesRequest(_message.Message):
     __slots__ = ("parent", "read", "page_size", "page_token")

@@ -70,6 +70,10 @@ class Method(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     METHOD_EQUAL_OPPORTUNITY_DIFFERENCE: _ClassVar[Method]
     METHOD_EQUALIZED_ODDS_DIFFERENCE: _ClassVar[Method]
     METHOD_NDCG: _ClassVar[Method]
+    METHOD_DOMAIN_CLASSIFIER: _ClassVar[Method]
+    METHOD_PCA_RECONSTRUCTION: _ClassVar[Method]
+    METHOD_MMD: _ClassVar[Method]
+    METHOD_OUTLIER_SHARE: _ClassVar[Method]
 
 class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -206,6 +210,10 @@ METHOD_DEMOGRAPHIC_PARITY_RATIO: Method
 METHOD_EQUAL_OPPORTUNITY_DIFFERENCE: Method
 METHOD_EQUALIZED_ODDS_DIFFERENCE: Method
 METHOD_NDCG: Method
+METHOD_DOMAIN_CLASSIFIER: Method
+METHOD_PCA_RECONSTRUCTION: Method
+METHOD_MMD: Method
+METHOD_OUTLIER_SHARE: Method
 OUTCOME_UNSPECIFIED: Outcome
 OUTCOME_OK: Outcome
 OUTCOME_FAILED: Outcome
@@ -254,7 +262,7 @@ GROUPING_COLUMN: Grouping
 GROUPING_SEGMENT: Grouping
 
 class WindowSpec(_message.Message):
-    __slots__ = ("size_rows", "size_seconds", "lateness_seconds", "step_rows", "step_seconds", "segment_columns", "versions_together", "compare_with", "baseline_windows")
+    __slots__ = ("size_rows", "size_seconds", "lateness_seconds", "step_rows", "step_seconds", "segment_columns", "versions_together", "compare_with", "baseline_windows", "sample_rows", "sample_days")
     SIZE_ROWS_FIELD_NUMBER: _ClassVar[int]
     SIZE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     LATENESS_SECONDS_FIELD_NUMBER: _ClassVar[int]
@@ -264,6 +272,8 @@ class WindowSpec(_message.Message):
     VERSIONS_TOGETHER_FIELD_NUMBER: _ClassVar[int]
     COMPARE_WITH_FIELD_NUMBER: _ClassVar[int]
     BASELINE_WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_ROWS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_DAYS_FIELD_NUMBER: _ClassVar[int]
     size_rows: int
     size_seconds: int
     lateness_seconds: int
@@ -273,7 +283,9 @@ class WindowSpec(_message.Message):
     versions_together: bool
     compare_with: Comparison
     baseline_windows: int
-    def __init__(self, size_rows: _Optional[int] = ..., size_seconds: _Optional[int] = ..., lateness_seconds: _Optional[int] = ..., step_rows: _Optional[int] = ..., step_seconds: _Optional[int] = ..., segment_columns: _Optional[_Iterable[str]] = ..., versions_together: bool = ..., compare_with: _Optional[_Union[Comparison, str]] = ..., baseline_windows: _Optional[int] = ...) -> None: ...
+    sample_rows: int
+    sample_days: int
+    def __init__(self, size_rows: _Optional[int] = ..., size_seconds: _Optional[int] = ..., lateness_seconds: _Optional[int] = ..., step_rows: _Optional[int] = ..., step_seconds: _Optional[int] = ..., segment_columns: _Optional[_Iterable[str]] = ..., versions_together: bool = ..., compare_with: _Optional[_Union[Comparison, str]] = ..., baseline_windows: _Optional[int] = ..., sample_rows: _Optional[int] = ..., sample_days: _Optional[int] = ...) -> None: ...
 
 class Check(_message.Message):
     __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions", "positive", "cut", "watched", "allowance", "season_windows", "sensitive", "minimum_group_rows", "top", "fit")
@@ -511,7 +523,7 @@ class CategoryCount(_message.Message):
     def __init__(self, value: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class ProfileSet(_message.Message):
-    __slots__ = ("columns", "rows", "dropped_rows", "failed_requests", "late_rows", "performance", "distinct_rows", "unknown_columns", "newest_microseconds", "sensitive", "expected_errors", "loss_model", "ranked_queries")
+    __slots__ = ("columns", "rows", "dropped_rows", "failed_requests", "late_rows", "performance", "distinct_rows", "unknown_columns", "newest_microseconds", "sensitive", "expected_errors", "loss_model", "ranked_queries", "sample", "forest", "outliers")
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_ROWS_FIELD_NUMBER: _ClassVar[int]
@@ -525,6 +537,9 @@ class ProfileSet(_message.Message):
     EXPECTED_ERRORS_FIELD_NUMBER: _ClassVar[int]
     LOSS_MODEL_FIELD_NUMBER: _ClassVar[int]
     RANKED_QUERIES_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    FOREST_FIELD_NUMBER: _ClassVar[int]
+    OUTLIERS_FIELD_NUMBER: _ClassVar[int]
     columns: _containers.RepeatedCompositeFieldContainer[Profile]
     rows: int
     dropped_rows: int
@@ -538,7 +553,10 @@ class ProfileSet(_message.Message):
     expected_errors: ExpectedErrors
     loss_model: LossModel
     ranked_queries: RankedQueries
-    def __init__(self, columns: _Optional[_Iterable[_Union[Profile, _Mapping]]] = ..., rows: _Optional[int] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., late_rows: _Optional[int] = ..., performance: _Optional[_Union[Performance, _Mapping]] = ..., distinct_rows: _Optional[_Union[Registers, _Mapping]] = ..., unknown_columns: _Optional[_Iterable[_Union[BaselineColumn, _Mapping]]] = ..., newest_microseconds: _Optional[int] = ..., sensitive: _Optional[_Iterable[_Union[SensitiveProfile, _Mapping]]] = ..., expected_errors: _Optional[_Union[ExpectedErrors, _Mapping]] = ..., loss_model: _Optional[_Union[LossModel, _Mapping]] = ..., ranked_queries: _Optional[_Union[RankedQueries, _Mapping]] = ...) -> None: ...
+    sample: RowSample
+    forest: Forest
+    outliers: OutlierCount
+    def __init__(self, columns: _Optional[_Iterable[_Union[Profile, _Mapping]]] = ..., rows: _Optional[int] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., late_rows: _Optional[int] = ..., performance: _Optional[_Union[Performance, _Mapping]] = ..., distinct_rows: _Optional[_Union[Registers, _Mapping]] = ..., unknown_columns: _Optional[_Iterable[_Union[BaselineColumn, _Mapping]]] = ..., newest_microseconds: _Optional[int] = ..., sensitive: _Optional[_Iterable[_Union[SensitiveProfile, _Mapping]]] = ..., expected_errors: _Optional[_Union[ExpectedErrors, _Mapping]] = ..., loss_model: _Optional[_Union[LossModel, _Mapping]] = ..., ranked_queries: _Optional[_Union[RankedQueries, _Mapping]] = ..., sample: _Optional[_Union[RowSample, _Mapping]] = ..., forest: _Optional[_Union[Forest, _Mapping]] = ..., outliers: _Optional[_Union[OutlierCount, _Mapping]] = ...) -> None: ...
 
 class Performance(_message.Message):
     __slots__ = ("pairs", "correct", "confusion", "other", "errors", "scores")
@@ -625,7 +643,7 @@ class Confusion(_message.Message):
     def __init__(self, prediction: _Optional[str] = ..., label: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class CheckResult(_message.Message):
-    __slots__ = ("check", "outcome", "statistic", "column", "rows", "method", "columns", "omitted_columns", "explanation", "interval", "error_bound", "series", "observed", "groups")
+    __slots__ = ("check", "outcome", "statistic", "column", "rows", "method", "columns", "omitted_columns", "explanation", "interval", "error_bound", "series", "observed", "groups", "p_value")
     CHECK_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     STATISTIC_FIELD_NUMBER: _ClassVar[int]
@@ -640,6 +658,7 @@ class CheckResult(_message.Message):
     SERIES_FIELD_NUMBER: _ClassVar[int]
     OBSERVED_FIELD_NUMBER: _ClassVar[int]
     GROUPS_FIELD_NUMBER: _ClassVar[int]
+    P_VALUE_FIELD_NUMBER: _ClassVar[int]
     check: Check
     outcome: Outcome
     statistic: float
@@ -654,7 +673,8 @@ class CheckResult(_message.Message):
     series: _containers.RepeatedScalarFieldContainer[float]
     observed: float
     groups: _containers.RepeatedCompositeFieldContainer[GroupRate]
-    def __init__(self, check: _Optional[_Union[Check, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., statistic: _Optional[float] = ..., column: _Optional[str] = ..., rows: _Optional[int] = ..., method: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[ColumnResult, _Mapping]]] = ..., omitted_columns: _Optional[int] = ..., explanation: _Optional[str] = ..., interval: _Optional[_Union[StatisticInterval, _Mapping]] = ..., error_bound: _Optional[float] = ..., series: _Optional[_Iterable[float]] = ..., observed: _Optional[float] = ..., groups: _Optional[_Iterable[_Union[GroupRate, _Mapping]]] = ...) -> None: ...
+    p_value: float
+    def __init__(self, check: _Optional[_Union[Check, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., statistic: _Optional[float] = ..., column: _Optional[str] = ..., rows: _Optional[int] = ..., method: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[ColumnResult, _Mapping]]] = ..., omitted_columns: _Optional[int] = ..., explanation: _Optional[str] = ..., interval: _Optional[_Union[StatisticInterval, _Mapping]] = ..., error_bound: _Optional[float] = ..., series: _Optional[_Iterable[float]] = ..., observed: _Optional[float] = ..., groups: _Optional[_Iterable[_Union[GroupRate, _Mapping]]] = ..., p_value: _Optional[float] = ...) -> None: ...
 
 class StatisticInterval(_message.Message):
     __slots__ = ("low", "high", "level", "method")
@@ -701,7 +721,7 @@ class ColumnResult(_message.Message):
     def __init__(self, column: _Optional[str] = ..., role: _Optional[_Union[ColumnRole, str]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., statistic: _Optional[float] = ..., p_value: _Optional[float] = ..., rows: _Optional[int] = ..., error_bound: _Optional[float] = ..., method: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[PartChange, _Mapping]]] = ...) -> None: ...
 
 class Window(_message.Message):
-    __slots__ = ("number", "version", "track", "start_time", "end_time", "rows", "dropped_rows", "failed_requests", "late_rows", "profile_digest", "baseline_digest", "segment", "compared_with")
+    __slots__ = ("number", "version", "track", "start_time", "end_time", "rows", "dropped_rows", "failed_requests", "late_rows", "profile_digest", "baseline_digest", "segment", "compared_with", "sample_digest", "baseline_sample_digest")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TRACK_FIELD_NUMBER: _ClassVar[int]
@@ -715,6 +735,8 @@ class Window(_message.Message):
     BASELINE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     SEGMENT_FIELD_NUMBER: _ClassVar[int]
     COMPARED_WITH_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_SAMPLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     number: int
     version: str
     track: Track
@@ -728,7 +750,9 @@ class Window(_message.Message):
     baseline_digest: str
     segment: str
     compared_with: Comparison
-    def __init__(self, number: _Optional[int] = ..., version: _Optional[str] = ..., track: _Optional[_Union[Track, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rows: _Optional[int] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., late_rows: _Optional[int] = ..., profile_digest: _Optional[str] = ..., baseline_digest: _Optional[str] = ..., segment: _Optional[str] = ..., compared_with: _Optional[_Union[Comparison, str]] = ...) -> None: ...
+    sample_digest: str
+    baseline_sample_digest: str
+    def __init__(self, number: _Optional[int] = ..., version: _Optional[str] = ..., track: _Optional[_Union[Track, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rows: _Optional[int] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., late_rows: _Optional[int] = ..., profile_digest: _Optional[str] = ..., baseline_digest: _Optional[str] = ..., segment: _Optional[str] = ..., compared_with: _Optional[_Union[Comparison, str]] = ..., sample_digest: _Optional[str] = ..., baseline_sample_digest: _Optional[str] = ...) -> None: ...
 
 class Alert(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "endpoint", "version", "check", "method", "severity", "state", "statistic", "threshold", "columns", "window", "actions", "acknowledged_by", "note", "silenced_until", "silence_reason", "resolution", "resolved_by", "resolve_time", "rule", "members", "reopenings", "reopen_window", "escalated_to", "escalate_time", "silences", "escalate_to")
@@ -1181,3 +1205,73 @@ class AlertMember(_message.Message):
     segment: str
     statistic: float
     def __init__(self, check: _Optional[str] = ..., column: _Optional[str] = ..., segment: _Optional[str] = ..., statistic: _Optional[float] = ...) -> None: ...
+
+class RowSample(_message.Message):
+    __slots__ = ("most_rows", "hashes", "columns")
+    MOST_ROWS_FIELD_NUMBER: _ClassVar[int]
+    HASHES_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    most_rows: int
+    hashes: _containers.RepeatedScalarFieldContainer[int]
+    columns: _containers.RepeatedCompositeFieldContainer[SampledColumn]
+    def __init__(self, most_rows: _Optional[int] = ..., hashes: _Optional[_Iterable[int]] = ..., columns: _Optional[_Iterable[_Union[SampledColumn, _Mapping]]] = ...) -> None: ...
+
+class SampledColumn(_message.Message):
+    __slots__ = ("role", "name", "categorical", "numbers", "strings")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CATEGORICAL_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    STRINGS_FIELD_NUMBER: _ClassVar[int]
+    role: ColumnRole
+    name: str
+    categorical: bool
+    numbers: _containers.RepeatedScalarFieldContainer[float]
+    strings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, role: _Optional[_Union[ColumnRole, str]] = ..., name: _Optional[str] = ..., categorical: bool = ..., numbers: _Optional[_Iterable[float]] = ..., strings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Forest(_message.Message):
+    __slots__ = ("features", "trees", "tree_rows", "cut", "share")
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    TREES_FIELD_NUMBER: _ClassVar[int]
+    TREE_ROWS_FIELD_NUMBER: _ClassVar[int]
+    CUT_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    features: _containers.RepeatedCompositeFieldContainer[ForestFeature]
+    trees: _containers.RepeatedCompositeFieldContainer[ForestTree]
+    tree_rows: int
+    cut: float
+    share: float
+    def __init__(self, features: _Optional[_Iterable[_Union[ForestFeature, _Mapping]]] = ..., trees: _Optional[_Iterable[_Union[ForestTree, _Mapping]]] = ..., tree_rows: _Optional[int] = ..., cut: _Optional[float] = ..., share: _Optional[float] = ...) -> None: ...
+
+class ForestFeature(_message.Message):
+    __slots__ = ("role", "name", "missing", "categories", "shares")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    role: ColumnRole
+    name: str
+    missing: float
+    categories: _containers.RepeatedScalarFieldContainer[str]
+    shares: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, role: _Optional[_Union[ColumnRole, str]] = ..., name: _Optional[str] = ..., missing: _Optional[float] = ..., categories: _Optional[_Iterable[str]] = ..., shares: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class ForestTree(_message.Message):
+    __slots__ = ("asked", "thresholds", "rows")
+    ASKED_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    asked: _containers.RepeatedScalarFieldContainer[int]
+    thresholds: _containers.RepeatedScalarFieldContainer[float]
+    rows: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, asked: _Optional[_Iterable[int]] = ..., thresholds: _Optional[_Iterable[float]] = ..., rows: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class OutlierCount(_message.Message):
+    __slots__ = ("rows", "outliers")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    OUTLIERS_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    outliers: int
+    def __init__(self, rows: _Optional[int] = ..., outliers: _Optional[int] = ...) -> None: ...

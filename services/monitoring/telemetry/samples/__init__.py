@@ -1,0 +1,1 @@
+"""Sampled rows, which are kept for a time only."""
