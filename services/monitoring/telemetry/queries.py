@@ -12,6 +12,7 @@ from services.monitoring.windows import Lane, OpenWindow
 
 Key = tuple[str, str, types.Track, str]  # Monitor, version, track, segment.
 _MOST_REJECTED = 10_000
+_MINE = "monitor = $1 and version = $2 and track = $3 and segment = $4"
 _LANE = "monitor, version, track, segment"
 _WINDOW = "position, row_offset, start_time, end_time, terms, baseline_digest, closed, body"
 
@@ -150,6 +151,8 @@ async def save_lanes(connection: Any, lanes: Iterable[Lane]) -> None:
         " newest = excluded.newest, late_rows = excluded.late_rows",
         [(*_key(one), one.closed_until, one.newest, one.late_rows) for one in changed],
     )
+    # Not updated in place alone: the start, by which the row is known, moves when what happened earlier comes later.
+    await connection.executemany(f"delete from open_window where {_MINE} and not closed", map(_key, changed))
     await connection.executemany(
         f"insert into open_window ({_LANE}, {_WINDOW})"
         " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
@@ -189,8 +192,7 @@ async def closed_windows(pool: Pool, most: int, passed: int = 0) -> list[tuple[K
 
 async def forget_window(pool: Pool, key: Key, window: OpenWindow) -> None:
     await pool.execute(
-        "delete from open_window where monitor = $1 and version = $2 and track = $3 and segment = $4 and position = $5"
-        " and row_offset = $6 and start_time = $7",
+        f"delete from open_window where {_MINE} and position = $5 and row_offset = $6 and start_time = $7",
         *key,
         window.position,
         window.offset,
