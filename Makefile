@@ -75,7 +75,7 @@ bench-quick: .venv/.installed ## The same in a minute, with rougher figures.
 	$(BIN)/python -m tests.bench --quick $(ARGS)
 
 .PHONY: oracle
-oracle: .venv/.installed .venv-oracle/.installed ## Let large peers compute what the tests hold ours against.
+oracle: .venv/.installed .venv-oracle/.installed oracle-monitoring ## Let large peers compute what the tests hold ours against.
 	.venv-oracle/bin/python tests/oracle/fairness.py
 	$(BIN)/python -m tests.card.sample .venv-oracle/card.md
 	.venv-oracle/bin/python tests/oracle/hub.py .venv-oracle/card.md
@@ -95,6 +95,7 @@ oracle-monitoring: .venv/.installed ## Let the peers of monitoring compute what 
 		.venv-oracle-evidently/bin/pip install --quiet "evidently==0.7.23" "pandas<3" && \
 		touch .venv-oracle-evidently/.installed; }
 	.venv-oracle-evidently/bin/python tests/oracle/drift.py
+	$(BIN)/python -m tests.oracle.speed .venv-oracle-evidently/bin/python
 	$(BIN)/python -m tests.oracle.delays
 
 # -- checks: independent of each other, so they run side by side and all of them report.
