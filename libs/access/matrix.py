@@ -27,9 +27,10 @@ _READ = frozenset(
     " deployment.manifests.get"
     " deployment.rollouts.get deployment.rollouts.list deployment.rollouts.check deployment.intervals.list"
     " deployment.repairs.list"
-    " monitoring.monitors.get monitoring.monitors.list monitoring.windows.list monitoring.windows.reevaluate"
-    " monitoring.batches.list monitoring.alerts.get monitoring.alerts.list monitoring.retrainings.get"
-    " monitoring.retrainings.list archive.records.get archive.records.list archive.holds.get archive.holds.list"
+    " monitoring.monitors.get monitoring.monitors.list monitoring.windows.get monitoring.windows.list"
+    " monitoring.windows.reevaluate monitoring.batches.list monitoring.alerts.get monitoring.alerts.list"
+    " monitoring.retrainings.get monitoring.retrainings.list"
+    " archive.records.get archive.records.list archive.holds.get archive.holds.list"
     " archive.subscriptions.get archive.subscriptions.list"
     # What everybody sees, and what concerns nobody but themselves.
     " registry.threads.get registry.threads.list registry.threads.mark_read registry.watches.set"

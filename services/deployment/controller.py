@@ -10,39 +10,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from prometheus_client import Counter
 
-from kernel.cause import Cause
-from kernel.errors import Refusal
-from kernel.fold import Kind, etag_of
 from kernel.logs import structlog
 from kernel.rooms import Rooms
-from modelog.deployment.v1.types_pb2 import Rollout
-from modelog.type.v1.principal_pb2 import Principal
 from services.deployment import queries
 from services.deployment.domain import ENDPOINT, ENVIRONMENT, KNOWN_MONITOR, KNOWN_VERSION, ROLLOUT, endpoint
 from services.deployment.domain.conduct import Move, Scene, next_move
 from services.deployment.domain.starting import Place, start_move
 from services.deployment.domain.states import PENDING, is_unfinished
-from services.deployment.domain.targets import wanted_replicas
 from services.deployment.drivers.port import Key, PlatformAway, Replica, Workload
 from services.deployment.failpoints import reached
 from services.deployment.gateway import grpc
 from services.deployment.gateway.config import Table, cluster_of
 from services.deployment.gateway.envoy import Applied
+from services.deployment.looking import Looking, observed
 from services.deployment.platforms import Platform, Traffic
+from services.deployment.recorder import Recorder
 from services.deployment.repairs import Repairs
-from services.deployment.rest import Rest
 from services.deployment.shadowing import Shadows
-from services.deployment.sights import Sight, clusters_of, is_routed, joined, room_beside, seen_of, sort, table_of
+from services.deployment.sights import Sight, clusters_of, is_routed, joined, room_beside, table_of
 from services.deployment.windows import Windows
 from services.deployment.workloads import workload_of
 
 _log = structlog.get_logger()
 FAILED_ROLLBACKS = Counter("modelog_rollback_failures_total", "Attempts to go back that have failed; each is an alarm.")
-_ACTOR = Principal(id="services/deployment", auth_method="controller")
 _BUSY_SECONDS = 0.2
 _IDLE_SECONDS = 1.5
 # At rest the facts of others are looked through this often at most.
@@ -59,19 +52,19 @@ class Controller:
         self._windows = Windows(partial(rooms.resources.load, KNOWN_MONITOR))
         self._shadows = Shadows(rooms)
         self._repairs = Repairs()
-        self._rest = Rest()
+        self._looking = Looking(rooms)
         # Of each driver, as last known: what is away goes on as it was, and holds up nobody it shares traffic with.
         self._tables: dict[str, Table] = {}
-        self._recorded = 0
+        self._recorder = Recorder(rooms)
         self._looked_at = 0
 
     async def run(self) -> None:
         """Turns for ever: at once after a fact, often while something is under way, seldom otherwise."""
         try:
             while True:
-                before = self._recorded
+                before = self._recorder.revision
                 settled = await self.turn()
-                if self._recorded > before:
+                if self._recorder.revision > before:
                     continue
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_IDLE_SECONDS if settled else _BUSY_SECONDS):
@@ -86,21 +79,21 @@ class Controller:
         while True:
             await self._rooms.position.wait(self._looked_at + 1)
             self._looked_at = self._rooms.position.revision
-            if not (settled and self._rest.unchanged(await queries.work(self._rooms.pool))):
+            if not (settled and self._looking.rest.unchanged(await queries.work(self._rooms.pool))):
                 return
             await asyncio.sleep(_GLANCE_SECONDS)
 
     async def turn(self) -> bool:
         """Looks at everything once and does what can be done now. Whether nothing is under way any more."""
-        self._looked_at = max(self._rooms.position.revision, self._recorded)
+        self._looked_at = max(self._rooms.position.revision, self._recorder.revision)
         for keeper in {id(one.keeper): one.keeper for one in self._platforms.values()}.values():
             if keeper is not None:
                 await keeper.ensure()
-        await self._rooms.resources.wait(self._recorded)
-        replicas = await self._observe()
+        await self._rooms.resources.wait(self._recorder.revision)
+        replicas = await observed(self._platforms)
         reached("controller.observed")
         work = await queries.work(self._rooms.pool)
-        sights = await self._look_all(work, replicas)
+        sights = await self._looking.all(work, replicas)
         for sight in sights:
             if sight.environment.driver not in self._platforms:
                 _log.error("driver_missing", driver=sight.environment.driver, endpoint=sight.endpoint.name)
@@ -120,58 +113,11 @@ class Controller:
         await self._shadows.forget(newest)
         return all(sight.settled and is_routed(sight, applied) for sight in sights)
 
-    async def _observe(self) -> dict[str, Sequence[Replica]]:
-        """Replicas by driver. One whose platform does not answer is left out: what is there goes on as it is."""
-        found: dict[str, Sequence[Replica]] = {}
-        for name, platform in self._platforms.items():
-            try:
-                found[name] = await platform.driver.observe()
-            except PlatformAway as away:
-                _log.error("platform_away", driver=name, error=str(away))
-        return found
-
-    async def _look_all(
-        self, work: Sequence[queries.Work], replicas: Mapping[str, Sequence[Replica]]
-    ) -> Sequence[Sight]:
-        """Of those that rest as before nothing is loaded and nothing is made anew."""
-        by_endpoint: dict[str, list[tuple[str, Replica]]] = {one.endpoint: [] for one in work}
-        for driver, found in replicas.items():
-            for replica in found:
-                by_endpoint.setdefault(replica.key.endpoint, []).append((driver, replica))
-        sights = {one.endpoint: self._rest.known(one, by_endpoint[one.endpoint]) for one in work}
-        new = [one for one in work if sights[one.endpoint] is None]
-        made = await asyncio.gather(*(self._look(one, by_endpoint[one.endpoint]) for one in new))
-        for one, sight in zip(new, made, strict=True):
-            sights[one.endpoint] = sight
-            self._rest.keep(one, by_endpoint[one.endpoint], sight)
-        self._rest.forget(sights.keys())
-        return [sight for sight in sights.values() if sight is not None]
-
-    async def _look(self, one: queries.Work, replicas: Sequence[tuple[str, Replica]]) -> Sight:
-        resources = self._rooms.resources
-        state = await resources.load(ENDPOINT, one.endpoint)
-        environment = await resources.load(ENVIRONMENT, state.environment)
-        rollout = await resources.load(ROLLOUT, one.rollout) if one.rollout else Rollout()
-        retired = False
-        if is_unfinished(rollout.state):
-            retired = (await resources.load(KNOWN_VERSION, rollout.version)).retired
-        mine = [replica for driver, replica in replicas if driver == environment.driver]
-        seen = {version: seen_of(mine, version) for version in {replica.key.version for replica in mine}}
-        sight = Sight(state, environment, rollout, Scene(self._rooms.clock(), seen, retired=retired))
-        sight.wanted = wanted_replicas(
-            state,
-            rollout,
-            present=lambda version: sight.scene.of(version).present,
-            ready=lambda version: sight.scene.of(version).ready,
-        )
-        sort(sight, mine)
-        return sight
-
     async def _start(self, sights: Iterable[Sight]) -> None:
         away: set[str] = set()
         for sight in sights:
             driver = sight.environment.driver
-            if driver in away or self._rest.skips(sight.endpoint.name):
+            if driver in away or self._looking.rest.skips(sight.endpoint.name):
                 continue
             for workload in await self._workloads(sight):
                 # Fewer than there are: the surplus goes when the gateway has let go of it.
@@ -233,7 +179,8 @@ class Controller:
             if driver not in applied or not any(sight.surplus(version) > 0 for version in sight.wanted):
                 continue
             for workload in await self._workloads(sight):
-                if driver not in away and sight.surplus(workload.key.version) > 0:
+                asked = grpc.with_beside([cluster_of(*workload.key)]) & applied[driver].behind
+                if driver not in away and not asked and sight.surplus(workload.key.version) > 0:
                     await self._apply(sight, workload, away)
         wanted = {Key(sight.endpoint.name, version) for sight in sights for version in sight.wanted}
         for name, done in applied.items():
@@ -263,9 +210,9 @@ class Controller:
                 await self._make(sight, move)
         elif not sight.active:
             if not sight.scene.seen and not any(one.startswith(clusters_of(name)) for one in applied.clusters):
-                await self._record(ENDPOINT, sight.endpoint, "remove", endpoint.finish_removal)
+                await self._recorder.record(ENDPOINT, sight.endpoint, "remove", endpoint.finish_removal)
         elif sight.endpoint.address != (address := self._address(sight)):
-            await self._record(ENDPOINT, sight.endpoint, "address", partial(endpoint.move, address=address))
+            await self._recorder.record(ENDPOINT, sight.endpoint, "address", partial(endpoint.move, address=address))
 
     async def _take_up(self, sight: Sight, sights: Sequence[Sight]) -> None:
         """Starts a rollout, or says what holds it."""
@@ -276,15 +223,15 @@ class Controller:
         sight.waits = move is None
         if move is not None:
             reads = ((ENVIRONMENT, environment.name), (KNOWN_VERSION, rollout.version))
-            await self._record(ROLLOUT, rollout, move.key, move.verb, reads)
+            await self._recorder.record(ROLLOUT, rollout, move.key, move.verb, reads)
 
     async def _make(self, sight: Sight, move: Move) -> None:
         if move.on_endpoint:
             reads = ((ROLLOUT, sight.rollout.name), (KNOWN_VERSION, sight.rollout.version))
             key = f"{sight.rollout.name}/{sight.rollout.generation}/{move.key}"
-            await self._record(ENDPOINT, sight.endpoint, key, move.verb, reads)
+            await self._recorder.record(ENDPOINT, sight.endpoint, key, move.verb, reads)
             return
-        if await self._record(ROLLOUT, sight.rollout, move.key, move.verb) and move.key == "fail-rollback":
+        if await self._recorder.record(ROLLOUT, sight.rollout, move.key, move.verb) and move.key == "fail-rollback":
             FAILED_ROLLBACKS.inc()
             attempt = sight.rollout.rollback_attempts + 1
             _log.error("rollback_failed", rollout=sight.rollout.name, endpoint=sight.endpoint.name, attempt=attempt)
@@ -309,26 +256,7 @@ class Controller:
         for name, found in self._repairs.due():
             if name not in wanted:
                 continue
-            if await self._record(ENDPOINT, active[name].endpoint, "repair", partial(endpoint.repair, found=found)):
+            if await self._recorder.record(
+                ENDPOINT, active[name].endpoint, "repair", partial(endpoint.repair, found=found)
+            ):
                 self._repairs.recorded(name)
-
-    async def _record(self, kind: Kind, state: Any, key: str, verb: Any, reads: Any = ()) -> bool:
-        """One fact, decided on exactly this state. False when the state has moved on: the next turn looks again."""
-        cause = Cause(
-            actor=_ACTOR,
-            request_id=f"controller/{state.name}/{state.generation}/{key}",
-            now=self._rooms.clock(),
-            correlation_id=state.name,
-            etag=etag_of(state),
-        )
-        reached("controller.before-fact")
-        try:
-            decided = await self._rooms.transact(kind, state.name, cause, verb, reads=reads)
-        except Refusal as refusal:
-            _log.info("step_not_taken", step=key, resource=state.name, reason=refusal.reason, message=refusal.message)
-            return False
-        reached("controller.after-fact")
-        self._recorded = max(self._recorded, decided.revision)
-        if decided.recorded:
-            _log.info("step_taken", step=key, resource=state.name, revision=decided.revision)
-        return True

@@ -15,8 +15,9 @@ from services.deployment.drivers.docker.lending import containers_user, lent
 from services.deployment.drivers.kubernetes import connected
 from services.deployment.drivers.kubernetes.options import Installation, address_of
 from services.deployment.drivers.lease import keep
+from services.deployment.drivers.orders import Telemetry
 from services.deployment.drivers.port import PlatformAway
-from services.deployment.drivers.process import ProcessDriver, Telemetry
+from services.deployment.drivers.process import ProcessDriver
 from services.deployment.drivers.secrets import Keeper
 from services.deployment.gateway.config import path_of
 from services.deployment.gateway.envoy import Gateway

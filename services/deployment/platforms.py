@@ -6,7 +6,8 @@ from typing import Protocol
 
 from services.deployment.drivers.port import Driver
 from services.deployment.gateway.config import Table, cluster_of
-from services.deployment.gateway.envoy import Applied, Counts
+from services.deployment.gateway.counts import Counts
+from services.deployment.gateway.envoy import Applied
 
 
 class Traffic(Protocol):

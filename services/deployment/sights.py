@@ -31,6 +31,8 @@ class Sight:
     ready: dict[str, tuple[str, ...]] = field(default_factory=dict)
     ready_rpc: dict[str, tuple[str, ...]] = field(default_factory=dict)
     workloads: list[Workload] = field(default_factory=list)
+    # Its part of the gateway's table, made once: a sight lives as long as nothing changes that it was made from.
+    table: Table | None = None
     # It was asked for, and something of its environment does not let it start.
     waits: bool = False
 
@@ -96,30 +98,41 @@ def sort(sight: Sight, replicas: Iterable[Replica]) -> None:
 
 
 def is_routed(sight: Sight, applied: Mapping[str, Applied]) -> bool:
+    """Whether its requests go as they shall, and to nobody else."""
     done = applied.get(sight.environment.driver)
-    return done is not None and sight.endpoint.name in done.routed
+    return done is not None and sight.endpoint.name in done.routed and not done.behind
 
 
 def table_of(sights: Iterable[Sight]) -> Table:
-    routes, clusters = {}, {}
+    routes: dict[str, Route] = {}
+    clusters: dict[str, tuple[str, ...]] = {}
     for sight in sights:
-        name = sight.endpoint.name
-        if not sight.active:
-            continue
-        weights = {cluster_of(name, share.version): share.percent for share in sight.endpoint.traffic}
-        mirrors = {
-            cluster_of(name, version): percent
-            for version, percent in mirrored(sight.rollout).items()
-            if version in sight.ready
-        }
-        settings, policy = dict(sight.environment.driver_settings), sight.endpoint.traffic_policy
-        routes[name] = Route(name, weights, settings, mirrors=mirrors, policy=policy)
-        for version in sight.wanted:
-            cluster = cluster_of(name, version)
-            if version in sight.ready or cluster in weights:
-                clusters[cluster] = sight.ready.get(version, ())
-                clusters[grpc.beside(cluster)] = sight.ready_rpc.get(version, ())
+        if sight.table is None:
+            sight.table = _table(sight)
+        routes |= sight.table.routes
+        clusters |= sight.table.clusters
     return Table(routes, clusters)
+
+
+def _table(sight: Sight) -> Table:
+    """The part of one endpoint."""
+    name = sight.endpoint.name
+    if not sight.active:
+        return Table()
+    weights = {cluster_of(name, share.version): share.percent for share in sight.endpoint.traffic}
+    mirrors = {
+        cluster_of(name, version): percent
+        for version, percent in mirrored(sight.rollout).items()
+        if version in sight.ready
+    }
+    settings, policy = dict(sight.environment.driver_settings), sight.endpoint.traffic_policy
+    clusters = {}
+    for version in sight.wanted:
+        cluster = cluster_of(name, version)
+        if version in sight.ready or cluster in weights:
+            clusters[cluster] = sight.ready.get(version, ())
+            clusters[grpc.beside(cluster)] = sight.ready_rpc.get(version, ())
+    return Table({name: Route(name, weights, settings, mirrors=mirrors, policy=policy)}, clusters)
 
 
 def joined(tables: Iterable[Table]) -> Table:

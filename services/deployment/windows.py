@@ -14,7 +14,7 @@ from services.deployment.domain.strategy import Step, analysis_of, seconds_of, s
 from services.deployment.domain.windows import Counted, Window
 from services.deployment.drivers.port import PlatformAway
 from services.deployment.fetch import Unreachable
-from services.deployment.gateway.envoy import Counts, added, since
+from services.deployment.gateway.counts import Counts, added, since
 from services.deployment.platforms import Traffic, counts_of_versions
 
 Load = Callable[[str], Awaitable[Any]]

@@ -1,11 +1,14 @@
-"""Views that are not resources: who looks at which endpoint, open retrainings, evaluated windows, metric series."""
+"""Views that are not resources: who looks at which endpoint, open retrainings, evaluated windows, metric series, and
+what pictures show beside them: episodes of alerts, and how traffic was shared."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from kernel.folding import Folded
+from modelog.deployment.v1 import events_pb2 as deployment_facts
 from modelog.monitoring.v1 import events_pb2 as facts
+from modelog.monitoring.v1 import pictures_pb2 as pictures
 from modelog.monitoring.v1 import types_pb2 as types
 
 
@@ -18,6 +21,15 @@ async def project(connection: Any, folded: Sequence[Folded]) -> None:
                 )
             case facts.WindowEvaluated():
                 await _window(connection, one, one.event)
+                await _episodes(connection, one, one.event)
+            case facts.MonitorChanged() | facts.VersionReplaced():
+                for episode in one.event.closed:
+                    await _close(connection, one, one.fact.resource, episode.alert)
+            case facts.AlertResolved():
+                monitor, _, number = one.fact.resource.rpartition("/alerts/")
+                await _close(connection, one, monitor, int(number))
+            case deployment_facts.TrafficShifted() | deployment_facts.EndpointRemoved():
+                await _traffic(connection, one)
             case facts.RetrainingRequested():
                 name = one.fact.resource
                 monitor = name.rpartition("/retrainings/")[0]
@@ -41,7 +53,7 @@ async def _window(connection: Any, one: Folded, fact: facts.WindowEvaluated) -> 
     )
     await connection.executemany(
         "insert into metric_point (monitor, number, place, revision, recorded_at, start_time, end_time, version,"
-        " check_id, column_name, body) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        " check_id, column_name, body, segment) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         [
             (
                 one.fact.resource,
@@ -55,9 +67,67 @@ async def _window(connection: Any, one: Folded, fact: facts.WindowEvaluated) -> 
                 point.check,
                 point.column,
                 point.SerializeToString(deterministic=True),
+                window.segment,
             )
             for place, point in enumerate(points(fact, one.revision), start=1)
         ],
+    )
+
+
+async def _episodes(connection: Any, one: Folded, fact: facts.WindowEvaluated) -> None:
+    window = fact.window
+    ended_at = window.end_time.ToDatetime(tzinfo=UTC)
+    for episode in fact.closed:
+        await _close(connection, one, one.fact.resource, episode.alert, window.number, ended_at)
+    await connection.executemany(
+        "insert into episode (monitor, alert, check_id, version, segment, opened_window, opened_at, revision,"
+        " recorded_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        [
+            (
+                one.fact.resource,
+                episode.alert,
+                episode.check,
+                window.version,
+                window.segment,
+                window.number,
+                ended_at,
+                one.revision,
+                one.fact.recorded_at.ToDatetime(tzinfo=UTC),
+            )
+            for episode in fact.opened
+        ],
+    )
+
+
+async def _close(
+    connection: Any, one: Folded, monitor: str, alert: int, window: int = 0, ended_at: datetime | None = None
+) -> None:
+    """The first end of an episode counts: that of the window that passed comes before the alert says so itself."""
+    recorded_at = one.fact.recorded_at.ToDatetime(tzinfo=UTC)
+    await connection.execute(
+        "update episode set closed_window = $3, closed_at = $4, closed_revision = $5, closed_recorded_at = $6"
+        " where monitor = $1 and alert = $2 and closed_revision is null",
+        monitor,
+        alert,
+        window,
+        ended_at or recorded_at,
+        one.revision,
+        recorded_at,
+    )
+
+
+async def _traffic(connection: Any, one: Folded) -> None:
+    change = pictures.TrafficChange(time=one.fact.recorded_at, revision=one.revision)
+    if isinstance(one.event, deployment_facts.TrafficShifted):
+        shares = [share for share in one.event.traffic if share.percent > 0]
+        for share in sorted(shares, key=lambda share: (-share.percent, share.version)):
+            change.shares.add(version=share.version, percent=share.percent)
+    await connection.execute(
+        "insert into traffic (endpoint, revision, recorded_at, body) values ($1, $2, $3, $4)",
+        one.fact.resource,
+        one.revision,
+        one.fact.recorded_at.ToDatetime(tzinfo=UTC),
+        change.SerializeToString(deterministic=True),
     )
 
 

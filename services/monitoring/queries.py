@@ -13,9 +13,15 @@ from kernel.errors import NotFound, Unavailable, invalid_field
 from kernel.postgres import Pool
 from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
+from modelog.monitoring.v1 import pictures_pb2 as pictures
 from modelog.monitoring.v1 import types_pb2 as types
 
 _PAGE_SIZE = 50
+_MOST_EPISODES = 500
+_MOST_CHANGES = 500
+
+AsOf = tuple[int, datetime]  # The newest revision and the latest time that may be seen.
+_LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 async def _fetch(pool: Pool, sql: str, *arguments: Any) -> Sequence[asyncpg.Record]:
@@ -55,9 +61,7 @@ async def open_retraining(pool: Pool, monitor: str) -> str:
     return rows[0][0] if rows else ""
 
 
-async def evaluated_window(
-    pool: Pool, monitor: str, number: int, as_of: tuple[int, datetime]
-) -> tuple[int, facts.WindowEvaluated]:
+async def evaluated_window(pool: Pool, monitor: str, number: int, as_of: AsOf) -> tuple[int, facts.WindowEvaluated]:
     """Revision and fact of a window; NotFound."""
     rows = await _fetch(
         pool,
@@ -72,9 +76,7 @@ async def evaluated_window(
     return rows[0]["revision"], facts.WindowEvaluated.FromString(rows[0]["body"])
 
 
-async def metric_points(
-    pool: Pool, request: rpc.ListWindowsRequest, as_of: tuple[int, datetime]
-) -> rpc.ListWindowsResponse:
+async def metric_points(pool: Pool, request: rpc.ListWindowsRequest, as_of: AsOf) -> rpc.ListWindowsResponse:
     """One page, newest window first."""
     size = request.page_size or _PAGE_SIZE
     query = _query(request)
@@ -92,8 +94,7 @@ async def metric_points(
         request.version,
         request.check,
         request.column,
-        request.start_time.ToDatetime(tzinfo=UTC),
-        request.end_time.ToDatetime(tzinfo=UTC) if request.HasField("end_time") else datetime.max.replace(tzinfo=UTC),
+        *_between(request),
         size + 1,
     )
     points = [types.MetricPoint.FromString(row["body"]) for row in rows[:size]]
@@ -125,3 +126,98 @@ def _opened(token: str, query: str) -> tuple[int, int]:
         raise invalid_field(
             "page_token", f"take it unchanged from the last reply of the same query: {error}"
         ) from error
+
+
+def _between(request: rpc.ListWindowsRequest | pictures.GetSeriesRequest) -> tuple[datetime, datetime]:
+    until = request.end_time.ToDatetime(tzinfo=UTC) if request.HasField("end_time") else _LATEST
+    return request.start_time.ToDatetime(tzinfo=UTC), until
+
+
+async def newest_points(
+    pool: Pool, request: pictures.GetSeriesRequest, as_of: AsOf, most: int
+) -> Sequence[types.MetricPoint]:
+    """At most so many points, of the newest windows first."""
+    rows = await _fetch(
+        pool,
+        "select body from metric_point where monitor = $1 and end_time >= $2 and end_time < $3"
+        " and revision <= $4 and recorded_at <= $5 and segment = $6 and ($7 = '' or version = $7)"
+        " and (cardinality($8::text[]) = 0 or check_id = any($8::text[]))"
+        " and (cardinality($9::text[]) = 0 or column_name = '' or column_name = any($9::text[]))"
+        " order by end_time desc, number desc, place limit $10",
+        request.name,
+        *_between(request),
+        *as_of,
+        request.segment,
+        request.version,
+        list(request.checks),
+        list(request.columns),
+        most,
+    )
+    return [types.MetricPoint.FromString(row["body"]) for row in rows]
+
+
+async def episodes(pool: Pool, request: pictures.GetSeriesRequest, as_of: AsOf) -> list[pictures.AlertEpisode]:
+    """The newest that were open at some time of what is asked for, oldest first."""
+    rows = await _fetch(
+        pool,
+        "select *, coalesce(closed_revision <= $4 and closed_recorded_at <= $5, false) as closed from episode"
+        " where monitor = $1 and opened_at < $3 and (closed_at is null or closed_at >= $2)"
+        " and revision <= $4 and recorded_at <= $5 and segment = $6 and ($7 = '' or version = $7)"
+        " and (cardinality($8::text[]) = 0 or check_id = any($8::text[])) order by alert desc limit $9",
+        request.name,
+        *_between(request),
+        *as_of,
+        request.segment,
+        request.version,
+        list(request.checks),
+        _MOST_EPISODES,
+    )
+    return [_episode(row) for row in reversed(rows)]
+
+
+def _episode(row: asyncpg.Record) -> pictures.AlertEpisode:
+    told = pictures.AlertEpisode(
+        number=row["alert"],
+        check=row["check_id"],
+        version=row["version"],
+        segment=row["segment"],
+        open_window=row["opened_window"],
+        open_time=row["opened_at"],
+    )
+    if row["closed"]:
+        told.close_window = row["closed_window"]
+        told.close_time.FromDatetime(row["closed_at"])
+    return told
+
+
+async def alert_window(pool: Pool, monitor: str, alert: int, as_of: AsOf) -> int:
+    """Number of the window that raised an alert; NotFound."""
+    rows = await _fetch(
+        pool,
+        "select opened_window from episode where monitor = $1 and alert = $2 and revision <= $3 and recorded_at <= $4",
+        monitor,
+        alert,
+        *as_of,
+    )
+    if not rows:
+        raise NotFound("ALERT_NOT_FOUND", f"{monitor} has raised no alert {alert}")
+    return int(rows[0]["opened_window"])
+
+
+async def traffic(
+    pool: Pool, endpoint: str, request: pictures.GetSeriesRequest, as_of: AsOf
+) -> list[pictures.TrafficChange]:
+    """The newest splits that held at some time of what is asked for, oldest first."""
+    start, end = _between(request)
+    rows = await _fetch(
+        pool,
+        "select body from traffic where endpoint = $1 and recorded_at < $3 and revision <= $4 and recorded_at <= $5"
+        " and revision >= coalesce((select max(revision) from traffic where endpoint = $1 and recorded_at <= $2), 0)"
+        " order by revision desc limit $6",
+        endpoint,
+        start,
+        end,
+        *as_of,
+        _MOST_CHANGES,
+    )
+    return [pictures.TrafficChange.FromString(row["body"]) for row in reversed(rows)]

@@ -65,8 +65,6 @@ MEASURES: Mapping[str, Callable[[Ground, Effort], Awaitable[Outcome]]] = {
     "rollouts": rollouts.rollouts,
     "controller": rollouts.at_rest,
 }
-# Its stand-in for Envoy does not come to rest since each cluster has one for gRPC beside it: only when asked for.
-UNSETTLED = frozenset({"controller"})
 _PLAIN_WIDTH = 120  # Of a log file, which has none.
 RESULTS = Path(".modelog/bench/results.json")
 
@@ -109,12 +107,7 @@ def chosen(text: str) -> list[str]:
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--only",
-        type=chosen,
-        default=[name for name in MEASURES if name not in UNSETTLED],
-        help="some measures, with commas between",
-    )
+    parser.add_argument("--only", type=chosen, default=list(MEASURES), help="some measures, with commas between")
     parser.add_argument("--quick", action="store_true", help="a minute instead of six; figures are rougher")
     parser.add_argument("--rounds", type=int, default=0, help="how often floor and service take turns")
     parser.add_argument("--strict", action="store_true", help="exit status 1 when a target is missed")

@@ -21,6 +21,7 @@ class Effort:
     pairs: int = 200
     restarts: int = 5
     idle_seconds: float = 8.0
+    rest_seconds: float = 30.0
     stock_models: int = 10_000
     stock_versions: int = 20
     searches: int = 200
@@ -38,6 +39,7 @@ QUICK = Effort(
     pairs=100,
     restarts=1,
     idle_seconds=3.0,
+    rest_seconds=12.0,
     stock_models=500,
     searches=40,
 )

@@ -2,9 +2,8 @@
 
     python -m tests.bench.standin <folder of the service>
 
-Real replicas would take some 75 MB each, and Envoy needs an inotify instance for each cluster, of which a system gives
-128 to a user unless told otherwise. To driver and controller these look the same: a living lock, an order, an answer
-with an address and HTTP on it; Envoy's interface with as many statistics.
+Real replicas would take some 75 MB each. To driver and controller these look the same: a living lock, an order, an
+answer with both addresses and HTTP on them; Envoy's interface with as many clusters.
 """
 
 import asyncio
@@ -33,7 +32,7 @@ class _Ready(asyncio.Protocol):
 
 
 class _Admin(asyncio.Protocol):
-    """Envoy's statistics: everything that is written is in use, and every cluster is healthy and idle."""
+    """Envoy's interface: everything that is written is in use, and every replica is healthy and idle."""
 
     gateway = Path()
 
@@ -42,23 +41,24 @@ class _Admin(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         assert isinstance(self._transport, asyncio.Transport)
-        stats = self._version() if b"version_text" in data else self._gauges()
-        body = json.dumps({"stats": stats}).encode()
+        answer = self._clusters() if data.startswith(b"GET /clusters") else {"stats": self._stats(data)}
+        body = json.dumps(answer).encode()
         self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
 
-    def _version(self) -> list[dict[str, Any]]:
-        return [
-            {"name": _ROUTES_VERSION, "value": json.loads((self.gateway / "routes.json").read_text())["version_info"]}
-        ]
+    def _stats(self, asked: bytes) -> list[dict[str, Any]]:
+        if b"version_text" not in asked:
+            return []
+        written = json.loads((self.gateway / "routes.json").read_text())
+        return [{"name": _ROUTES_VERSION, "value": written["version_info"]}]
 
-    def _gauges(self) -> list[dict[str, Any]]:
+    def _clusters(self) -> dict[str, Any]:
         clusters = json.loads((self.gateway / "clusters.json").read_text())["resources"]
-        gauges = {"membership_healthy": 1, "upstream_rq_active": 0}
-        return [
-            {"name": f"cluster.{one['name']}.{gauge}", "value": value}
-            for one in clusters
-            for gauge, value in gauges.items()
-        ]
+        return {"cluster_statuses": [{"name": one["name"], "host_statuses": _healthy(one)} for one in clusters]}
+
+
+def _healthy(cluster: dict[str, Any]) -> list[dict[str, Any]]:
+    (locality,) = cluster["load_assignment"]["endpoints"]
+    return [one["endpoint"] | {"health_status": {"eds_health_status": "HEALTHY"}} for one in locality["lb_endpoints"]]
 
 
 async def main(folder: Path) -> None:
@@ -70,7 +70,8 @@ async def main(folder: Path) -> None:
     for replica in (folder / "replicas").iterdir():
         lock = os.open(replica / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        (replica / "answer.json").write_text(json.dumps({"address": f"127.0.0.1:{port}"}))
+        here = f"127.0.0.1:{port}"
+        (replica / "answer.json").write_text(json.dumps({"address": here, "grpc_address": here}))
         (replica / "pid").write_text(str(os.getpid()))
     print(admin.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

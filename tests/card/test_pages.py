@@ -13,9 +13,9 @@ from modelog.card import FORMATS, render
 from modelog.card.governed import found
 from modelog.card.markdown import document
 from modelog.card.page import page
-from modelog.card.parts import Mark, Marks, Table
-from modelog.card.svg import chart
-from modelog.card.words import followed, seen
+from modelog.pages.parts import Mark, Marks, Table
+from modelog.pages.svg import chart
+from modelog.pages.words import followed, seen
 from modelog.registry.v1 import types_pb2 as types
 from modelog.registry.v1.access_pb2 import AccessReview
 from modelog.registry.v1.cards_pb2 import ModelCard

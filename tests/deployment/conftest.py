@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from services.deployment.drivers.lease import keep
+from services.deployment.drivers.orders import Telemetry
 from services.deployment.drivers.port import Key, Replica, State, Workload
-from services.deployment.drivers.process import ProcessDriver, Telemetry
+from services.deployment.drivers.process import ProcessDriver
 from services.deployment.gateway.config import Route, Table, cluster_of
 from services.deployment.gateway.envoy import Gateway
 from services.deployment.gateway.files import Files

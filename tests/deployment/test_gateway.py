@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from services.deployment.gateway.config import Route, Table, cluster_of
-from services.deployment.gateway.envoy import Counts, since
+from services.deployment.gateway.counts import Counts, since
 from tests.deployment import models
 from tests.deployment.calls import Load, acall, eventually
 from tests.deployment.conftest import ENDPOINT, Plane, make_keeper, version

@@ -11,7 +11,7 @@ from modelog.inference.v2 import open_inference_grpc_pb2_grpc as v2_grpc
 from services.deployment.drivers.port import State, Workload
 from services.deployment.fetch import Unreachable
 from services.deployment.gateway.config import Route, Table, cluster_of
-from services.deployment.gateway.envoy import Counts, added
+from services.deployment.gateway.counts import Counts, added
 from services.deployment.gateway.grpc import beside
 from tests.deployment import models
 from tests.deployment.calls import acall, eventually
@@ -95,10 +95,10 @@ async def test_a_route_waits_for_a_grpc_replica_where_there_is_one(plane: Plane)
     async def heard() -> bool:
         await plane.gateway.apply(table)
         try:
-            gauges = await plane.gateway._gauges()
+            used = await plane.gateway._used()
         except Unreachable:
             return False
-        return gauges.get(name, {}).get("membership_healthy", 0) > 0
+        return any(used.get(name, {}).values())
 
     await eventually(heard)
     assert ENDPOINT not in (await plane.gateway.apply(table)).routed

@@ -145,9 +145,8 @@ def validated(folder: Path, policies: list[TrafficPolicy], mirrors: dict[str, fl
         to = {f"risk_e{number}_fraud_{cluster[-1]}": percent for cluster, percent in mirrors.items()}
         routes[name] = Route(name, names | {f"risk_e{number}_fraud_3": 10}, mirrors=to, policy=one)
         clusters.update(dict.fromkeys(grpc.with_beside(routes[name].clusters), routes[name].policy))
-    files.write_clusters(clusters, {endpoint_of(name): one for name, one in clusters.items()})
-    for name in clusters:
-        files.write_replicas(name, ("127.0.0.1:3",))
+    replicas = dict.fromkeys(clusters, ("127.0.0.1:3", "127.0.0.1:4"))
+    files.write_clusters(replicas, {endpoint_of(name): one for name, one in clusters.items()})
     # What comes by discovery is not validated with the rest, so it is put where it is.
     bodies = {path.stem: json.loads(path.read_text())["resources"] for path in folder.glob("*s.json")}
     files.write_routes(routes)
@@ -177,9 +176,7 @@ def test_envoy_takes_every_part_of_a_policy_and_all_pairs(tmp_path: Path) -> Non
             value = getattr(FULL, name)
             setattr(one, name, value) if isinstance(value, int) else getattr(one, name).CopyFrom(value)
         policies.append(one)
-    # Envoy watches each cluster's file by an inotify instance of its own, of which a user has 128 by default.
-    for first in range(0, len(policies), 12):
-        validated(tmp_path / str(first), policies[first : first + 12], {ONE: 0.01, TWO: 100.0})
+    validated(tmp_path, policies, {ONE: 0.01, TWO: 100.0})
 
 
 @settings(max_examples=3, deadline=None)  # Each starts an Envoy.

@@ -16,8 +16,9 @@ from services.deployment.domain.environment import define
 from services.deployment.domain.secrets import check_no_secrets, check_secrets, looks_secret
 from services.deployment.drivers.kubernetes.manifests import BadArtifact, objects_of
 from services.deployment.drivers.kubernetes.options import Installation, options_of
+from services.deployment.drivers.orders import Telemetry
 from services.deployment.drivers.port import Key, Replica, Secret, State, Workload
-from services.deployment.drivers.process import ProcessDriver, Telemetry
+from services.deployment.drivers.process import ProcessDriver
 from services.deployment.drivers.secrets import Keeper, NoSecret
 from services.deployment.settings import Settings, lent_variables
 from services.deployment.workloads import workload_of

@@ -15,7 +15,7 @@ from services.deployment.domain import progress
 from services.deployment.domain.windows import Counted, Window
 from services.deployment.fetch import Unreachable
 from services.deployment.gateway.config import cluster_of
-from services.deployment.gateway.envoy import Counts
+from services.deployment.gateway.counts import Counts
 from services.deployment.windows import Windows
 from testkit.scenario import Life
 from tests.deployment.build import ENDPOINT_NAME, back, canary, passed, progressing, seconds, step, version_name

@@ -1,8 +1,8 @@
 """The first section: what the model is, who answers for it, and what it was made of."""
 
 from modelog.card.governed import said
-from modelog.card.parts import Block, Code, Fields, Link, Section, Table, Text, Value
-from modelog.card.words import followed, size, tail, time
+from modelog.pages.parts import Block, Code, Fields, Link, Section, Table, Text, Value
+from modelog.pages.words import followed, size, tail, time
 from modelog.registry.v1.cards_pb2 import ModelCard
 from modelog.registry.v1.types_pb2 import Column, DataType, Property, Version
 

@@ -4,8 +4,8 @@ version was governed and what is missing."""
 from modelog.card.about import details
 from modelog.card.governed import governance
 from modelog.card.measured import analyses
-from modelog.card.parts import Block, Code, Document, Fields, Section, Table, Text, Value
-from modelog.card.words import count, label, number, share, tail
+from modelog.pages.parts import Block, Code, Document, Fields, Section, Table, Text, Value
+from modelog.pages.words import count, label, number, share, tail
 from modelog.registry.v1.cards_pb2 import ModelCard
 from modelog.registry.v1.types_pb2 import (
     FINDING_STATE_ANSWERED,

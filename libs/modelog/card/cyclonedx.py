@@ -4,7 +4,7 @@ import json
 import uuid
 from typing import Any
 
-from modelog.card.words import followed, seen
+from modelog.pages.words import followed, seen
 from modelog.registry.v1.cards_pb2 import ModelCard
 from modelog.registry.v1.types_pb2 import DataSet, Evaluation, Fairness, Metric
 

@@ -4,7 +4,7 @@ import re
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from modelog.card.words import label, seen
+from modelog.pages.words import label, seen
 from modelog.registry.v1.cards_pb2 import ModelCard
 from modelog.registry.v1.types_pb2 import Documentation
 

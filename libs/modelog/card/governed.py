@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from modelog.card.parts import Block, Section, Table, Text, Value
-from modelog.card.words import label, time, word
+from modelog.pages.parts import Block, Section, Table, Text, Value
+from modelog.pages.words import label, time, word
 from modelog.registry.v1.cards_pb2 import ModelCard
 from modelog.registry.v1.types_pb2 import (
     GATE_RESULT_PASSED,

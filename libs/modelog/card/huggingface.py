@@ -5,7 +5,7 @@ from typing import Any
 
 from modelog.card.markdown import document
 from modelog.card.quoting import dumped
-from modelog.card.words import seen
+from modelog.pages.words import seen
 from modelog.registry.v1.cards_pb2 import ModelCard
 from modelog.registry.v1.types_pb2 import Evaluation
 

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from modelog.card.content import content
-from modelog.card.parts import Block, Code, Fields, Group, Link, Section, Table, Text, Value
-from modelog.card.words import followed, seen
+from modelog.pages.parts import Block, Code, Fields, Group, Link, Section, Table, Text, Value
+from modelog.pages.prose import paragraphs
+from modelog.pages.words import followed, seen
 from modelog.registry.v1.cards_pb2 import ModelCard
 
 _MARKUP = re.compile(r"([\\`*_\[\]|~$^!(){}])")
@@ -81,17 +82,6 @@ def _text(block: Text) -> Iterator[str]:
         else:
             yield from (f"- {inline(point)}" for point in paragraph)
         yield ""
-
-
-def paragraphs(body: str) -> Iterator[str | list[str]]:
-    """A paragraph as a text, or points as a list."""
-    for part in re.split(r"\n\s*\n", seen(body).strip("\n")):
-        lines = [line.strip() for line in part.split("\n") if line.strip()]
-        points = [line[2:] for line in lines if line.startswith(("- ", "* "))]
-        if lines and len(points) == len(lines):
-            yield points
-        elif lines:
-            yield "\n".join(lines)
 
 
 def _titled(title: str, level: int, head: Sequence[str], rows: Iterable[Sequence[Value]]) -> Iterator[str]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from modelog.card.parts import Block, Fields, Group, Line, Mark, Marks, Matrix, Section, Table, Text, Value
-from modelog.card.words import count, label, number, share, time
+from modelog.pages.parts import Block, Fields, Group, Line, Mark, Marks, Matrix, Section, Table, Text, Value
+from modelog.pages.words import count, label, number, share, time
 from modelog.registry.v1.cards_pb2 import ModelCard
 from modelog.registry.v1.types_pb2 import (
     CURVE_KIND_CALIBRATION,

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from modelog.cli import predictions
+from modelog.cli import pictures, predictions
 from modelog.cli.state import Noun, State
 from modelog.cli.values import Pair
 from modelog.cli.verbs import arg, opt, verb
@@ -188,6 +188,7 @@ monitors = Noun(
             arg("name", "monitor"),
             arg("window"),
         ),
+        *pictures.commands,
         *predictions.commands,
     ],
 )

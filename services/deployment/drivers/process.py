@@ -11,7 +11,6 @@ A service that starts anew finds its replicas here and goes on with them. When n
 """
 
 import asyncio
-import json
 import os
 import shutil
 import signal
@@ -19,39 +18,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from services.deployment.artifacts import NotInStore, locate
-from services.deployment.drivers import child
+from services.deployment.drivers import child, folders
 from services.deployment.drivers.looks import Looks, status
+from services.deployment.drivers.orders import Orders, Telemetry
 from services.deployment.drivers.port import LOG_BYTES, Change, Key, Replica, State, Workload
 from services.deployment.drivers.secrets import Keeper, NoSecret
 from services.deployment.drivers.starts import Starts
 from services.deployment.failpoints import reached
 from services.deployment.fetch import Unreachable
-from services.deployment.inference.order import Column, Order, to_json
+from services.deployment.inference.order import Order, to_json
 
 _READY_SECONDS = 2.0
 _STOP_SECONDS = 15.0
 _STEADY_SECONDS = 30.0
-_LOOP_ENDS = 3
-_BATCH_ROWS = "32"
 _NO_SECRETS = Keeper()
 # As many as lead to the longest pause.
 _REFUSED_STARTS = 10
-
-
-@dataclass(frozen=True)
-class Telemetry:
-    """Where replicas publish what they answered; nowhere when the url is empty."""
-
-    url: str = ""
-    user: str = ""
-    password_file: str = ""
-    ca_file: str = ""
 
 
 @dataclass
@@ -85,9 +72,7 @@ class ProcessDriver:
     ) -> None:
         self._folder = folder.absolute()
         self._store = store.absolute()
-        self._telemetry = telemetry
-        self._lease = lease.absolute()
-        self._lease_seconds = lease_seconds
+        self._orders = Orders(self._folder, telemetry, lease.absolute(), lease_seconds)
         self._secrets = secrets
         self._lives: dict[str, _Life] = {}
         self._paths: dict[str, Path] = {}
@@ -99,21 +84,21 @@ class ProcessDriver:
         changes = []
         running = {path.name: path for path in self._folders()}
         for workload in wanted:
-            for replica in _ids(workload):
+            for replica in folders.ids(workload):
                 path = running.pop(replica, None)
                 if path is None or not child.lives(path):
                     changes.append(Change("start", replica))
-                elif _told(path) != self._order(workload, replica, artifact=Path()).sha256:
+                elif folders.told(path) != self._orders.of(workload, replica, artifact=Path()).sha256:
                     changes.append(Change("replace", replica))
         changes.extend(Change("stop", replica) for replica in running)
         return changes
 
     async def apply(self, workload: Workload) -> Sequence[Change]:
-        wanted = _ids(workload)
+        wanted = folders.ids(workload)
         if self._applied.get(workload.key) == workload and self._looks.certain(wanted):
             return ()
         self._applied[workload.key] = workload
-        stem = f"{_stem(workload.key)}_"  # Ids have no underscore, so no other key's replicas begin like that.
+        stem = f"{folders.stem(workload.key)}_"  # Ids have no underscore, so no other key's replicas begin like that.
         for name in os.listdir(self._folder):  # noqa: PTH208 - of hundreds of replicas, for each of hundreds of keys.
             if name.startswith(stem) and name not in wanted and (self._folder / name / "order.json").exists():
                 self._end(self._folder / name)
@@ -130,20 +115,20 @@ class ProcessDriver:
             life.problem, life.artifact = str(error), True
             path.mkdir(exist_ok=True)
             if not child.lives(path):  # What runs already was verified when it started and goes on.
-                child.write_private(path / "order.json", to_json(self._order(workload, replica, artifact=Path())))
+                child.write_private(path / "order.json", to_json(self._orders.of(workload, replica, artifact=Path())))
             return
-        order, starts = self._order(workload, replica, artifact=artifact), _starts(path)
+        order, starts = self._orders.of(workload, replica, artifact=artifact), folders.starts(path)
         if child.lives(path):
-            if _told(path) != order.sha256 or life.told_to_stop_at:
+            if folders.told(path) != order.sha256 or life.told_to_stop_at:
                 self._stop(path)
             elif starts.count > 1 and time.time() - starts.at > _STEADY_SECONDS:
-                _write_starts(path, Starts(1, starts.at, starts.why))
+                folders.write_starts(path, Starts(1, starts.at, starts.why))
             return
         if life.told_to_stop_at:  # It ended because it was told to, which is no reason to wait.
             life.told_to_stop_at, starts = 0.0, Starts()
         life.problem, life.artifact = "", False
         # What was refused will hardly be otherwise the next time, but somebody may have put the artifact right.
-        refused = _answer(path).get("refused") and _told(path) == order.sha256
+        refused = folders.answer(path).get("refused") and folders.told(path) == order.sha256
         pacing = Starts(_REFUSED_STARTS, starts.at) if refused else starts
         if not pacing.wait_seconds(time.time()):
             try:
@@ -157,9 +142,9 @@ class ProcessDriver:
 
     def _start(self, path: Path, life: _Life, order: Order, starts: Starts, secrets: Mapping[str, str]) -> None:
         def prepare() -> None:
-            why = str(_answer(path).get("ended", ""))
+            why = str(folders.answer(path).get("ended", ""))
             (path / "answer.json").unlink(missing_ok=True)
-            _write_starts(path, Starts(starts.count + 1, time.time(), why))
+            folders.write_starts(path, Starts(starts.count + 1, time.time(), why))
             child.write_private(path / "order.json", to_json(order))
 
         if life.process:
@@ -171,19 +156,21 @@ class ProcessDriver:
         return await self._looks.all(self._folders(), self._look)
 
     async def _look(self, path: Path) -> Replica:
-        life, answer = self._life(path.name), _answer(path)
+        life, answer = self._life(path.name), folders.answer(path)
         if life.process:
             life.process.poll()
-        address, starts = str(answer.get("address", "")), _starts(path)
+        address, starts = str(answer.get("address", "")), folders.starts(path)
         restarts = max(starts.count - 1, 0)
-        run = _run(path)
-        seen = partial(Replica, path.name, _key(path), address=address, run=run, restarts=restarts)
+        run = folders.run(path)
+        seen = partial(Replica, path.name, folders.key(path), address=address, run=run, restarts=restarts)
         seen = partial(seen, grpc_address=str(answer.get("grpc_address", "")))
         if not child.lives(path):
             if life.problem or answer.get("refused"):
                 problem = life.problem or str(answer["refused"])
                 return seen(State.REFUSED, problem=problem, artifact=life.artifact or bool(answer.get("artifact")))
-            return seen(State.DOWN, problem=_why_down(path, life, starts))
+            return seen(
+                State.DOWN, problem=folders.why_down(path, life.process.returncode if life.process else None, starts)
+            )
         if life.told_to_stop_at:
             return seen(State.STOPPING)
         if not address:
@@ -195,18 +182,18 @@ class ProcessDriver:
         if ready != 200:
             return seen(State.STARTING, problem=str(answer.get("ended", "")) or f"ready: {ready}")
         problem = f"started again, for {starts.why}" if starts.why else ""
-        return seen(State.READY, problem=problem, memory_bytes=_memory(run))
+        return seen(State.READY, problem=problem, memory_bytes=folders.memory(run))
 
     async def drain(self, key: Key) -> None:
         for path in self._folders():
-            if _key(path) == key:
+            if folders.key(path) == key:
                 self._stop(path)
 
     async def remove(self, key: Key) -> None:
         for path in self._folders():
-            if _key(path) == key:
+            if folders.key(path) == key:
                 self._end(path)
-        for path in self._folder.glob(f"{_stem(key)}_*"):  # Begun by somebody who died before it had an order.
+        for path in self._folder.glob(f"{folders.stem(key)}_*"):  # Begun by somebody who died before it had an order.
             if not (path / "order.json").exists() and not child.lives(path):
                 shutil.rmtree(path, ignore_errors=True)
 
@@ -218,10 +205,10 @@ class ProcessDriver:
         life = self._lives.pop(path.name, None)
         if life and life.process:
             life.process.poll()
-        _forget(path)
+        folders.forget(path)
 
     async def logs(self, key: Key) -> Mapping[str, str]:
-        return {path.name: child.tail(path, LOG_BYTES) for path in self._folders() if _key(path) == key}
+        return {path.name: child.tail(path, LOG_BYTES) for path in self._folders() if folders.key(path) == key}
 
     async def close(self) -> None:
         """There is nothing that it holds on to."""
@@ -245,33 +232,6 @@ class ProcessDriver:
         elif hard or time.monotonic() - life.told_to_stop_at > _STOP_SECONDS:
             child.signal_child(path, signal.SIGKILL)
 
-    def _order(self, workload: Workload, replica: str, *, artifact: Path) -> Order:
-        return Order(
-            replica=replica,
-            endpoint=workload.key.endpoint,
-            version=workload.key.version,
-            artifact=str(artifact),
-            sha256=workload.sha256,
-            answer_file=str(self._folder / replica / "answer.json"),
-            format=workload.format,
-            inputs=tuple(Column(*one) for one in workload.inputs),
-            outputs=tuple(Column(*one) for one in workload.outputs),
-            threads=int(workload.settings.get("threads", "1")),
-            memory_mib=int(workload.settings.get("memory_mib", "0")),
-            cpus=int(workload.settings.get("cpus", "0")),
-            resident_mib=int(workload.settings.get("resident_mib", "0")),
-            grpc_port=-1 if workload.settings.get("grpc") == "off" else 0,
-            batch_rows=int(workload.settings.get("batch_rows", _BATCH_ROWS)),
-            batch_delay_ms=float(workload.settings.get("batch_delay_ms", "0")),
-            telemetry_percent=float(workload.settings.get("telemetry_percent", "100")),
-            nats_url=self._telemetry.url,
-            nats_user=self._telemetry.user,
-            nats_password_file=self._telemetry.password_file,
-            nats_ca_file=self._telemetry.ca_file,
-            lease_file=str(self._lease),
-            lease_seconds=self._lease_seconds,
-        )
-
     def _life(self, replica: str) -> _Life:
         return self._lives.setdefault(replica, _Life())
 
@@ -283,80 +243,3 @@ class ProcessDriver:
             if os.path.exists(f"{self._folder}/{name}/order.json"):  # noqa: PTH110
                 self._paths[name] = known.get(name) or self._folder / name
         return list(self._paths.values())
-
-
-def _stem(key: Key) -> str:
-    _, project, _, endpoint = key.endpoint.split("/")
-    _, _, _, model, _, number = key.version.split("/")
-    return f"{project}_{endpoint}_{model}_{number}"
-
-
-def _ids(workload: Workload) -> list[str]:
-    """`risk_fraud-eu_fraud_3_1`: the first replica of version 3 of fraud on fraud-eu."""
-    return [f"{_stem(workload.key)}_{index + 1}" for index in range(workload.replicas)]
-
-
-def _forget(path: Path) -> None:
-    """The order goes last, for by it the folder is found again when this is not finished."""
-    for file in path.iterdir():
-        if file.name != "order.json":
-            file.unlink()
-    reached("process.before-forget")
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def _key(path: Path) -> Key:
-    order = _json(path / "order.json")
-    return Key(order.get("endpoint", ""), order.get("version", ""))
-
-
-def _told(path: Path) -> str:
-    return str(_json(path / "order.json").get("sha256", ""))
-
-
-def _starts(path: Path) -> Starts:
-    known = _json(path / "starts.json")
-    return Starts(int(known.get("count", 0)), float(known.get("at", 0.0)), str(known.get("why", "")))
-
-
-def _write_starts(path: Path, starts: Starts) -> None:
-    child.write_private(path / "starts.json", json.dumps(asdict(starts)))
-
-
-def _why_down(path: Path, life: _Life, starts: Starts) -> str:
-    status = life.process.returncode if life.process else None
-    ended = _answer(path).get("ended")
-    how = f", last with status {status}" if status is not None else ""
-    how += f": {ended}" if ended else ""
-    if starts.count < _LOOP_ENDS:
-        return f"{path.name} is not running{how}"
-    wait = starts.wait_seconds(time.time())
-    return f"{path.name} has ended {starts.count} times{how}; it is started again in {wait:.0f} s"
-
-
-def _run(path: Path) -> str:
-    try:
-        return (path / "pid").read_text()
-    except OSError:  # Whoever started it died before it could say so.
-        return ""
-
-
-def _memory(pid: str) -> int:
-    """Resident bytes of a process; 0 where the system does not say."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _answer(path: Path) -> dict[str, Any]:
-    return _json(path / "answer.json")
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content

@@ -3,7 +3,7 @@
 Fields are those of the xDS v3 API, https://www.envoyproxy.io/docs/envoy/latest/api-v3/api.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,14 +13,13 @@ from modelog.deployment.v1.traffic_pb2 import TrafficPolicy
 from services.deployment.gateway import grpc
 from services.deployment.gateway import policy as policies
 
-_TYPE = "type.googleapis.com/envoy"
+TYPE = "type.googleapis.com/envoy"
 _NOTES = "modelog"
 SHADOW_HEADER = "x-modelog-shadow"
 # Shorter than the replicas keep idle connections, so that Envoy never sends into one that is just being closed.
 _IDLE_SECONDS = 60
 _CONNECT_SECONDS = 1
-_MOST_CONNECTIONS = 10_000
-_BUFFER_BYTES = 16 * 1024 * 1024
+BUFFER_BYTES = 16 * 1024 * 1024
 _MILLIONTHS = 10_000  # Of a percent.
 # Upper bounds of the latency histogram in milliseconds: what an analysis can tell apart.
 LATENCY_BOUNDS_MS = (
@@ -87,7 +86,7 @@ def route_configuration(table: Table) -> dict[str, Any]:
     host = {"name": "endpoints", "domains": ["*"], "routes": [*routes, _answer("/", 404, "no such endpoint")]}
     host["request_headers_to_remove"] = ["x-envoy-expected-rq-timeout-ms", SHADOW_HEADER]
     return {
-        "@type": f"{_TYPE}.config.route.v3.RouteConfiguration",
+        "@type": f"{TYPE}.config.route.v3.RouteConfiguration",
         "name": "endpoints",
         "virtual_hosts": [host],
         # Clusters always arrive first; a route that names an unknown one must not be rejected with all the others.
@@ -143,23 +142,20 @@ def _answer(prefix: str, status: int, text: str) -> dict[str, Any]:
     return {"match": {"prefix": prefix}, "direct_response": {"status": status, "body": {"inline_string": text}}}
 
 
-def cluster(name: str, folder: str, policy: TrafficPolicy | None = None) -> dict[str, Any]:
-    """CDS: one cluster, its replicas in a file of its own, each asked by the protocol whether it is ready."""
+def cluster(name: str, addresses: Iterable[str], policy: TrafficPolicy | None = None) -> dict[str, Any]:
+    """CDS: one cluster with its ready replicas, each asked by the protocol whether it is ready."""
     return {
-        "@type": f"{_TYPE}.config.cluster.v3.Cluster",
+        "@type": f"{TYPE}.config.cluster.v3.Cluster",
         "name": name,
-        "type": "EDS",
+        "type": "STATIC",
         "connect_timeout": f"{_CONNECT_SECONDS}s",
-        "eds_cluster_config": {
-            "eds_config": {"resource_api_version": "V3", "path_config_source": {"path": f"{folder}/{name}.json"}}
-        },
-        "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
-        "ignore_health_on_host_removal": True,
+        "load_assignment": load_assignment(name, addresses),
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         # Without this a cluster whose few replicas are unhealthy would be served by them all the same.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": f"{_TYPE}.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "@type": f"{TYPE}.extensions.upstreams.http.v3.HttpProtocolOptions",
                 "common_http_protocol_options": {"idle_timeout": f"{_IDLE_SECONDS}s"},
                 "explicit_http_config": {"http_protocol_options": {}},
             }
@@ -167,90 +163,29 @@ def cluster(name: str, folder: str, policy: TrafficPolicy | None = None) -> dict
     } | policies.of_cluster(policy or TrafficPolicy())
 
 
-def load_assignment(name: str, addresses: tuple[str, ...]) -> dict[str, Any]:
-    """EDS: the ready replicas of one cluster."""
-    endpoints = []
-    for address in addresses:
-        host, _, port = address.rpartition(":")
-        endpoints.append({"endpoint": {"address": {"socket_address": {"address": host, "port_value": int(port)}}}})
-    return {
-        "@type": f"{_TYPE}.config.endpoint.v3.ClusterLoadAssignment",
-        "cluster_name": name,
-        "endpoints": [{"lb_endpoints": endpoints}],
-    }
+def load_assignment(name: str, addresses: Iterable[str]) -> dict[str, Any]:
+    """The ready replicas of one cluster, in an order that says nothing."""
+    replicas = [{"endpoint": {"address": socket_of(address)}} for address in sorted(addresses)]
+    return {"cluster_name": name, "endpoints": [{"lb_endpoints": replicas}]}
 
 
-def bootstrap(*, folder: str, listen: str, admin: str) -> dict[str, Any]:
-    """What Envoy starts with: the listener, and where the files of the rest are."""
-    manager = {
-        "@type": f"{_TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "gateway",
-        "codec_type": "AUTO",
-        "use_remote_address": True,
-        "normalize_path": True,
-        "merge_slashes": True,
-        "path_with_escaped_slashes_action": "REJECT_REQUEST",
-        "request_timeout": f"{policies.REQUEST_SECONDS:g}s",
-        "common_http_protocol_options": {"idle_timeout": "300s", "headers_with_underscores_action": "REJECT_REQUEST"},
-        # Whatever Envoy itself answers has the form of the protocol's errors.
-        "local_reply_config": {"body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}},
-        "rds": {"route_config_name": "endpoints", "config_source": _file(f"{folder}/routes.json")},
-        "http_filters": [_buffer(), grpc.statistics(), _router()],
-    }
-    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
-    listener = {
-        "name": "gateway",
-        "address": _socket(listen),
-        "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
-        "filter_chains": [{"filters": filters}],
-    }
-    bounds = [float(one) for one in LATENCY_BOUNDS_MS]
-    return {
-        "node": {"id": "modelog", "cluster": "modelog"},
-        "admin": {"address": _socket(admin)},
-        # Counters are exact at any moment; histograms are brought together this often.
-        "stats_flush_interval": "1s",
-        "stats_config": {"histogram_bucket_settings": [{"match": {"suffix": "upstream_rq_time"}, "buckets": bounds}]},
-        "overload_manager": {"resource_monitors": [_most_connections()]},
-        "static_resources": {"listeners": [listener]},
-        "dynamic_resources": {"cds_config": _file(f"{folder}/clusters.json")},
-    }
+def addresses_of(written: Mapping[str, Any]) -> tuple[str, ...]:
+    """The replicas of a cluster as `cluster` wrote it."""
+    (locality,) = written["load_assignment"]["endpoints"]
+    return tuple(address_of(one["endpoint"]["address"]) for one in locality["lb_endpoints"])
 
 
-def _buffer() -> dict[str, Any]:
-    """Only for routes that limit the size of their requests."""
-    kind = f"{_TYPE}.extensions.filters.http.buffer.v3.Buffer"
-    return {
-        "name": policies.BUFFER,
-        "disabled": True,
-        "typed_config": {"@type": kind, "max_request_bytes": _BUFFER_BYTES},
-    }
+def address_of(written: Mapping[str, Any]) -> str:
+    """`host:port` of an address as Envoy writes it."""
+    socket = written["socket_address"]
+    return f"{socket['address']}:{socket['port_value']}"
 
 
-def _router() -> dict[str, Any]:
-    kind = f"{_TYPE}.extensions.filters.http.router.v3.Router"
-    return {"name": "envoy.filters.http.router", "typed_config": {"@type": kind}}
-
-
-def _most_connections() -> dict[str, Any]:
-    return {
-        "name": "envoy.resource_monitors.global_downstream_max_connections",
-        "typed_config": {
-            "@type": f"{_TYPE}.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-            "max_active_downstream_connections": _MOST_CONNECTIONS,
-        },
-    }
-
-
-def discovery(version: str, resources: list[dict[str, Any]]) -> dict[str, Any]:
+def discovery(version: str, resources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A DiscoveryResponse, as Envoy reads it from a file."""
     return {"version_info": version, "resources": resources}
 
 
-def _file(path: str) -> dict[str, Any]:
-    return {"resource_api_version": "V3", "path_config_source": {"path": path}}
-
-
-def _socket(address: str) -> dict[str, Any]:
+def socket_of(address: str) -> dict[str, Any]:
     host, _, port = address.rpartition(":")
     return {"socket_address": {"address": host, "port_value": int(port)}}

@@ -49,9 +49,6 @@ def told(files: Iterable[Foreign], endpoints: Iterable[str]) -> dict[str, str]:
 
 
 def _told(file: Foreign, everybody: Iterable[str]) -> Mapping[str, str]:
-    if file.name not in ("routes", "clusters"):
-        how = "were gone" if file.found is None else "were changed"
-        return {endpoint_of(file.name): f"the gateway's replicas of {file.name} {how} and are put right"}
     if file.found is None:
         return dict.fromkeys(everybody, f"the gateway's {file.name} were gone and are written again")
     try:
@@ -91,13 +88,23 @@ def _shares(shares: Mapping[str, float]) -> str:
 
 def _clusters(file: Foreign) -> dict[str, str]:
     found, left = ({one["name"]: one for one in resources_of(text)} for text in (file.found or "", file.left))
-    changed: dict[str, list[str]] = {}
+    changed: dict[str, dict[str, list[str]]] = {}
     for name in sorted(name for name, written in left.items() if found.get(name) != written):
-        changed.setdefault(endpoint_of(name), []).append(name)
+        what = _changed_of(found.get(name, {}), left[name])
+        changed.setdefault(endpoint_of(name), {}).setdefault(what, []).append(name)
     return {
-        endpoint: f"the gateway's settings of {', '.join(names)} were changed and are put right"
-        for endpoint, names in changed.items()
+        endpoint: "; ".join(
+            f"the gateway's {what} of {', '.join(names)} were changed and are put right"
+            for what, names in sorted(parts.items())
+        )
+        for endpoint, parts in changed.items()
     }
+
+
+def _changed_of(found: Mapping[str, Any], left: Mapping[str, Any]) -> str:
+    """What of a cluster: its replicas, or anything else."""
+    same = all(found.get(name) == value for name, value in left.items() if name != "load_assignment")
+    return "replicas" if same and found.keys() == left.keys() else "settings"
 
 
 def resources_of(text: str) -> list[dict[str, Any]]:

@@ -1,25 +1,25 @@
 """The files Envoy reads. Each is replaced by a move, for that is what Envoy watches, and only where it differs."""
 
 import json
-import os
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from modelog.deployment.v1.traffic_pb2 import TrafficPolicy
 from services.deployment.gateway import config, drift, grpc
+from services.deployment.gateway.bootstrap import bootstrap
 
 # Who has not looked for longer than this may not be the one who wrote last, so what it remembers says nothing.
 _REMEMBERED_SECONDS = 15.0
 
 
 class Files:
-    """One folder: bootstrap.json, routes.json (RDS), clusters.json (CDS) and replicas/<cluster>.json (EDS)."""
+    """One folder: bootstrap.json, routes.json (RDS), and clusters.json (CDS) with the replicas."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
-        self._replicas = self.folder / "replicas"
         self._routes, self._clusters = self.folder / "routes.json", self.folder / "clusters.json"
         self._left: dict[Path, str] = {}
         self._looked = 0.0
@@ -27,13 +27,13 @@ class Files:
 
     def prepare(self, *, listen: str, admin: str) -> Path:
         """Makes what Envoy needs to start; leaves routes and clusters of before in place. The path of the bootstrap."""
-        self._replicas.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         if not self._routes.exists():
             self.write_routes({})
         if not self._clusters.exists():
-            self.write_clusters((), {})
+            self.write_clusters({}, {})
         path = self.folder / "bootstrap.json"
-        self._replace(path, config.bootstrap(folder=str(self.folder), listen=listen, admin=admin))
+        self._replace(path, bootstrap(folder=str(self.folder), listen=listen, admin=admin))
         return path
 
     def look(self) -> None:
@@ -43,7 +43,7 @@ class Files:
             self._left.clear()
         self._looked = now
         self._foreign.clear()
-        self._replicas.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def foreign(self) -> tuple[drift.Foreign, ...]:
         """What had been changed by somebody else, of all that was written since `look`."""
@@ -53,27 +53,15 @@ class Files:
         """Writes the routes; their version, which Envoy reports once it uses them."""
         return self._write(self._routes, [config.route_configuration(config.Table(routes=routes))])
 
-    def write_clusters(self, names: Iterable[str], policies: Mapping[str, TrafficPolicy]) -> str:
-        """Writes which clusters there are; their version. policies: by endpoint; others' clusters stay."""
-        written = {one["name"]: one for one in self._resources(self._clusters)}
-        return self._write(self._clusters, [self._cluster(name, policies, written) for name in sorted(names)])
+    def write_clusters(self, replicas: Mapping[str, Iterable[str]], policies: Mapping[str, TrafficPolicy]) -> str:
+        """Writes which clusters there are; their version.
 
-    def _cluster(
-        self, name: str, policies: Mapping[str, TrafficPolicy], written: Mapping[str, dict[str, Any]]
-    ) -> dict[str, Any]:
-        policy = policies.get(config.endpoint_of(name))
-        if policy is None and name in written:
-            return written[name]
-        return grpc.fitted(config.cluster(name, str(self._replicas), policy))
-
-    def write_replicas(self, name: str, addresses: tuple[str, ...]) -> None:
-        """Writes the replicas of one cluster; comes before the cluster itself."""
-        self._write(self._replicas / f"{name}.json", [config.load_assignment(name, tuple(sorted(addresses)))])
-
-    def remove_replicas(self, name: str) -> None:
-        path = self._replicas / f"{name}.json"
-        self._left.pop(path, None)
-        path.unlink(missing_ok=True)
+        replicas: addresses by cluster. policies: by endpoint; the settings of others' clusters stay.
+        """
+        written = self._written()
+        return self._write(
+            self._clusters, [_cluster(name, replicas[name], policies, written.get(name)) for name in sorted(replicas)]
+        )
 
     def routes(self) -> dict[str, config.Route]:
         """The routes as written, by endpoint: what the gateway does even if the service has just started."""
@@ -83,39 +71,39 @@ class Files:
         except (OSError, *drift.READ_ERRORS):
             return {}
 
-    def clusters(self) -> tuple[str, ...]:
-        """The clusters as written, or as their replicas tell when that cannot be read."""
-        known = tuple(one["name"] for one in self._resources(self._clusters))
-        return known or tuple(one.stem for one in self._replicas.glob("*.json"))
+    def clusters(self) -> dict[str, tuple[str, ...]]:
+        """Replicas by cluster as written; none when that cannot be read."""
+        return {name: config.addresses_of(one) for name, one in self._written().items()}
 
-    def marks(self) -> dict[str, tuple[int, int]]:
+    def marks(self) -> dict[Path, tuple[int, int]]:
         """Differs whenever somebody has written, replaced or removed one of the files Envoy reads.
 
         Whoever asks has looked: what it remembers of the files goes on to say something.
         """
         self._looked = time.monotonic()
         found = {}
-        for folder, names in ((self.folder, ("routes.json", "clusters.json")), (self._replicas, None)):
-            if not folder.exists():
-                continue
-            with os.scandir(folder) as entries:
-                for one in entries:
-                    if names is None or one.name in names:
-                        told = one.stat()
-                        found[one.path] = (told.st_ino, told.st_mtime_ns)
+        for path in (self._routes, self._clusters):
+            with suppress(FileNotFoundError):
+                told = path.stat()
+                found[path] = (told.st_ino, told.st_mtime_ns)
         return found
 
-    def _resources(self, path: Path) -> list[dict[str, Any]]:
+    def _written(self) -> dict[str, dict[str, Any]]:
+        """Clusters by name. Those that a former release wrote without their replicas are left out, to be made anew."""
         try:
-            return drift.resources_of(self._text(path))
+            whole = {one["name"]: one for one in drift.resources_of(self._text(self._clusters))}
+            found = {name: one for name, one in whole.items() if "load_assignment" in one}
+            for one in found.values():
+                config.addresses_of(one)
         except (OSError, *drift.READ_ERRORS):
-            return []
+            return {}
+        return found
 
     def _text(self, path: Path) -> str:
         """As it was left, whatever somebody made of it since."""
         return self._left[path] if path in self._left else path.read_text()
 
-    def _write(self, path: Path, resources: list[dict[str, Any]]) -> str:
+    def _write(self, path: Path, resources: list[Mapping[str, Any]]) -> str:
         version = drift.version_of(resources)
         self._replace(path, config.discovery(version, resources))
         return version
@@ -142,3 +130,15 @@ class Files:
             return
         if left is not None or (found is not None and not drift.is_ours(found)):
             self._foreign.append(drift.Foreign(path.stem, found, left or wanted))
+
+
+def _cluster(
+    name: str,
+    addresses: Iterable[str],
+    policies: Mapping[str, TrafficPolicy],
+    written: Mapping[str, Any] | None,
+) -> Mapping[str, Any]:
+    policy = policies.get(config.endpoint_of(name))
+    if policy is None and written is not None:
+        return {**written, "load_assignment": config.load_assignment(name, addresses)}
+    return grpc.fitted(config.cluster(name, addresses, policy))

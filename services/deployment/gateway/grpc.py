@@ -23,6 +23,10 @@ def beside(cluster: str) -> str:
     return cluster + _SUFFIX
 
 
+def is_beside(cluster: str) -> bool:
+    return cluster.endswith(_SUFFIX)
+
+
 def with_beside(clusters: Iterable[str]) -> set[str]:
     """The clusters, and those for gRPC beside them."""
     return {name for cluster in clusters for name in (cluster, beside(cluster))}
@@ -60,7 +64,7 @@ def _moved(route: dict[str, Any]) -> dict[str, Any]:
 
 def fitted(cluster: dict[str, Any]) -> dict[str, Any]:
     """A cluster as it is, or where it is one beside: HTTP/2, and asked for its health by grpc.health.v1."""
-    if not cluster["name"].endswith(_SUFFIX):
+    if not is_beside(cluster["name"]):
         return cluster
     fit = copy.deepcopy(cluster)
     for check in fit.get("health_checks", ()):

@@ -9,7 +9,7 @@ from modelog.deployment.v1.types_pb2 import Endpoint
 from services.deployment.domain.analysis import quantile
 from services.deployment.drivers.port import PlatformAway, Replica, State
 from services.deployment.fetch import Unreachable
-from services.deployment.gateway.envoy import Counts, since
+from services.deployment.gateway.counts import Counts, since
 from services.deployment.platforms import Platform, counts_of_versions
 
 _STATES = {

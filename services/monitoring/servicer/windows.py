@@ -20,15 +20,15 @@ class Windows(Room):
     async def ListWindows(self, request: rpc.ListWindowsRequest, context: Context) -> rpc.ListWindowsResponse:
         MONITOR.pattern.ids(request.parent, "parent")
         await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
-        return await queries.metric_points(self._pool, request, _as_of(request.read))
+        return await queries.metric_points(self._pool, request, as_of(request.read))
 
     async def ReevaluateWindow(
         self, request: rpc.ReevaluateWindowRequest, context: Context
     ) -> rpc.ReevaluateWindowResponse:
         MONITOR.pattern.ids(request.name)
         await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
-        as_of = _as_of(request.read)
-        revision, fact = await queries.evaluated_window(self._pool, request.name, request.window, as_of)
+        seen = as_of(request.read)
+        revision, fact = await queries.evaluated_window(self._pool, request.name, request.window, seen)
         window = fact.window
         digests = [one for one in (window.profile_digest, window.baseline_digest) if one]
         kept = await stored.load_profiles(self._kept, digests)
@@ -46,7 +46,7 @@ class Windows(Room):
         )
 
 
-def _as_of(read: ReadOptions) -> tuple[int, datetime]:
+def as_of(read: ReadOptions) -> queries.AsOf:
     """The newest revision and the latest time that may be seen."""
     time = read.as_of_time.ToDatetime(tzinfo=UTC) if read.HasField("as_of_time") else datetime.max.replace(tzinfo=UTC)
     return read.as_of_revision or _EVERY_REVISION, time

@@ -5,6 +5,7 @@ from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelog.monitoring.v1 import ingest_pb2 as _ingest_pb2
+from modelog.monitoring.v1 import pictures_pb2 as _pictures_pb2
 from modelog.monitoring.v1 import telemetry_pb2 as _telemetry_pb2
 from modelog.monitoring.v1 import types_pb2 as _types_pb2
 from modelog.type.v1 import options_pb2 as _options_pb2

@@ -6,6 +6,7 @@ import warnings
 
 from modelog.monitoring.v1 import ingest_pb2 as modelog_dot_monitoring_dot_v1_dot_ingest__pb2
 from modelog.monitoring.v1 import monitoring_service_pb2 as modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2
+from modelog.monitoring.v1 import pictures_pb2 as modelog_dot_monitoring_dot_v1_dot_pictures__pb2
 from modelog.monitoring.v1 import types_pb2 as modelog_dot_monitoring_dot_v1_dot_types__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -89,6 +90,16 @@ class MonitoringServiceStub(object):
                 '/modelog.monitoring.v1.MonitoringService/ReevaluateWindow',
                 request_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ReevaluateWindowRequest.SerializeToString,
                 response_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ReevaluateWindowResponse.FromString,
+                _registered_method=True)
+        self.GetDistributions = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/GetDistributions',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_pictures__pb2.GetDistributionsRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_pictures__pb2.GetDistributionsResponse.FromString,
+                _registered_method=True)
+        self.GetSeries = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/GetSeries',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_pictures__pb2.GetSeriesRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_pictures__pb2.GetSeriesResponse.FromString,
                 _registered_method=True)
         self.ListRejectedBatches = channel.unary_unary(
                 '/modelog.monitoring.v1.MonitoringService/ListRejectedBatches',
@@ -233,6 +244,22 @@ class MonitoringServiceServicer(object):
     def ReevaluateWindow(self, request, context):
         """Computes a window again from the profiles whose digests its fact holds. WINDOW_NOT_FOUND; PROFILE_EXPIRED when a
         profile is no longer kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDistributions(self, request, context):
+        """Columns of a window beside what it was compared with, for drawing, out of the profiles whose digests its fact holds.
+        WINDOW_NOT_FOUND. Says so when a profile is no longer kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSeries(self, request, context):
+        """What checks said over time, with the alerts that were open and how traffic was shared, for drawing: thinned where
+        there are more points than can be seen. MONITOR_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -385,6 +412,16 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
                     servicer.ReevaluateWindow,
                     request_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ReevaluateWindowRequest.FromString,
                     response_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ReevaluateWindowResponse.SerializeToString,
+            ),
+            'GetDistributions': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDistributions,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_pictures__pb2.GetDistributionsRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_pictures__pb2.GetDistributionsResponse.SerializeToString,
+            ),
+            'GetSeries': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSeries,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_pictures__pb2.GetSeriesRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_pictures__pb2.GetSeriesResponse.SerializeToString,
             ),
             'ListRejectedBatches': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRejectedBatches,
@@ -725,6 +762,60 @@ class MonitoringService(object):
             '/modelog.monitoring.v1.MonitoringService/ReevaluateWindow',
             modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ReevaluateWindowRequest.SerializeToString,
             modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ReevaluateWindowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDistributions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/GetDistributions',
+            modelog_dot_monitoring_dot_v1_dot_pictures__pb2.GetDistributionsRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_pictures__pb2.GetDistributionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSeries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/GetSeries',
+            modelog_dot_monitoring_dot_v1_dot_pictures__pb2.GetSeriesRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_pictures__pb2.GetSeriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,6 +8,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from modelog.monitoring.v1 import ingest_pb2 as _ingest_pb2
 from modelog.monitoring.v1 import monitoring_service_pb2 as _monitoring_service_pb2
+from modelog.monitoring.v1 import pictures_pb2 as _pictures_pb2
 from modelog.monitoring.v1 import types_pb2 as _types_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -67,6 +68,14 @@ class MonitoringServiceStub:
     ReevaluateWindow: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ReevaluateWindowRequest, _monitoring_service_pb2.ReevaluateWindowResponse]
     """Computes a window again from the profiles whose digests its fact holds. WINDOW_NOT_FOUND; PROFILE_EXPIRED when a
     profile is no longer kept.
+    """
+    GetDistributions: _grpc.UnaryUnaryMultiCallable[_pictures_pb2.GetDistributionsRequest, _pictures_pb2.GetDistributionsResponse]
+    """Columns of a window beside what it was compared with, for drawing, out of the profiles whose digests its fact holds.
+    WINDOW_NOT_FOUND. Says so when a profile is no longer kept.
+    """
+    GetSeries: _grpc.UnaryUnaryMultiCallable[_pictures_pb2.GetSeriesRequest, _pictures_pb2.GetSeriesResponse]
+    """What checks said over time, with the alerts that were open and how traffic was shared, for drawing: thinned where
+    there are more points than can be seen. MONITOR_NOT_FOUND.
     """
     ListRejectedBatches: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListRejectedBatchesRequest, _monitoring_service_pb2.ListRejectedBatchesResponse]
     """Telemetry of an endpoint that could not be counted, with the reason, newest first."""
@@ -137,6 +146,14 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     ReevaluateWindow: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ReevaluateWindowRequest, _monitoring_service_pb2.ReevaluateWindowResponse]  # type: ignore[assignment]
     """Computes a window again from the profiles whose digests its fact holds. WINDOW_NOT_FOUND; PROFILE_EXPIRED when a
     profile is no longer kept.
+    """
+    GetDistributions: _aio.UnaryUnaryMultiCallable[_pictures_pb2.GetDistributionsRequest, _pictures_pb2.GetDistributionsResponse]  # type: ignore[assignment]
+    """Columns of a window beside what it was compared with, for drawing, out of the profiles whose digests its fact holds.
+    WINDOW_NOT_FOUND. Says so when a profile is no longer kept.
+    """
+    GetSeries: _aio.UnaryUnaryMultiCallable[_pictures_pb2.GetSeriesRequest, _pictures_pb2.GetSeriesResponse]  # type: ignore[assignment]
+    """What checks said over time, with the alerts that were open and how traffic was shared, for drawing: thinned where
+    there are more points than can be seen. MONITOR_NOT_FOUND.
     """
     ListRejectedBatches: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListRejectedBatchesRequest, _monitoring_service_pb2.ListRejectedBatchesResponse]  # type: ignore[assignment]
     """Telemetry of an endpoint that could not be counted, with the reason, newest first."""
@@ -264,6 +281,26 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_monitoring_service_pb2.ReevaluateWindowResponse, _abc.Awaitable[_monitoring_service_pb2.ReevaluateWindowResponse]]:
         """Computes a window again from the profiles whose digests its fact holds. WINDOW_NOT_FOUND; PROFILE_EXPIRED when a
         profile is no longer kept.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDistributions(
+        self,
+        request: _pictures_pb2.GetDistributionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pictures_pb2.GetDistributionsResponse, _abc.Awaitable[_pictures_pb2.GetDistributionsResponse]]:
+        """Columns of a window beside what it was compared with, for drawing, out of the profiles whose digests its fact holds.
+        WINDOW_NOT_FOUND. Says so when a profile is no longer kept.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSeries(
+        self,
+        request: _pictures_pb2.GetSeriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pictures_pb2.GetSeriesResponse, _abc.Awaitable[_pictures_pb2.GetSeriesResponse]]:
+        """What checks said over time, with the alerts that were open and how traffic was shared, for drawing: thinned where
+        there are more points than can be seen. MONITOR_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

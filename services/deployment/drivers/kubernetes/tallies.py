@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from services.deployment.fetch import Unreachable, fetch
-from services.deployment.gateway.envoy import Counts, added
+from services.deployment.gateway.counts import Counts, added
 
 PATH = "/modelog/counts"
 _SECONDS = 2.0

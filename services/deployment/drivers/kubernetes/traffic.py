@@ -21,7 +21,8 @@ from services.deployment.drivers.kubernetes.tallies import Tallies
 from services.deployment.drivers.kubernetes.world import World
 from services.deployment.drivers.port import Change, State
 from services.deployment.gateway.config import Route, Table
-from services.deployment.gateway.envoy import Applied, Counts
+from services.deployment.gateway.counts import Counts
+from services.deployment.gateway.envoy import Applied
 
 _log = structlog.get_logger()
 

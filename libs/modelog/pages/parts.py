@@ -1,4 +1,4 @@
-"""What a card consists of, before it is written in some format: sections of texts, tables and charts."""
+"""What a document consists of, before it is written in some format: sections of texts, tables and charts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -92,10 +92,90 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """A part of a distribution with its share before and after, 0..1."""
+
+    label: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Shares of the same parts before and after, side by side. names: of before and after.
+
+    edges: of parts that follow each other what stands between them, one more than parts and "" at an open end; or what
+    stands below each, as many as parts. Without edges each part is a line of its own with its label.
+    """
+
+    title: str
+    pairs: Sequence[Pair]
+    names: tuple[str, str]
+    edges: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value at a moment (seconds since 1970), if there was one, and the interval it may lie in. bad: it failed."""
+
+    at: float
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    bad: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """One line of a chart over time; by time."""
+
+    label: str
+    points: Sequence[Point]
+
+
+@dataclass(frozen=True)
+class Span:
+    """From one moment to another something held; to the end of the chart when there is no end."""
+
+    label: str
+    start: float
+    end: float | None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Something happened."""
+
+    label: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Course:
+    """Values over time. limit: what they are held against, from moments on. from_zero: the axis begins with 0.
+
+    start, end: what time is shown. spans: when alerts were open. moments: deployments.
+    """
+
+    title: str
+    y_title: str
+    runs: Sequence[Run]
+    start: float
+    end: float
+    limit: Sequence[tuple[float, float]] = ()
+    spans: Sequence[Span] = ()
+    moments: Sequence[Moment] = ()
+    from_zero: bool = False
+
+
+Chart = Marks | Line | Matrix | Bars | Course
+
+
+@dataclass(frozen=True)
 class Group:
     """Charts that stand side by side."""
 
-    charts: Sequence[Marks | Line | Matrix]
+    charts: Sequence[Chart]
 
 
 Block = Text | Fields | Table | Group

@@ -31,6 +31,13 @@ def share(value: float) -> str:
     return f"{100 * value:.0f} %"
 
 
+def percent(value: float) -> str:
+    """A share as exact as bars can be read; what is more than nothing is not 0."""
+    if 0 < value < 0.0005:
+        return "<0.1 %"
+    return f"{100 * value:.1f}".removesuffix(".0") + " %"
+
+
 def size(value: int) -> str:
     """Bytes in the unit that leaves up to three digits."""
     amount = float(value)

@@ -2,55 +2,37 @@
 
 import math
 from collections.abc import Callable, Sequence
-from html import escape
 
-from modelog.card.parts import Line, Mark, Marks, Matrix
-from modelog.card.words import count, number, seen
+from modelog.pages.bars import bars
+from modelog.pages.course import course
+from modelog.pages.drawing import Drawn, safe, short, stroke, text
+from modelog.pages.parts import Bars, Chart, Course, Line, Mark, Marks, Matrix
+from modelog.pages.words import count, number
 
 _ROW, _LABEL, _PLOT, _RIGHT = 24, 150, 210, 96
 _SQUARE, _LEFT, _BELOW, _ABOVE = 220, 46, 40, 8
-_LONGEST_LABEL = 24
 
 
-def chart(one: Marks | Line | Matrix, key: str) -> str:
+def chart(one: Chart, key: str) -> str:
     """key: makes ids of this chart unique in its page."""
+    return drawn(one).svg(key)
+
+
+def drawn(one: Chart) -> Drawn:
     match one:
         case Marks():
-            return _marks(one, key)
+            return _marks(one)
         case Line():
-            return _line(one, key)
+            return _line(one)
         case Matrix():
-            return _matrix(one, key)
+            return _matrix(one)
+        case Bars():
+            return bars(one)
+        case Course():
+            return course(one)
 
 
-def _svg(key: str, width: float, height: float, title: str, told: str, inner: Sequence[str]) -> str:
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="{key}-t {key}-d" width="{width:.0f}" '
-        f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}">'
-        f'<title id="{key}-t">{_safe(title)}</title><desc id="{key}-d">{_safe(told)}</desc>'
-    )
-    return head + "".join(inner) + "</svg>"
-
-
-def _safe(text: str) -> str:
-    return escape(seen(text), quote=True)
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST_LABEL else text[: _LONGEST_LABEL - 1] + "…"
-
-
-def _text(x: float, y: float, text: str, anchor: str = "start", kind: str = "") -> str:
-    style = f' class="{kind}"' if kind else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{style}>{_safe(text)}</text>'
-
-
-def _stroke(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
-
-
-def _marks(one: Marks, key: str) -> str:
+def _marks(one: Marks) -> Drawn:
     """A line for each mark: a dot at its value, a stroke over its interval, the value in figures at the right."""
     low, high = _reach(one.marks)
     width, height = _LABEL + _PLOT + _RIGHT, _ROW * len(one.marks) + 30
@@ -58,24 +40,24 @@ def _marks(one: Marks, key: str) -> str:
     def place(value: float) -> float:
         return _LABEL + 8 + (value - low) / (high - low) * (_PLOT - 16)
 
-    ends = [_text(place(low), height - 8, number(low), "middle", "quiet")]
-    ends += [_text(place(high), height - 8, number(high), "middle", "quiet")]
-    inner = [_stroke(place(end), 4, place(end), height - 24, "grid") for end in (low, high)] + ends
+    ends = [text(place(low), height - 8, number(low), "middle", "quiet")]
+    ends += [text(place(high), height - 8, number(high), "middle", "quiet")]
+    inner = [stroke(place(end), 4, place(end), height - 24, "grid") for end in (low, high)] + ends
     if one.against_first:
-        inner.append(_stroke(place(one.marks[0].value), 4, place(one.marks[0].value), height - 24, "beside"))
+        inner.append(stroke(place(one.marks[0].value), 4, place(one.marks[0].value), height - 24, "beside"))
     for index, mark in enumerate(one.marks):
         inner += _mark(mark, 4 + _ROW * (index + 0.5), place, first=one.against_first and not index)
     told = "; ".join(f"{mark.label} {number(mark.value)}" for mark in one.marks)
-    return _svg(key, width, height, one.title, told, inner)
+    return Drawn(width, height, one.title, told, inner)
 
 
 def _mark(mark: Mark, y: float, place: Callable[[float], float], *, first: bool) -> list[str]:
     kind = "first" if first else ""
-    drawn = [_text(_LABEL - 6, y + 4, _short(mark.label), "end")]
+    drawn = [text(_LABEL - 6, y + 4, short(mark.label), "end")]
     if mark.low is not None and mark.high is not None:
-        drawn.append(_stroke(place(mark.low), y, place(mark.high), y, f"reach {kind}".strip()))
+        drawn.append(stroke(place(mark.low), y, place(mark.high), y, f"reach {kind}".strip()))
     drawn.append(f'<circle cx="{place(mark.value):.1f}" cy="{y:.1f}" r="4" class="{f"dot {kind}".strip()}"/>')
-    return [*drawn, _text(_LABEL + _PLOT + 6, y + 4, number(mark.value))]
+    return [*drawn, text(_LABEL + _PLOT + 6, y + 4, number(mark.value))]
 
 
 def _reach(marks: Sequence[Mark]) -> tuple[float, float]:
@@ -91,7 +73,7 @@ def _reach(marks: Sequence[Mark]) -> tuple[float, float]:
     return (max(0.0, low), min(1.0, high)) if inside else (low, high)
 
 
-def _line(one: Line, key: str) -> str:
+def _line(one: Line) -> Drawn:
     """A curve in a square, with the line that it is compared with."""
     width, height = _LEFT + _SQUARE + 12, _ABOVE + _SQUARE + _BELOW
 
@@ -103,23 +85,23 @@ def _line(one: Line, key: str) -> str:
 
     inner = []
     for step in (0.0, 0.5, 1.0):
-        inner += [_stroke(x_of(step), y_of(0), x_of(step), y_of(1), "grid")]
-        inner += [_stroke(x_of(0), y_of(step), x_of(1), y_of(step), "grid")]
-        inner += [_text(x_of(step), y_of(0) + 15, number(step), "middle", "quiet")]
-        inner += [_text(_LEFT - 6, y_of(step) + 4, number(step), "end", "quiet")]
-    inner.append(_text(x_of(0.5), height - 6, one.x_title, "middle"))
+        inner += [stroke(x_of(step), y_of(0), x_of(step), y_of(1), "grid")]
+        inner += [stroke(x_of(0), y_of(step), x_of(1), y_of(step), "grid")]
+        inner += [text(x_of(step), y_of(0) + 15, number(step), "middle", "quiet")]
+        inner += [text(_LEFT - 6, y_of(step) + 4, number(step), "end", "quiet")]
+    inner.append(text(x_of(0.5), height - 6, one.x_title, "middle"))
     middle = y_of(0.5)
     inner.append(
-        f'<text transform="translate(12 {middle:.1f}) rotate(-90)" text-anchor="middle">{_safe(one.y_title)}</text>'
+        f'<text transform="translate(12 {middle:.1f}) rotate(-90)" text-anchor="middle">{safe(one.y_title)}</text>'
     )
     if one.diagonal:
-        inner.append(_stroke(x_of(0), y_of(0), x_of(1), y_of(1), "beside"))
+        inner.append(stroke(x_of(0), y_of(0), x_of(1), y_of(1), "beside"))
     points = [(x_of(x), y_of(y)) for x, y in zip(one.x, one.y, strict=True)]
     inner.append(f'<polyline class="curve" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>')
     largest = max(one.sizes, default=0)
     for (x, y), rows in zip(points, one.sizes, strict=False):
         inner.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{2 + 5 * (rows / largest) ** 0.5:.1f}" class="dot"/>')
-    return _svg(key, width, height, one.title, _told(one), inner)
+    return Drawn(width, height, one.title, _told(one), inner)
 
 
 def _told(one: Line) -> str:
@@ -133,28 +115,28 @@ def _told(one: Line) -> str:
     return f"{one.y_title} over {one.x_title}: {', '.join(parts)}{beside}"
 
 
-def _matrix(one: Matrix, key: str) -> str:
+def _matrix(one: Matrix) -> Drawn:
     """Darker the larger a cell's share of its true label; counts in figures."""
     labels = len(one.labels)
     side = max(30, min(72, _SQUARE // max(labels, 1)))
     left, above = 110, 34
     width, height = left + side * labels + 8, above + side * labels + 26
-    inner = [_text(left + side * labels / 2, 12, "predicted", "middle", "quiet")]
-    for index, text in enumerate(one.labels):
-        cut = _short(text)[: max(4, side // 7)]
-        inner.append(_text(left + side * (index + 0.5), above - 6, cut, "middle"))
-        inner.append(_text(left - 6, above + side * (index + 0.5) + 4, _short(text)[:16], "end"))
+    inner = [text(left + side * labels / 2, 12, "predicted", "middle", "quiet")]
+    for index, label in enumerate(one.labels):
+        cut = short(label)[: max(4, side // 7)]
+        inner.append(text(left + side * (index + 0.5), above - 6, cut, "middle"))
+        inner.append(text(left - 6, above + side * (index + 0.5) + 4, short(label)[:16], "end"))
     for row, counts in enumerate(one.counts):
         total = sum(counts) or 1
         for column, value in enumerate(counts):
             inner += _square(left + side * column, above + side * row, side, value, value / total)
-    inner.append(_text(width - 8, height - 8, "shade: share of the true label", "end", "quiet"))
+    inner.append(text(width - 8, height - 8, "shade: share of the true label", "end", "quiet"))
     rows = zip(one.labels, one.counts, strict=False)
     told = "; ".join(
-        f"{text}: " + ", ".join(f"{value} taken for {said}" for value, said in zip(counts, one.labels, strict=False))
-        for text, counts in rows
+        f"{label}: " + ", ".join(f"{value} taken for {said}" for value, said in zip(counts, one.labels, strict=False))
+        for label, counts in rows
     )
-    return _svg(key, width, height, one.title, told, inner)
+    return Drawn(width, height, one.title, told, inner)
 
 
 def _square(x: float, y: float, side: int, value: int, part: float) -> list[str]:
@@ -163,5 +145,5 @@ def _square(x: float, y: float, side: int, value: int, part: float) -> list[str]
     kind = "over" if part > 0.5 else ""
     return [
         f'{box}fill-opacity="{strength:.2f}"/>',
-        _text(x + side / 2, y + side / 2 + 4, count(value), "middle", kind),
+        text(x + side / 2, y + side / 2 + 4, count(value), "middle", kind),
     ]
