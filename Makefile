@@ -81,8 +81,10 @@ oracle: .venv/.installed .venv-oracle/.installed oracle-monitoring ## Let large 
 	.venv-oracle/bin/python tests/oracle/hub.py .venv-oracle/card.md
 
 # Each peer in an environment of its own, for they want different versions of the same libraries; NannyML's takes 2 GB and Python
-# below 3.13, Evidently's 1 GB and pandas below 3.
+# below 3.13, Evidently's 1 GB and pandas below 3. Both tell their makers that they are used, unless told not to.
 .PHONY: oracle-monitoring
+oracle-monitoring: export NML_DISABLE_USAGE_LOGGING = 1
+oracle-monitoring: export DO_NOT_TRACK = 1
 oracle-monitoring: .venv/.installed ## Let the peers of monitoring compute what its tests are held against.
 	test -e .venv-oracle-river/.installed || { $(PYTHON) -m venv .venv-oracle-river && \
 		.venv-oracle-river/bin/pip install --quiet "river==0.26.1" && touch .venv-oracle-river/.installed; }

@@ -104,9 +104,9 @@ def _looped(address: str, turns: int) -> tuple[dict[str, Any], dict[str, Any]]:
             steps = took[turn % 2]
             for _ in range(_STEPS):
                 began = time.perf_counter()
-                label = session.run(None, given)[0]
+                said = {"label": float(session.run(None, given)[0].item(0))}
                 if turn % 2:
-                    logger.log(row, {"label": float(label.flat[0])})
+                    logger.log(row, said)
                 steps.append(time.perf_counter() - began)
     bare, logged = ({"p50_us": statistics.median(one) * 1e6} for one in took)
     return bare, logged | {"dropped": logger.dropped_rows}
