@@ -28,7 +28,8 @@ _READ = frozenset(
     " deployment.rollouts.get deployment.rollouts.list deployment.rollouts.check deployment.intervals.list"
     " deployment.repairs.list"
     " monitoring.monitors.get monitoring.monitors.list monitoring.windows.get monitoring.windows.list"
-    " monitoring.windows.reevaluate monitoring.batches.list monitoring.alerts.get monitoring.alerts.list"
+    " monitoring.windows.reevaluate monitoring.windows.explain monitoring.batches.list"
+    " monitoring.alerts.get monitoring.alerts.list monitoring.silences.get monitoring.silences.list"
     " monitoring.retrainings.get monitoring.retrainings.list"
     " archive.records.get archive.records.list archive.holds.get archive.holds.list"
     " archive.subscriptions.get archive.subscriptions.list"
@@ -80,7 +81,8 @@ ROLES: Mapping[str, frozenset[str]] = {
         " registry.findings.raise registry.findings.resolve registry.findings.confirm registry.findings.accept"
         " registry.findings.reopen registry.checklists.answer"
         " monitoring.monitors.create monitoring.monitors.update monitoring.baselines.capture"
-        " monitoring.alerts.acknowledge monitoring.alerts.resolve monitoring.retrainings.request"
+        " monitoring.alerts.acknowledge monitoring.alerts.escalate monitoring.alerts.resolve"
+        " monitoring.retrainings.request"
     ),
     # Answers for what goes into production.
     APPROVER: _and(
@@ -105,7 +107,8 @@ ROLES: Mapping[str, frozenset[str]] = {
         " monitoring.monitors.create monitoring.monitors.update monitoring.monitors.pause monitoring.monitors.resume"
         " monitoring.baselines.capture monitoring.outcomes.record monitoring.telemetry.ingest monitoring.batches.retry"
         " monitoring.alerts.acknowledge"
-        " monitoring.alerts.silence monitoring.alerts.resolve monitoring.retrainings.request"
+        " monitoring.alerts.silence monitoring.alerts.escalate monitoring.alerts.resolve"
+        " monitoring.silences.create monitoring.silences.end monitoring.retrainings.request"
         " monitoring.retrainings.start monitoring.retrainings.abandon registry.emergencies.declare"
         " deployment.freezes.lift"
     )
@@ -202,6 +205,7 @@ READING: Mapping[str, str] = {
     "rollouts": "deployment.rollouts.get",
     "monitors": "monitoring.monitors.get",
     "alerts": "monitoring.alerts.get",
+    "silences": "monitoring.silences.get",
     "retrainings": "monitoring.retrainings.get",
     "records": "archive.records.get",
     "holds": "archive.holds.get",

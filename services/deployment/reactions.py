@@ -5,6 +5,7 @@ from functools import partial
 from kernel.reactor import Reaction, Reactions
 from kernel.rooms import Rooms
 from modelog.deployment.v1 import events_pb2 as facts
+from modelog.monitoring.v1 import alert_events_pb2 as monitoring_alerts
 from modelog.monitoring.v1 import events_pb2 as monitoring
 from modelog.registry.v1 import events_pb2 as registry
 from services.deployment import queries
@@ -18,7 +19,7 @@ def reactions(rooms: Rooms) -> Reactions:
 
     async def alerted(reaction: Reaction) -> None:
         alert = reaction.event
-        if not alert.endpoint:
+        if not alert.endpoint or alert.held:
             return
         newest = await rollouts.newest(alert.endpoint)
         if not newest.name:
@@ -46,6 +47,7 @@ def reactions(rooms: Rooms) -> Reactions:
     return {
         facts.EnvironmentChanged: redefined,
         monitoring.AlertRaised: alerted,
+        monitoring_alerts.AlertReopened: alerted,
         registry.StageChanged: moved,
         registry.VersionRetired: moved,
     }

@@ -12,6 +12,7 @@ from kernel.rooms import Blueprint, Controller, Rooms
 from kernel.service import run
 from modelog.monitoring.v1 import monitoring_service_pb2
 from services.monitoring.domain import KINDS
+from services.monitoring.escalations import Escalations
 from services.monitoring.evaluator import Evaluator
 from services.monitoring.projections import project
 from services.monitoring.reactions import reactions
@@ -28,7 +29,7 @@ def doors(rooms: Rooms) -> Sequence[tuple[ServiceDescriptor, Any]]:
 
 def controllers(rooms: Rooms) -> Sequence[Controller]:
     closed = asyncio.Event()
-    return [Consumer(rooms, closed).run, Evaluator(rooms, closed).run]
+    return [Consumer(rooms, closed).run, Evaluator(rooms, closed).run, Escalations(rooms).run]
 
 
 BLUEPRINT = Blueprint(

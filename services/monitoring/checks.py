@@ -17,6 +17,7 @@ from services.monitoring.profile import Key
 
 _MOST_COLUMN_BYTES = 24 * 1024  # Of all checks of a window together: the fact has to fit into 64 KiB.
 _MOST_EXPLANATION = 1000
+_NOT_FITTED = "its threshold is not fitted yet; capture the baseline again, of rows that can be cut into chunks"
 _SEVEREST_FIRST = (types.OUTCOME_FAILED, types.OUTCOME_OK, types.OUTCOME_INCONCLUSIVE, types.OUTCOME_NO_DATA)
 
 Judged = tuple[types.ColumnResult, Measure]
@@ -65,7 +66,9 @@ def evaluate(
     """
     method = METHODS[check.method]
     result = types.CheckResult(check=check, method=method.version)
-    if method.by_column:
+    if check.HasField("fit") and not check.fit.chunks:
+        result.outcome, result.rows, result.explanation = types.OUTCOME_INCONCLUSIVE, window.rows, _NOT_FITTED
+    elif method.by_column:
         _judge_columns(result, window, baseline, most_column_bytes)
     elif method.of_window is not None:
         _judge_window(result, method.of_window(check, window))

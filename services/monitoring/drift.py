@@ -134,13 +134,20 @@ def _parts(baseline: types.Profile, window: types.Profile) -> tuple[Integers, In
     return np.array(expected, dtype=np.int64), np.array(actual, dtype=np.int64)
 
 
+def parts_of(window: types.Profile, baseline: types.Profile, bins: int) -> list[types.PartChange]:
+    """All parts in their order, with their shares before and after; none where either has no values."""
+    expected, actual = binned(baseline, window, bins)
+    if not expected.sum() or not actual.sum():
+        return []
+    p, q = (expected / expected.sum()).tolist(), (actual / actual.sum()).tolist()
+    named = zip(_names(baseline, bins), p, q, strict=True)
+    return [types.PartChange(part=part, before=before, after=after) for part, before, after in named]
+
+
 def changes(window: types.Profile, baseline: types.Profile, bins: int) -> list[types.PartChange]:
     """The parts whose shares differ most, the greatest difference first."""
-    expected, actual = binned(baseline, window, bins)
-    names = _names(baseline, bins)
-    p, q = expected / expected.sum(), actual / actual.sum()
-    order = np.argsort(-np.abs(q - p), kind="stable")[:_CHANGES]
-    return [types.PartChange(part=names[at], before=p[at], after=q[at]) for at in order.tolist() if p[at] != q[at]]
+    parts = [one for one in parts_of(window, baseline, bins) if one.before != one.after]
+    return sorted(parts, key=lambda one: -abs(one.after - one.before))[:_CHANGES]
 
 
 def _names(baseline: types.Profile, bins: int) -> Sequence[str]:

@@ -183,6 +183,11 @@ def beside_of(checks: Iterable[types.Check]) -> tuple[str, ...]:
     return (*losses, *queries, *sensitive_of(checks))
 
 
+def compares(method: types.Method) -> bool:
+    """Whether it holds the columns of a window against those of the baseline."""
+    return METHODS[method].compared is not None or method == types.METHOD_DATASET_DRIFT
+
+
 def track_of(check: types.Check) -> types.Track:
     """Which windows a check looks at."""
     return METHODS[computed(check)].track

@@ -1,12 +1,15 @@
-"""Views that are not resources: who looks at which endpoint, open retrainings, evaluated windows, metric series, and
-what pictures show beside them: episodes of alerts, and how traffic was shared."""
+"""Views that are not resources: who looks at which endpoint, open retrainings, evaluated windows, metric series, what
+pictures show beside them (episodes of alerts, and how traffic was shared), silences that hold, alerts that wait for
+somebody."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kernel.folding import Folded
+from kernel.names import project_of
 from modelog.deployment.v1 import events_pb2 as deployment_facts
+from modelog.monitoring.v1 import alert_events_pb2 as later
 from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import pictures_pb2 as pictures
 from modelog.monitoring.v1 import types_pb2 as types
@@ -25,9 +28,6 @@ async def project(connection: Any, folded: Sequence[Folded]) -> None:
             case facts.MonitorChanged() | facts.VersionReplaced():
                 for episode in one.event.closed:
                     await _close(connection, one, one.fact.resource, episode.alert)
-            case facts.AlertResolved():
-                monitor, _, number = one.fact.resource.rpartition("/alerts/")
-                await _close(connection, one, monitor, int(number))
             case deployment_facts.TrafficShifted() | deployment_facts.EndpointRemoved():
                 await _traffic(connection, one)
             case facts.RetrainingRequested():
@@ -38,6 +38,63 @@ async def project(connection: Any, folded: Sequence[Folded]) -> None:
                 )
             case facts.RetrainingAnswered() | facts.RetrainingAbandoned():
                 await connection.execute("delete from open_retraining where retraining = $1", one.fact.resource)
+            case _:
+                await _alert(connection, one)
+
+
+async def _alert(connection: Any, one: Folded) -> None:
+    """Who is to be told of alerts, and when."""
+    match one.event:
+        case facts.AlertRaised() | later.AlertReopened():
+            await _opened(connection, one)
+        case facts.AlertResolved():
+            await connection.execute("delete from escalation where alert = $1", one.fact.resource)
+            await _hush(connection, one.fact.resource, quiet=False)
+            # What ended otherwise was told by the monitor, and may be open again by now.
+            if one.event.resolution == types.RESOLUTION_BY_HAND:
+                monitor, _, number = one.fact.resource.rpartition("/alerts/")
+                await _close(connection, one, monitor, int(number))
+        case facts.AlertAcknowledged() | later.AlertEscalated():
+            await connection.execute("delete from escalation where alert = $1", one.fact.resource)
+            if not (isinstance(one.event, later.AlertEscalated) and one.event.silent):
+                await _hush(connection, one.fact.resource, quiet=False)
+        case facts.AlertSilenced():
+            await _hush(connection, one.fact.resource, quiet=True)
+        case later.AlertUnsilenced():
+            await _hush(connection, one.fact.resource, quiet=False)
+        case later.SilenceCreated():
+            await connection.execute(
+                "insert into standing_silence (silence, project, end_time) values ($1, $2, $3)",
+                one.fact.resource,
+                project_of(one.fact.resource),
+                one.event.end_time.ToDatetime(tzinfo=UTC),
+            )
+        case later.SilenceEnded():
+            await connection.execute("delete from standing_silence where silence = $1", one.fact.resource)
+
+
+async def _hush(connection: Any, alert: str, *, quiet: bool) -> None:
+    if quiet:
+        await connection.execute("insert into quiet_alert (alert) values ($1) on conflict do nothing", alert)
+    else:
+        await connection.execute("delete from quiet_alert where alert = $1", alert)
+
+
+async def _opened(connection: Any, one: Folded) -> None:
+    assert isinstance(one.event, facts.AlertRaised | later.AlertReopened)
+    await _hush(connection, one.fact.resource, quiet=one.event.silent)
+    if isinstance(one.event, later.AlertReopened):
+        monitor, _, number = one.fact.resource.rpartition("/alerts/")
+        await _episode(connection, one, monitor, int(number), one.event.check, one.event.window)
+    after = one.event.escalate_after_seconds
+    if after:
+        await connection.execute(
+            "insert into escalation (alert, revision, due_time) values ($1, $2, $3)"
+            " on conflict (alert) do update set revision = excluded.revision, due_time = excluded.due_time",
+            one.fact.resource,
+            one.revision,
+            one.fact.recorded_at.ToDatetime(tzinfo=UTC) + timedelta(seconds=after),
+        )
 
 
 async def _window(connection: Any, one: Folded, fact: facts.WindowEvaluated) -> None:
@@ -79,30 +136,32 @@ async def _episodes(connection: Any, one: Folded, fact: facts.WindowEvaluated) -
     ended_at = window.end_time.ToDatetime(tzinfo=UTC)
     for episode in fact.closed:
         await _close(connection, one, one.fact.resource, episode.alert, window.number, ended_at)
-    await connection.executemany(
+    for episode in fact.opened:
+        await _episode(connection, one, one.fact.resource, episode.alert, episode.check, window)
+
+
+async def _episode(connection: Any, one: Folded, monitor: str, alert: int, check: str, window: types.Window) -> None:
+    """An alert is open from the end of a window on. What opens again is told by the monitor first, unless somebody had
+    ended it."""
+    await connection.execute(
         "insert into episode (monitor, alert, check_id, version, segment, opened_window, opened_at, revision,"
-        " recorded_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        [
-            (
-                one.fact.resource,
-                episode.alert,
-                episode.check,
-                window.version,
-                window.segment,
-                window.number,
-                ended_at,
-                one.revision,
-                one.fact.recorded_at.ToDatetime(tzinfo=UTC),
-            )
-            for episode in fact.opened
-        ],
+        " recorded_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing",
+        monitor,
+        alert,
+        check,
+        window.version,
+        window.segment,
+        window.number,
+        window.end_time.ToDatetime(tzinfo=UTC),
+        one.revision,
+        one.fact.recorded_at.ToDatetime(tzinfo=UTC),
     )
 
 
 async def _close(
     connection: Any, one: Folded, monitor: str, alert: int, window: int = 0, ended_at: datetime | None = None
 ) -> None:
-    """The first end of an episode counts: that of the window that passed comes before the alert says so itself."""
+    """The first end of an episode counts: somebody may have ended it before the window that passed."""
     recorded_at = one.fact.recorded_at.ToDatetime(tzinfo=UTC)
     await connection.execute(
         "update episode set closed_window = $3, closed_at = $4, closed_revision = $5, closed_recorded_at = $6"

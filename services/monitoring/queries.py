@@ -11,6 +11,7 @@ import asyncpg
 
 from kernel.errors import NotFound, Unavailable, invalid_field
 from kernel.postgres import Pool
+from modelog.monitoring.v1 import alerts_pb2 as alerts
 from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
 from modelog.monitoring.v1 import pictures_pb2 as pictures
@@ -61,6 +62,34 @@ async def open_retraining(pool: Pool, monitor: str) -> str:
     return rows[0][0] if rows else ""
 
 
+async def silences(pool: Pool, project: str, now: datetime) -> list[alerts.Silence]:
+    """Those of a project that are neither over nor ended."""
+    rows = await _fetch(
+        pool,
+        "select body from standing_silence join silence on silence.name = standing_silence.silence"
+        " where project = $1 and end_time > $2 order by silence.name",
+        project,
+        now,
+    )
+    return [alerts.Silence.FromString(row["body"]) for row in rows]
+
+
+async def overdue_alerts(pool: Pool, now: datetime, most: int) -> list[tuple[str, int]]:
+    """Names of alerts that nobody has acknowledged in time, with the revision of the fact that opened them."""
+    rows = await _fetch(
+        pool, "select alert, revision from escalation where due_time <= $1 order by due_time, alert limit $2", now, most
+    )
+    return [(row["alert"], row["revision"]) for row in rows]
+
+
+async def quiet_alerts(pool: Pool) -> list[types.Alert]:
+    """Alerts that nobody was told of and nobody has taken."""
+    rows = await _fetch(
+        pool, "select body from quiet_alert join alert on alert.name = quiet_alert.alert order by alert.name"
+    )
+    return [types.Alert.FromString(row["body"]) for row in rows]
+
+
 async def evaluated_window(pool: Pool, monitor: str, number: int, as_of: AsOf) -> tuple[int, facts.WindowEvaluated]:
     """Revision and fact of a window; NotFound."""
     rows = await _fetch(
@@ -74,6 +103,22 @@ async def evaluated_window(pool: Pool, monitor: str, number: int, as_of: AsOf) -
     if not rows:
         raise NotFound("WINDOW_NOT_FOUND", f"{monitor} has evaluated no window {number}")
     return rows[0]["revision"], facts.WindowEvaluated.FromString(rows[0]["body"])
+
+
+async def windows_between(
+    pool: Pool, monitor: str, version: str, period: tuple[datetime, datetime]
+) -> list[facts.WindowEvaluated]:
+    """The newest thousand windows of a version that ended after the first moment and not after the second, newest
+    first."""
+    rows = await _fetch(
+        pool,
+        "select body from evaluated where monitor = $1 and number in (select number from metric_point"
+        " where monitor = $1 and version = $2 and end_time > $3 and end_time <= $4) order by number desc limit 1000",
+        monitor,
+        version,
+        *period,
+    )
+    return [facts.WindowEvaluated.FromString(row["body"]) for row in rows]
 
 
 async def metric_points(pool: Pool, request: rpc.ListWindowsRequest, as_of: AsOf) -> rpc.ListWindowsResponse:
@@ -163,7 +208,8 @@ async def episodes(pool: Pool, request: pictures.GetSeriesRequest, as_of: AsOf) 
         "select *, coalesce(closed_revision <= $4 and closed_recorded_at <= $5, false) as closed from episode"
         " where monitor = $1 and opened_at < $3 and (closed_at is null or closed_at >= $2)"
         " and revision <= $4 and recorded_at <= $5 and segment = $6 and ($7 = '' or version = $7)"
-        " and (cardinality($8::text[]) = 0 or check_id = any($8::text[])) order by alert desc limit $9",
+        " and (cardinality($8::text[]) = 0 or check_id = any($8::text[]))"
+        " order by alert desc, opened_window desc limit $9",
         request.name,
         *_between(request),
         *as_of,
@@ -194,7 +240,8 @@ async def alert_window(pool: Pool, monitor: str, alert: int, as_of: AsOf) -> int
     """Number of the window that raised an alert; NotFound."""
     rows = await _fetch(
         pool,
-        "select opened_window from episode where monitor = $1 and alert = $2 and revision <= $3 and recorded_at <= $4",
+        "select opened_window from episode where monitor = $1 and alert = $2 and revision <= $3 and recorded_at <= $4"
+        " order by opened_window limit 1",
         monitor,
         alert,
         *as_of,

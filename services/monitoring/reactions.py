@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from kernel.names import child
+from kernel.names import child, project_of
 from kernel.reactor import Reaction, Reactions
 from kernel.rooms import Rooms
 from kernel.transact import Decide
@@ -27,12 +27,15 @@ def reactions(rooms: Rooms) -> Reactions:
 
 
 async def _evaluated(rooms: Rooms, reaction: Reaction) -> None:
-    """Alerts that the window opened are raised, those that it ended are resolved."""
+    """Alerts that the window opened are raised or opened again, those that it ended are resolved."""
     name, event = reaction.fact.resource, reaction.event
-    results = {result.check.id: result for result in event.results}
     for episode in event.opened:
-        verb = partial(alert.raise_, monitor=name, evaluated=event, result=results[episode.check])
+        raise_ = alert.reopen if episode.again else partial(alert.raise_, monitor=name)
+        verb = partial(raise_, evaluated=event, episode=episode)
         await _on_alert(rooms, reaction, episode, "raise_alert", verb)
+    for episode in event.joined:
+        verb = partial(alert.join, evaluated=event, episode=episode)
+        await _on_alert(rooms, reaction, episode, "join_alert", verb)
     for episode in event.closed:
         verb = partial(alert.resolve, resolution=types.RESOLUTION_RECOVERED, window=event.window.number)
         await _on_alert(rooms, reaction, episode, "resolve_alert", verb)
@@ -46,6 +49,8 @@ async def _ended(rooms: Rooms, resolution: types.Resolution, reaction: Reaction)
 
 async def _on_alert(rooms: Rooms, reaction: Reaction, episode: facts.Episode, what: str, verb: Decide) -> None:
     name = child(reaction.fact.resource, "alerts", episode.alert)
+    silences = await queries.silences(rooms.pool, project_of(name), reaction.now)
+    verb = partial(verb, silences=silences, now=reaction.now)
     await rooms.transact(ALERT, name, reaction.cause(f"{what}/{episode.alert}"), verb)
 
 
@@ -78,7 +83,7 @@ async def _shifted(rooms: Rooms, reaction: Reaction) -> None:
     """Where the checks of a version stand is forgotten once the version no longer answers."""
     endpoint = reaction.fact.resource
     for one in await queries.monitors_of_endpoints(rooms.pool, [endpoint]):
-        for version in sorted({status.version for status in one.statuses}):
+        for version in monitor.standing_versions(one):
             cause = reaction.cause(f"replace/{one.name}/{version}")
             verb = partial(monitor.version_replaced, version=version)
             await rooms.transact(MONITOR, one.name, cause, verb, reads=((KNOWN_ENDPOINT, endpoint),))

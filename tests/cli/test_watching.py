@@ -1,8 +1,16 @@
 """Monitors, alerts, retrainings and outcomes, against a running monitoring service."""
 
+import json
+from datetime import UTC, datetime, timedelta
+
+import click
 import pytest
 
-from modelog.cli.failures import NOT_FOUND, USAGE
+from modelog.cli.failures import FAILED, NOT_FOUND, USAGE
+from modelog.cli.monitoring import _compared
+from modelog.cli.state import State
+from modelog.monitoring.v1 import alerts_pb2 as alerts
+from modelog.monitoring.v1 import types_pb2 as types
 from tests.cli.line import CommandLine
 
 
@@ -52,6 +60,19 @@ def test_a_baseline_comes_from_a_csv_file(line: CommandLine, monitor: str) -> No
         "monitors", "baseline", monitor, line.file("known.csv", "p,y\n0.5,1\n0.2,0\n"), "--output", "p", "--label", "y"
     )
     assert line.json("monitors", "get", monitor)["baseline"]["rows"] == "2"
+    many = line.file("many.csv", "a,b\n" + "\n".join(f"{at % 97},{at % 89}" for at in range(60_000)))
+    line("monitors", "baseline", monitor, many, "--output", "b", "--importance", "a=2")
+    baseline = line.json("monitors", "get", monitor)["baseline"]
+    assert (baseline["rows"], baseline["importances"]) == ("60000", {"a": 2.0})
+    told = line("monitors", "baseline", monitor, many, "--output", "b", "--chunk-rows", "3000").out
+    assert "WINDOWS FAILING BY CHANCE" in told
+    assert "0 of 20" in told
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("modelog.sdk.baselines.MOST_BYTES", 400_000)
+        line("monitors", "baseline", monitor, many, "--output", "b")
+    thinned = line.json("monitors", "get", monitor)["baseline"]
+    assert (thinned["description"], thinned["rows"]) == ("many.csv, one in 3 of 60,000 rows", "20000")
+    assert "period" in line("monitors", "baseline", monitor, expect=USAGE).err
     assert "no column z" in line("monitors", "baseline", monitor, file, "--label", "z", expect=USAGE).err
     assert "no column q" in line("monitors", "baseline", monitor, file, "--output", "q", expect=USAGE).err
     uneven = line.file("uneven.csv", "a,b\n1,2\n3\n")
@@ -83,5 +104,43 @@ def test_nothing_yet_is_said_on_the_side(line: CommandLine, project: str, monito
         assert line.json(*command) == []
     for verb in (["get"], ["acknowledge"], ["resolve"]):
         line("alerts", *verb, f"{monitor}/1", expect=NOT_FOUND)
+    line("alerts", "escalate", f"{monitor}/1", "--to", "users/bob", expect=NOT_FOUND)
+    line("alerts", "rerun", f"{monitor}/1", expect=NOT_FOUND)
     line("alerts", "silence", f"{monitor}/1", "2030-01-01T00:00:00Z", expect=NOT_FOUND)
     line("monitors", "reevaluate", monitor, "1", expect=NOT_FOUND)
+
+
+def test_a_rule_is_given_as_json_and_refused_with_what_to_write(line: CommandLine, monitor: str) -> None:
+    rule = {"id": "drifting", "when": "failed && rows > 1000", "groupBy": ["GROUPING_CHECK"], "forWindows": 2}
+    line("monitors", "update", monitor, "--rules", json.dumps(rule))
+    (said,) = line.json("monitors", "get", monitor)["rules"]
+    assert (said["when"], said["forWindows"], said["clearWindows"]) == ("failed && rows > 1000", 2, 1)
+    wrong = line("monitors", "update", monitor, "--rules", json.dumps(rule | {"when": "fails"}), expect=USAGE)
+    assert "unknown name 'fails'" in wrong.err
+    assert "`failed && rows > 1000`" in wrong.err
+
+
+def test_a_silence_is_made_listed_and_ended(line: CommandLine, project: str, monitor: str) -> None:
+    until = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    assert line("silences", "list", project).err.strip() == "none"
+    line("silences", "create", project, until, expect=USAGE)
+    line(
+        "silences", "create", project, until, "--monitor", monitor, "--rule", "drifting", "--most-severity", "warning",
+        "--hold-actions", "--reason", "moving house",
+    )  # fmt: skip
+    assert "moving house" in line("silences", "list", project).out
+    made = line.json("silences", "get", f"{project}/1")
+    assert (made["monitor"], made["mostSeverity"]) == (f"projects/{project}/monitors/eu", "SEVERITY_WARNING")
+    line("silences", "end", f"{project}/1")
+    assert line.json("silences", "list", project)[0]["endedBy"]
+
+
+def test_an_alert_run_again_is_shown_number_by_number(capsys: pytest.CaptureFixture[str]) -> None:
+    state = State(click.Context(click.Command("rerun")))
+    recorded = types.CheckResult(check=types.Check(id="drift"), statistic=0.1 + 0.2, column="age")
+    same = alerts.RerunAlertResponse(recorded=[recorded], recomputed=[recorded], same=True)
+    assert _compared(state, same) == 0
+    assert capsys.readouterr().out.split()[-5:] == ["drift", "age", "0.30000000000000004", "0.30000000000000004", "yes"]
+    other = types.CheckResult(check=types.Check(id="drift"), statistic=0.3, column="age")
+    assert _compared(state, alerts.RerunAlertResponse(recorded=[recorded], recomputed=[other])) == FAILED
+    assert capsys.readouterr().out.split()[-2:] == ["0.3", "no"]

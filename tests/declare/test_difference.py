@@ -17,6 +17,7 @@ from modelog.registry.v1 import types_pb2 as types
 from services.deployment.domain.environment import define
 from services.monitoring import series
 from services.monitoring.domain.checking import complete_checks
+from services.monitoring.domain.rules import complete_rules
 from services.monitoring.methods import METHODS
 from tests.declare.arbitrary import messages
 
@@ -136,6 +137,12 @@ def test_checks_are_completed_as_monitoring_does(check: monitoring.Check) -> Non
         check.sensitive = "sex"
     goal = complete("Monitor", monitoring.Monitor(checks=[check]), monitoring.Monitor())
     assert list(goal.checks) == complete_checks([check])
+
+
+def test_rules_are_completed_as_monitoring_does() -> None:
+    rule, check = monitoring.AlertRule(id="r", when="failed"), monitoring.Check(id="c")
+    goal = complete("Monitor", monitoring.Monitor(rules=[rule]), monitoring.Monitor())
+    assert list(goal.rules) == complete_rules([rule], [check])
 
 
 @pytest.mark.parametrize("phases", [[], [types.PHASE_PRODUCTION, types.PHASE_STAGING]])

@@ -1,5 +1,6 @@
 """Files into documents: what is understood, what is wrong and where, and what a hostile file can do."""
 
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from modelog.declare.scalars import text_of, value_of
 from modelog.deployment.v1.types_pb2 import Strategy
 from modelog.monitoring.v1 import types_pb2 as monitoring
 from modelog.registry.v1 import types_pb2 as types
+from services.monitoring.domain.rules import complete_rules
 from tests.declare.arbitrary import messages
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "modelog.yaml"
@@ -191,3 +193,15 @@ def test_what_is_exported_is_read_again_as_it_was(kind: Kind, data: st.DataObjec
     said.CopyFrom(read.said)
     said.name = resource.name
     assert said == resource
+
+
+def test_the_rules_of_the_guide_can_be_declared_and_answered() -> None:
+    guide = EXAMPLE.parents[1] / "guides" / "alerts.md"
+    lines = guide.read_text().split("\n    kind: Monitor\n")[1].split("\n\n")[0]
+    (monitor,) = read_text("kind: Monitor\n" + textwrap.dedent(lines), "alerts.md")
+    checks = [monitoring.Check(id=one) for one in ("drift", "accuracy")]
+    drifting, worse = complete_rules(monitor.said.rules, checks)
+    assert (drifting.for_windows, drifting.reopen_within_seconds) == (3, 86400)
+    assert drifting.escalate_to == "groups/ml-platform"
+    assert list(drifting.actions) == [monitoring.ACTION_RETRAIN]
+    assert (list(worse.checks), worse.clear_windows) == (["accuracy"], 1)

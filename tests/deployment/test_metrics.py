@@ -229,6 +229,30 @@ def test_alerts_of_a_monitor(events: list[Any], values: dict[str, Any], wanted: 
     assert result.verdict == wanted, result
 
 
+def grouped() -> monitoring.WindowEvaluated:
+    """A rule opens an alert whose members are two checks."""
+    event = evaluated(1, 0.7, monitored.OUTCOME_FAILED)
+    event.opened.add(alert=6, check="drift", rule="rule", severity=monitored.SEVERITY_CRITICAL)
+    event.opened[0].members.extend(monitored.AlertMember(check=check) for check in ("drift", "worse"))
+    return event
+
+
+def joined() -> monitoring.WindowEvaluated:
+    event = evaluated(2, 0.7, monitored.OUTCOME_FAILED)
+    event.joined.add(alert=6, check="late", rule="rule", members=[monitored.AlertMember(check="late")])
+    return event
+
+
+@pytest.mark.parametrize("check", ["", "drift", "worse", "late"])
+def test_an_alert_of_a_rule_is_one_and_fires_for_each_of_its_checks(check: str) -> None:
+    values: dict[str, Any] = {"monitor": MONITOR, "minimum_severity": monitored.SEVERITY_CRITICAL, "check": check}
+    (result,) = verdict(watched(grouped(), joined()), metric("ALERTS", **values)).metrics
+    assert (result.verdict, result.value) == (FAILED, 1)
+    ended = evaluated(3, closed=(6,))
+    over = verdict(watched(grouped(), joined(), ended), metric("ALERTS", **values | {"check": ""})).metrics[0]
+    assert over.verdict == PASSED
+
+
 def test_a_monitor_that_is_missing_or_watches_something_else_says_nothing_and_why() -> None:
     asked = metric("CHECK", monitor=MONITOR, check="drift")
     unknown = verdict(GOOD, asked)

@@ -19,6 +19,7 @@ from kernel.digest import views_digest
 from modelog.deployment.v1 import deployment_service_pb2 as rpc
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.deployment.v1 import types_pb2 as types
+from modelog.monitoring.v1 import alert_events_pb2 as later
 from modelog.monitoring.v1 import events_pb2 as monitoring
 from modelog.registry.v1 import events_pb2 as registry
 from modelog.registry.v1.types_pb2 import PHASE_STAGING
@@ -282,15 +283,20 @@ async def test_an_endpoint_is_flagged_when_its_version_leaves_the_admitted_phase
     assert await refused(place.request(1)) in ("VERSION_RETIRED", "PHASE_NOT_ADMITTED")
 
 
-async def test_an_alert_sends_a_watched_rollout_back(place: Town) -> None:
+@pytest.mark.parametrize("held", [False, True])
+async def test_an_alert_sends_a_watched_rollout_back(place: Town, held: bool) -> None:
     await place.found()
     await place.register(1, models.classifier())
     name = await place.request(1, canary=canary(10, max_error_rate=0.1, rollback_on_alert=True).canary)
     await decide(place, ROLLOUT, name, progress.start)
     alerts = foreign("monitoring", "projects/*/monitors/*/alerts/#")
     alert = f"{PROJECT}/monitors/fraud/alerts/1"
-    raised = monitoring.AlertRaised(endpoint=ENDPOINT, version=version_name(1), check="drift")
+    raised = monitoring.AlertRaised(endpoint=ENDPOINT, version=version_name(1), check="drift", held=held)
     await place.others.record(alerts, alert, raised)
+    if held:  # Somebody wants nothing to follow, until it fails again.
+        again = later.AlertReopened(endpoint=ENDPOINT, version=version_name(1), check="drift")
+        alert = f"{PROJECT}/monitors/fraud/alerts/2"
+        await place.others.record(alerts, alert, again)
 
     async def going_back() -> bool:
         state = await place.rollout(name)

@@ -1,11 +1,16 @@
 """Checks of every kind on a running service: what they say, that it can be computed again, and what people see."""
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
 
+from modelog.monitoring.v1 import fits_pb2 as fits
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
 from modelog.monitoring.v1 import types_pb2 as types
-from tests.monitoring.build import MONITOR, batch, check, column, outcomes
+from services.monitoring.exact import mean_of
+from services.monitoring.telemetry.queries import load_profiles
+from tests.monitoring.build import MONITOR, START, VERSION, batch, check, column, outcomes
 from tests.monitoring.station import Station, eventually
 
 WINDOW = types.WindowSpec(size_rows=200)
@@ -120,3 +125,59 @@ async def test_labels_of_a_baseline_calibrate_scores_and_have_to_fit(live: Stati
     # Scores between 0.2 and the cut are wrong, as the labels say.
     wrong = float(np.mean((SCORES[:200] > 0.2) & (SCORES[:200] < 0.5)))
     assert told.value == pytest.approx(1 - wrong, abs=0.02)
+
+
+async def test_a_fitted_threshold_stands_in_every_fact_and_a_window_is_explained(live: Station) -> None:
+    drift = types.Check(id="drift", method=types.METHOD_PSI, fit=fits.Fit(fitting=fits.FITTING_STANDARD_DEVIATIONS))
+    await live.create(drift, window=WINDOW)
+    draw = np.random.default_rng(8)
+    ages, labels = draw.normal(40, 10, 4_000), np.ones(4_000)
+    values = rpc.BaselineValues(inputs=[column("age", ages)], outputs=[column("label", labels)])
+    few = rpc.BaselineValues(inputs=[column("age", ages[:900])], outputs=[column("label", labels[:900])])
+    assert (await live.refused("CaptureBaseline", name=MONITOR, values=few))[1] == "TOO_FEW_CHUNKS"
+    captured = await live.call("CaptureBaseline", name=MONITOR, values=values, importances={"age": 2.0})
+    (fitted,) = captured.thresholds
+    assert fitted.chunks == 20
+    assert 0.05 < fitted.threshold < 0.5
+    again = await live.call("CaptureBaseline", name=MONITOR, values=values, importances={"age": 2.0})
+    assert again.revision == captured.revision
+    await live.live.rooms.resources.wait(captured.revision)
+    await live.send(batch("same", draw.normal(40, 10, 200)), batch("moved", draw.normal(70, 10, 200)))
+    await live.monitor(lambda monitor: monitor.windows == 2)
+    for window, outcome in ((1, types.OUTCOME_OK), (2, types.OUTCOME_FAILED)):
+        judged = await live.call("ReevaluateWindow", name=MONITOR, window=window)
+        assert judged.same
+        assert judged.recorded[0].check.threshold == fitted.threshold
+        assert judged.recorded[0].outcome == outcome
+    told = await live.call("ExplainWindow", name=MONITOR, window=2)
+    assert (told.check.id, told.weighted, told.rows, told.baseline_rows) == ("drift", True, 200, 4_000)
+    assert [one.result.column for one in told.columns] == ["age", "label"]
+    assert told.columns[0].contribution == 1.0
+    assert told.columns[0].mean_after == pytest.approx(70, abs=3)
+
+
+async def test_a_baseline_is_made_of_the_windows_of_a_period(live: Station) -> None:
+    rows = types.Check(id="rows", method=types.METHOD_VOLUME, threshold=1)
+    await live.create(check(types.METHOD_PSI, 0.5), rows, window=WINDOW)
+    period = {"version": VERSION, "start_time": START - timedelta(days=1), "end_time": START + timedelta(days=1)}
+    assert (await live.refused("CaptureBaseline", name=MONITOR, reference=period))[1] == "NO_WINDOWS"
+    await live.baseline(np.arange(1000.0), np.ones(1000))
+    draw = np.random.default_rng(9)
+    parts = [draw.uniform(100, 900, 200) for _ in range(12)]
+    for at, part in enumerate(parts):
+        await live.send(batch(f"b{at}", part, at=START + timedelta(seconds=10 * at)))
+    await live.monitor(lambda monitor: monitor.windows == 12)
+    captured = await live.call("CaptureBaseline", name=MONITOR, reference=period)
+    assert [(one.check, one.chunks) for one in captured.thresholds] == [("drift", 12), ("rows", 12)]
+    await live.live.rooms.resources.wait(captured.revision)
+    monitor = await live.call("GetMonitor", name=MONITOR)
+    assert (monitor.baseline.rows, monitor.baseline.reference.windows) == (2_400, 12)
+    body = (await load_profiles(live.live.rooms.kept, [captured.digest]))[captured.digest]
+    (age,) = [one for one in types.ProfileSet.FromString(body).columns if one.name == "age"]
+    assert age.numbers.count == 2_400
+    assert mean_of(age.numbers) == pytest.approx(float(np.mean(parts)), rel=1e-12)
+    await live.send(batch("next", draw.uniform(100, 900, 200), at=START + timedelta(hours=1)))
+    await live.monitor(lambda monitor: monitor.windows == 13)
+    judged = await live.call("ReevaluateWindow", name=MONITOR, window=13)
+    assert judged.same
+    assert judged.recorded[0].statistic < 0.2

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelog.monitoring.v1 import events_pb2 as facts
@@ -41,8 +42,13 @@ def evaluated() -> facts.WindowEvaluated:
     return event
 
 
+def raise_again(state: types.Alert) -> Message | None:
+    event = evaluated()
+    return alerts.raise_(state, monitor=NAME, evaluated=event, episode=event.opened[0], now=START)
+
+
 def raised() -> facts.AlertRaised:
-    event = alerts.raise_(types.Alert(), monitor=NAME, evaluated=evaluated(), result=evaluated().results[0])
+    event = raise_again(types.Alert())
     assert isinstance(event, facts.AlertRaised)
     return event
 
@@ -57,15 +63,16 @@ def test_an_alert_says_what_failed_where() -> None:
         types.METHOD_VOLUME,
     )
     assert (state.statistic, state.threshold, state.state) == (5.0, 10.0, types.ALERT_STATE_FIRING)
-    one.when(alerts.raise_, monitor=NAME, evaluated=evaluated(), result=evaluated().results[0]).then_nothing()
+    assert [(one.check, one.statistic) for one in state.members] == [("rows", 5.0)]
+    one.when(raise_again).then_nothing()
 
 
 def test_an_alert_is_acknowledged_silenced_and_resolved() -> None:
     one = life(ALERT, ALERT_NAME).given(raised())
-    one.when(alerts.acknowledge, note="mine").then(facts.AlertAcknowledged(note="mine"))
+    one.when(alerts.acknowledge, note="mine", now=START).then(facts.AlertAcknowledged(note="mine"))
     one.given(facts.AlertAcknowledged(note="mine"))
     assert (one.state.state, one.state.acknowledged_by) == (types.ALERT_STATE_ACKNOWLEDGED, "users/ada")
-    one.when(alerts.acknowledge, note="mine").then_nothing()
+    one.when(alerts.acknowledge, note="mine", now=START).then_nothing()
 
     until = Timestamp()
     until.FromDatetime(START + timedelta(hours=1))
@@ -73,21 +80,21 @@ def test_an_alert_is_acknowledged_silenced_and_resolved() -> None:
     one.when(alerts.silence, until=until, now=START + timedelta(hours=1)).then_refused("SILENCE_IN_THE_PAST")
     one.given(facts.AlertSilenced(until=until)).when(alerts.silence, until=until, now=START).then_nothing()
 
-    by_hand = facts.AlertResolved(resolution=types.RESOLUTION_BY_HAND)
-    one.when(alerts.resolve, resolution=types.RESOLUTION_BY_HAND).then(by_hand)
+    by_hand = facts.AlertResolved(resolution=types.RESOLUTION_BY_HAND, silent=True)
+    one.when(alerts.resolve, resolution=types.RESOLUTION_BY_HAND, now=START).then(by_hand)
     one.given(by_hand)
     assert (one.state.state, one.state.resolved_by) == (types.ALERT_STATE_RESOLVED, "users/ada")
-    one.when(alerts.resolve, resolution=types.RESOLUTION_RECOVERED, window=3).then_nothing()
-    one.when(alerts.acknowledge, note="late").then_refused("ALERT_RESOLVED")
+    one.when(alerts.resolve, resolution=types.RESOLUTION_RECOVERED, window=3, now=START).then_nothing()
+    one.when(alerts.acknowledge, note="late", now=START).then_refused("ALERT_RESOLVED")
     one.when(alerts.silence, until=until, now=START).then_refused("ALERT_RESOLVED")
 
 
 @pytest.mark.parametrize(
     "verb",
     [
-        partial(alerts.acknowledge, note=""),
+        partial(alerts.acknowledge, note="", now=START),
         partial(alerts.silence, until=Timestamp(), now=START),
-        partial(alerts.resolve, resolution=types.RESOLUTION_BY_HAND),
+        partial(alerts.resolve, resolution=types.RESOLUTION_BY_HAND, now=START),
     ],
 )
 def test_an_alert_that_is_not_there_is_not_found(verb: Any) -> None:

@@ -8,6 +8,7 @@ from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
 from kernel.tasks import end
+from modelog.monitoring.v1 import alert_events_pb2 as later
 from modelog.monitoring.v1 import events_pb2 as monitoring
 from modelog.registry.v1 import webhooks_pb2 as hooks
 from services.registry.webhooks.office import Office as Sending
@@ -66,6 +67,16 @@ async def test_filters_by_subject_name_and_kind_and_what_is_never_sent(post: Pos
     sent = [one.event["subject"] for one in post.target.taken]
     assert not [one for one in sent if "/webhooks/" in one or "/watches/" in one or "projects/else" in one]
     assert sent.count(PROJECT_NAME) == 1
+
+
+async def test_what_says_that_it_is_silent_is_not_sent(post: Post, elsewhere: Elsewhere) -> None:
+    await post.create(settings={"event_types": ["TagSet", "AlertRaised", "AlertEscalated"]})
+    alert = f"{PROJECT_NAME}/monitors/m/alerts/1"
+    await elsewhere.record(ALERTS, alert, monitoring.AlertRaised(check="drift", silent=True))
+    await elsewhere.record(ALERTS, alert, later.AlertEscalated(to="users/bob"))
+    await post.tag(1)
+    await post.arrived(1)
+    assert post.target.kinds() == ["AlertEscalated", "TagSet"]
 
 
 async def test_a_pause_loses_nothing(post: Post) -> None:

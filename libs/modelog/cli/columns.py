@@ -48,7 +48,10 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     ),
     "modelog.monitoring.v1.Monitor": ("name", "endpoint", "state", "checks", "windows", "alerts"),
     "modelog.monitoring.v1.Alert": (
-        "name", "state", "severity", "check", "version", "statistic", "threshold", "create_time",
+        "name", "state", "severity", "rule", "check", "version", "statistic", "threshold", "create_time",
+    ),
+    "modelog.monitoring.v1.Silence": (
+        "name", "monitor", "version", "rule", "check", "start_time", "end_time", "reason", "created_by", "ended_by",
     ),
     "modelog.monitoring.v1.Retraining": ("name", "state", "version", "alert", "requested_by", "answered_by"),
     "modelog.monitoring.v1.MetricPoint": (

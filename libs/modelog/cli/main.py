@@ -62,7 +62,8 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "Watching": {
         "monitors": ("monitors", "What is watched on an endpoint, and what was seen."),
-        "alerts": ("monitoring", "Episodes in which a check fails."),
+        "alerts": ("monitoring", "Episodes in which a check fails or a rule holds."),
+        "silences": ("monitoring", "While one holds, nobody is notified of alerts."),
         "retrainings": ("monitoring", "Requests to train a version anew."),
         "outcomes": ("monitors", "What turned out to be true of predictions."),
     },

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from modelog.cli import pictures, predictions
+from modelog.cli import baselines, pictures, predictions
 from modelog.cli.state import Noun, State
 from modelog.cli.values import Pair
 from modelog.cli.verbs import arg, opt, verb
@@ -43,6 +43,7 @@ _WATCHED = (
     opt("window.compare_with", "What windows are compared with; the baseline by default.", flag="--compare-with"),
     opt("window.baseline_windows", "So many windows before it, with earlier-windows.", flag="--baseline-windows"),
     opt("checks", "A whole Check as JSON.", flag="--checks"),
+    opt("rules", "A whole AlertRule as JSON.", flag="--rules"),
     opt("description", "What people call it."),
     opt("prediction_column", "The output that labels are compared with."),
 )
@@ -71,23 +72,6 @@ def _checks(_state: State, request: Any, values: dict[str, Any]) -> None:
         raise click.UsageError("say what to check: --check psi=0.2 or --checks @FILE")
     if "monitor_id" not in values and request.checks and "checks" not in request.update_mask.paths:
         request.update_mask.paths.append("checks")
-
-
-def _baseline(_state: State, request: Any, values: dict[str, Any]) -> None:
-    """Columns of a CSV file: numbers where every value is one, an empty field being a missing value."""
-    outputs, label = set(values["output"]), values["label"]
-    columns = _columns(values["file"])
-    if label:
-        if label not in columns:
-            raise click.UsageError(f"--label: {values['file']} has no column {label}")
-        _fill(request.values.labels, columns.pop(label))
-        request.values.labels.name = label
-    if missing := outputs - set(columns):
-        raise click.UsageError(f"--output: {values['file']} has no column {', '.join(sorted(missing))}")
-    for name, texts in columns.items():
-        target = request.values.outputs if name in outputs else request.values.inputs
-        _fill(target.add(name=name), texts)
-    request.description = request.description or values["file"].name
 
 
 def _outcomes(_state: State, request: Any, values: dict[str, Any]) -> None:
@@ -157,19 +141,7 @@ monitors = Noun(
         ),
         verb("pause", "monitoring.PauseMonitor", "Stop evaluating windows.", arg("name", "monitor")),
         verb("resume", "monitoring.ResumeMonitor", "Evaluate windows again.", arg("name", "monitor")),
-        verb(
-            "baseline",
-            "monitoring.CaptureBaseline",
-            "Compare windows with the columns of a CSV file from now on.",
-            arg("name", "monitor"),
-            opt("description", "What it is made from; the file's name when not given."),
-            extra=(
-                click.Argument(["file"], type=_CSV),
-                click.Option(["--output"], multiple=True, help="This column is an output of the model."),
-                click.Option(["--label"], help="This one is what turned out to be true, which calibrates scores."),
-            ),
-            prepare=_baseline,
-        ),
+        *baselines.commands,
         verb(
             "windows",
             "monitoring.ListWindows",

@@ -17,6 +17,7 @@ PATTERNS = {
     "rollout": "projects/*/endpoints/*/rollouts/*",
     "monitor": "projects/*/monitors/*",
     "alert": "projects/*/monitors/*/alerts/*",
+    "silence": "projects/*/silences/*",
     "retraining": "projects/*/monitors/*/retrainings/*",
     "record": "projects/*/records/*",
     "hold": "projects/*/holds/*",

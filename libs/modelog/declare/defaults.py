@@ -39,6 +39,9 @@ def complete(word: str, wanted: Any, present: Any) -> Any:
         case "Monitor":
             for check in wanted.checks:
                 _check(check)
+            for rule in wanted.rules:
+                rule.for_windows = rule.for_windows or 1
+                rule.clear_windows = rule.clear_windows or 1
     return wanted
 
 
@@ -67,6 +70,17 @@ def _check(check: Any) -> None:
         check.bins = check.bins or _BINS
     if name in _BY_COLUMN:
         check.failing_columns = check.failing_columns or 1
+    if check.HasField("fit"):
+        _fit(check.fit)
     check.raise_after_windows = check.raise_after_windows or 1
     check.resolve_after_windows = check.resolve_after_windows or 1
     check.severity = check.severity or types.SEVERITY_WARNING
+
+
+def _fit(fit: Any) -> None:
+    from modelog.monitoring.v1.fits_pb2 import FITTING_QUANTILE
+
+    if fit.fitting == FITTING_QUANTILE:
+        fit.quantile = fit.quantile or 0.99
+    else:
+        fit.deviations = fit.deviations or 3.0

@@ -25,6 +25,7 @@ _READERS = {
     "rollouts": ("deployment", "deployment", "deployment_service", "Rollout"),
     "monitors": ("monitoring", "monitoring", "monitoring_service", "Monitor"),
     "alerts": ("monitoring", "monitoring", "monitoring_service", "Alert"),
+    "silences": ("monitoring", "monitoring", "alerts", "Silence"),
     "retrainings": ("monitoring", "monitoring", "monitoring_service", "Retraining"),
     "records": ("archive", "archive", "archive_service", "Record"),
     "holds": ("archive", "archive", "archive_service", "Hold"),

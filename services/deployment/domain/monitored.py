@@ -53,7 +53,18 @@ def _fold_window(monitor: KnownMonitor, event: monitoring.WindowEvaluated) -> No
     _close(monitor, {episode.alert for episode in event.closed})
     for episode in event.opened:
         severity = judged[episode.check].check.severity if episode.check in judged else 0
-        monitor.firing.add(alert=episode.alert, check=episode.check, version=version, severity=severity)
+        _fire(monitor, episode, version, episode.severity or severity)
+    for episode in event.joined:
+        severities = [one.severity for one in monitor.firing if one.alert == episode.alert]
+        if severities:
+            _fire(monitor, episode, version, severities[0])
+
+
+def _fire(monitor: KnownMonitor, episode: monitoring.Episode, version: str, severity: int) -> None:
+    """An alert fires for each check that belongs to it."""
+    known = {one.check for one in monitor.firing if one.alert == episode.alert}
+    for check in sorted({episode.check, *(member.check for member in episode.members)} - known):
+        monitor.firing.add(alert=episode.alert, check=check, version=version, severity=severity)
 
 
 def _reading(window: monitoring_types.Window, result: monitoring_types.CheckResult) -> Reading:
@@ -118,7 +129,7 @@ def judge_alerts(metric: AnalysisMetric, window: Window) -> MetricResult:
     if reading is None and not firing:
         return say(result, VERDICT_NO_DATA, _silence(metric, monitor, window))
     result.samples = reading.rows if reading is not None else 0
-    result.value = len(firing)
+    result.value = len({one.alert for one in firing})
     hold_limit(metric, result)
     if firing:
         named = ", ".join(f"alert {one.alert} on {one.check}" for one in firing[:3])

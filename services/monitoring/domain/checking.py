@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from kernel.errors import invalid_field
 from kernel.names import check_id
+from modelog.monitoring.v1 import fits_pb2 as fits
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring import groups, ranking, series
 from services.monitoring.methods import ALSO_WHEN_EMPTY, METHODS, computed
@@ -12,6 +13,8 @@ _MINIMUM_ROWS = 100
 _MOST_BYTES = 16 * 1024  # Every window's fact repeats the checks it was judged by.
 _BINS = 10
 _MOST_STEPS = 64
+_DEVIATIONS = 3.0
+_QUANTILE = 0.99
 _MOST_SERIES = 8  # Every fact and the monitor hold them.
 
 
@@ -70,10 +73,19 @@ def _complete(check: types.Check, field: str) -> types.Check:
         complete.bins = _BINS
     if method.by_column and complete.method != types.METHOD_DATASET_DRIFT:
         complete.failing_columns = complete.failing_columns or 1
+    if complete.HasField("fit"):
+        _complete_fit(complete.fit)
     complete.raise_after_windows = complete.raise_after_windows or 1
     complete.resolve_after_windows = complete.resolve_after_windows or 1
     complete.severity = complete.severity or types.SEVERITY_WARNING
     return complete
+
+
+def _complete_fit(fit: fits.Fit) -> None:
+    if fit.fitting == fits.FITTING_QUANTILE:
+        fit.quantile = fit.quantile or _QUANTILE
+    else:
+        fit.deviations = fit.deviations or _DEVIATIONS
 
 
 def _refuse_nonsense(check: types.Check, field: str) -> None:
@@ -98,6 +110,7 @@ def _refuse_nonsense(check: types.Check, field: str) -> None:
         raise invalid_field(f"{field}.cut", "this method does not cut scores", "NO_CUT")
     _refuse_wrong_series(check, field)
     _refuse_wrong_groups(check, field)
+    _refuse_wrong_fit(check, field)
     if METHODS[computed(check)].estimated is not None and not check.columns:
         raise invalid_field(f"{field}.columns", "name the output that holds the probability", "NO_SCORE_COLUMN")
 
@@ -130,5 +143,18 @@ def _refuse_wrong_groups(check: types.Check, field: str) -> None:
         raise invalid_field(f"{field}.top", f"take one of {', '.join(map(str, ranking.TOPS))}", "NO_TOP")
 
 
-def _compares(method: types.Method) -> bool:
-    return METHODS[method].compared is not None or method == types.METHOD_DATASET_DRIFT
+def _refuse_wrong_fit(check: types.Check, field: str) -> None:
+    if not check.HasField("fit"):
+        return
+    if check.method in series.METHODS or check.method == types.METHOD_DRIFT:
+        raise invalid_field(f"{field}.fit", "only a single statistic of windows can be fitted; name one", "NO_FIT")
+    if METHODS[check.method].groups:
+        raise invalid_field(f"{field}.fit", "a baseline holds no sensitive columns; give a threshold", "NO_FIT")
+    if check.threshold:
+        raise invalid_field(f"{field}.threshold", "give a threshold or a fit, not both", "FITTED")
+    if check.fit.chunks:
+        raise invalid_field(f"{field}.fit.chunks", "the server says how many there were", "FITTED")
+    if check.fit.deviations and check.fit.fitting == fits.FITTING_QUANTILE:
+        raise invalid_field(f"{field}.fit.deviations", "a quantile has none", "NO_DEVIATIONS")
+    if check.fit.quantile and check.fit.fitting != fits.FITTING_QUANTILE:
+        raise invalid_field(f"{field}.fit.quantile", "only QUANTILE has one", "NO_QUANTILE")

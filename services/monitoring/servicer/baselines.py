@@ -1,62 +1,68 @@
 """The door of baselines: their profiles are kept first, then the fact names them by their digest."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
 from functools import partial
 
 from kernel.errors import invalid_field
+from kernel.incoming import Incoming
 from kernel.rpc import Context
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
-from modelog.monitoring.v1 import telemetry_pb2 as telemetry
 from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.capturing import Captured, append_rows, captured_of
 from services.monitoring.domain import MONITOR, monitor
 from services.monitoring.domain.baseline import baseline_of
-from services.monitoring.losses import as_numbers, fit_losses
-from services.monitoring.performance import count_pairs, text_of
-from services.monitoring.profile import Column, capture, digest_of, encode
+from services.monitoring.fitting import fit_all
+from services.monitoring.profile import digest_of, encode
+from services.monitoring.referring import captured_in
 from services.monitoring.servicer.room import Room
 from services.monitoring.telemetry import queries
-from services.monitoring.telemetry.batches import baseline_columns
 
 
 class Baselines(Room):
     async def CaptureBaseline(
         self, request: rpc.CaptureBaselineRequest, context: Context
     ) -> rpc.CaptureBaselineResponse:
+        return await self._capture(request, context)
+
+    async def StreamBaseline(self, incoming: Incoming) -> AsyncIterator[rpc.CaptureBaselineResponse]:
+        request, first = rpc.CaptureBaselineRequest(), None
+        async for context in incoming:
+            if first is None:
+                request, first = context.request, context
+            else:
+                append_rows(request, context.request)
+        if first is None:
+            raise invalid_field("source", "no message came", "NO_MESSAGE")
+        yield await self._capture(request, first)
+
+    async def _capture(self, request: rpc.CaptureBaselineRequest, context: Context) -> rpc.CaptureBaselineResponse:
         MONITOR.pattern.ids(request.name)
-        profiles = request.profiles
-        if request.WhichOneof("source") == "values":
-            profiles = await asyncio.to_thread(_profiles_of, request.values)
-        body = encode(profiles)
+        present: types.Monitor = await self._resources.load(MONITOR, request.name)
+        captured = await self._captured(request, present)
+        body = await asyncio.to_thread(encode, captured.profiles)
         digest = digest_of(body)
-        baseline = baseline_of(profiles, digest=digest, description=request.description)
+        baseline = baseline_of(captured.profiles, digest=digest, description=request.description)
+        baseline.chunk_rows = captured.chunk_rows
+        baseline.importances.update(request.importances)
+        baseline.thresholds.extend(await asyncio.to_thread(fit_all, present.checks, captured.chunks, present.window))
+        if request.HasField("reference"):
+            baseline.reference.CopyFrom(request.reference)
+            baseline.reference.windows = len(captured.chunks)
         if not request.validate_only:
             await queries.keep_profile(self._kept, digest, body, context.now, baseline=True)
-        decided = await self._write(MONITOR, request, context, partial(monitor.capture_baseline, baseline=baseline))
-        return rpc.CaptureBaselineResponse(name=decided.name, revision=decided.revision, digest=digest)
+        verb = partial(monitor.capture_baseline, baseline=baseline, judged=present.checks)
+        decided = await self._write(MONITOR, request, context, verb)
+        return rpc.CaptureBaselineResponse(
+            name=decided.name, revision=decided.revision, digest=digest, thresholds=baseline.thresholds
+        )
 
-
-def _profiles_of(values: rpc.BaselineValues) -> types.ProfileSet:
-    columns = baseline_columns(values.inputs, values.outputs)
-    profiles = capture(columns)
-    if values.HasField("labels"):
-        output, labels = _labelled(columns, values.labels)
-        said: Sequence[float | str] = output.numbers.tolist() if output.strings is None else output.strings
-        pairs = [(text_of(one), text_of(label)) for one, label in zip(said, labels, strict=True)]
-        profiles.performance.CopyFrom(count_pairs(pairs))
-        model = fit_losses(columns, output, as_numbers(labels))
-        if model is not None:
-            profiles.loss_model.CopyFrom(model)
-    return profiles
-
-
-def _labelled(columns: Sequence[Column], labels: telemetry.TelemetryColumn) -> tuple[Column, Sequence[float | str]]:
-    """The output that the labels are named for, with these; Invalid when they do not fit."""
-    outputs = [one for one in columns if one.role == types.COLUMN_ROLE_OUTPUT]
-    if not outputs:
-        raise invalid_field("values.labels", "there are no outputs to compare labels with", "NO_OUTPUT")
-    output = next((one for one in outputs if one.name == labels.name), outputs[0])
-    told: Sequence[float | str] = labels.strings or labels.numbers
-    if len(told) != output.rows or (labels.strings and labels.numbers):
-        raise invalid_field("values.labels", f"{len(told)} labels for {output.rows} rows", "LENGTH")
-    return output, told
+    async def _captured(self, request: rpc.CaptureBaselineRequest, present: types.Monitor) -> Captured:
+        match request.WhichOneof("source"):
+            case "values":
+                rows = request.chunk_rows or present.window.size_rows
+                return await asyncio.to_thread(captured_of, request.values, rows)
+            case "reference":
+                return await captured_in(self._pool, self._kept, present, request.reference)
+            case _:
+                return Captured(request.profiles)

@@ -12,7 +12,7 @@ from services.monitoring.domain.target import answering, is_model
 from services.monitoring.servicer.targets import Targets, check_target
 
 _PROJECT = Pattern("projects/*")
-_CHANGEABLE = ("description", "window", "checks", "prediction_column")
+_CHANGEABLE = ("description", "window", "checks", "prediction_column", "rules")
 
 
 class Monitors(Targets):
@@ -28,6 +28,7 @@ class Monitors(Targets):
             window=request.window,
             checks=request.checks,
             prediction_column=request.prediction_column,
+            rules=request.rules,
         )
         name = child(request.parent, "monitors", request.monitor_id)
         reads = [(KNOWN_ENDPOINT, request.endpoint)]

@@ -1,15 +1,20 @@
-"""The door of windows: metric series, and computing a window again."""
+"""The door of windows: metric series, computing a window again, and what it saw."""
 
+import asyncio
 from datetime import UTC, datetime
 
 from kernel.errors import NotAllowedNow
+from kernel.postgres import Pool
 from kernel.rpc import Context
+from modelog.monitoring.v1 import events_pb2 as facts
+from modelog.monitoring.v1 import explanations_pb2 as told
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
 from modelog.monitoring.v1 import types_pb2 as types
 from modelog.type.v1.read_pb2 import ReadOptions
 from services.monitoring import queries
 from services.monitoring.checks import reevaluate
 from services.monitoring.domain import MONITOR
+from services.monitoring.explaining import check_meant, explain
 from services.monitoring.servicer.room import Room
 from services.monitoring.telemetry import queries as stored
 
@@ -27,23 +32,51 @@ class Windows(Room):
     ) -> rpc.ReevaluateWindowResponse:
         MONITOR.pattern.ids(request.name)
         await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
-        seen = as_of(request.read)
-        revision, fact = await queries.evaluated_window(self._pool, request.name, request.window, seen)
-        window = fact.window
-        digests = [one for one in (window.profile_digest, window.baseline_digest) if one]
-        kept = await stored.load_profiles(self._kept, digests)
-        for digest in digests:
-            if digest not in kept:
-                raise NotAllowedNow("PROFILE_EXPIRED", f"the profiles {digest} are no longer kept")
-        profiles = types.ProfileSet.FromString(kept[window.profile_digest])
-        baseline = types.ProfileSet.FromString(kept[window.baseline_digest]) if window.baseline_digest else None
-        recomputed = reevaluate(fact, profiles, baseline)
+        revision, fact = await queries.evaluated_window(self._pool, request.name, request.window, as_of(request.read))
+        recomputed = await recompute(self._kept, fact)
         return rpc.ReevaluateWindowResponse(
             recorded=fact.results,
             recomputed=recomputed,
             same=list(fact.results) == recomputed,
             revision=revision,
         )
+
+    async def ExplainWindow(self, request: told.ExplainWindowRequest, context: Context) -> told.ExplainWindowResponse:
+        MONITOR.pattern.ids(request.name)
+        await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
+        revision, fact = await queries.evaluated_window(self._pool, request.name, request.window, as_of(request.read))
+        result = check_meant(fact, request.check)
+        profiles, baseline = await profiles_of(self._kept, fact.window)
+        if baseline is None:
+            raise NotAllowedNow("NOTHING_COMPARED", f"window {request.window} was compared with nothing")
+        monitor: types.Monitor = await self._resources.load(MONITOR, request.name)
+        weights = dict(request.importances or monitor.baseline.importances)
+        columns = await asyncio.to_thread(explain, result.check, profiles, baseline, weights)
+        return told.ExplainWindowResponse(
+            check=result.check,
+            outcome=result.outcome,
+            columns=columns,
+            weighted=any(weights.get(one.result.column) for one in columns),
+            rows=profiles.rows,
+            baseline_rows=baseline.rows,
+            revision=revision,
+        )
+
+
+async def recompute(kept: Pool, fact: facts.WindowEvaluated) -> list[types.CheckResult]:
+    """The results of a window again from the profiles that are kept; NotAllowedNow when some no longer are."""
+    return reevaluate(fact, *await profiles_of(kept, fact.window))
+
+
+async def profiles_of(kept: Pool, window: types.Window) -> tuple[types.ProfileSet, types.ProfileSet | None]:
+    """Those of the window, and of what it was compared with; NotAllowedNow when they are no longer kept."""
+    digests = [one for one in (window.profile_digest, window.baseline_digest) if one]
+    found = await stored.load_profiles(kept, digests)
+    for digest in digests:
+        if digest not in found:
+            raise NotAllowedNow("PROFILE_EXPIRED", f"the profiles {digest} are no longer kept")
+    baseline = types.ProfileSet.FromString(found[window.baseline_digest]) if window.baseline_digest else None
+    return types.ProfileSet.FromString(found[window.profile_digest]), baseline
 
 
 def as_of(read: ReadOptions) -> queries.AsOf:

@@ -40,6 +40,7 @@ from services.registry.domain import WEBHOOK
 from services.registry.domain.webhooks import disable_webhook, wanted_by
 from services.registry.webhooks import queries
 from services.registry.webhooks.keyring import Keyring
+from services.registry.webhooks.kinds import notifies
 from services.registry.webhooks.queries import Attempt
 from services.registry.webhooks.sender import GONE, Answer, Sender
 from services.registry.webhooks.signing import headers, secrets_of
@@ -190,7 +191,7 @@ class Courier:
     def _wants(self, entry: Entry) -> Fact | None:
         try:
             fact = Fact.FromString(entry.payload)
-            return fact if self._takes(entry.subject, fact) else None
+            return fact if self._takes(entry.subject, fact) and notifies(fact) else None
         except UNREADABLE:
             return None  # Its resource is quarantined, which health tells; there is nothing to send.
 

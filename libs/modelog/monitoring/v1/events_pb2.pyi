@@ -2,6 +2,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from modelog.monitoring.v1 import alert_events_pb2 as _alert_events_pb2
 from modelog.monitoring.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -12,32 +13,36 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class MonitorCreated(_message.Message):
-    __slots__ = ("endpoint", "description", "window", "checks", "prediction_column")
+    __slots__ = ("endpoint", "description", "window", "checks", "prediction_column", "rules")
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     CHECKS_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
     endpoint: str
     description: str
     window: _types_pb2.WindowSpec
     checks: _containers.RepeatedCompositeFieldContainer[_types_pb2.Check]
     prediction_column: str
-    def __init__(self, endpoint: _Optional[str] = ..., description: _Optional[str] = ..., window: _Optional[_Union[_types_pb2.WindowSpec, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[_types_pb2.Check, _Mapping]]] = ..., prediction_column: _Optional[str] = ...) -> None: ...
+    rules: _containers.RepeatedCompositeFieldContainer[_types_pb2.AlertRule]
+    def __init__(self, endpoint: _Optional[str] = ..., description: _Optional[str] = ..., window: _Optional[_Union[_types_pb2.WindowSpec, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[_types_pb2.Check, _Mapping]]] = ..., prediction_column: _Optional[str] = ..., rules: _Optional[_Iterable[_Union[_types_pb2.AlertRule, _Mapping]]] = ...) -> None: ...
 
 class MonitorChanged(_message.Message):
-    __slots__ = ("description", "window", "checks", "prediction_column", "closed")
+    __slots__ = ("description", "window", "checks", "prediction_column", "closed", "rules")
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     CHECKS_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_COLUMN_FIELD_NUMBER: _ClassVar[int]
     CLOSED_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
     description: str
     window: _types_pb2.WindowSpec
     checks: _containers.RepeatedCompositeFieldContainer[_types_pb2.Check]
     prediction_column: str
     closed: _containers.RepeatedCompositeFieldContainer[Episode]
-    def __init__(self, description: _Optional[str] = ..., window: _Optional[_Union[_types_pb2.WindowSpec, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[_types_pb2.Check, _Mapping]]] = ..., prediction_column: _Optional[str] = ..., closed: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ...) -> None: ...
+    rules: _containers.RepeatedCompositeFieldContainer[_types_pb2.AlertRule]
+    def __init__(self, description: _Optional[str] = ..., window: _Optional[_Union[_types_pb2.WindowSpec, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[_types_pb2.Check, _Mapping]]] = ..., prediction_column: _Optional[str] = ..., closed: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ..., rules: _Optional[_Iterable[_Union[_types_pb2.AlertRule, _Mapping]]] = ...) -> None: ...
 
 class MonitorPaused(_message.Message):
     __slots__ = ()
@@ -54,26 +59,42 @@ class BaselineCaptured(_message.Message):
     def __init__(self, baseline: _Optional[_Union[_types_pb2.Baseline, _Mapping]] = ...) -> None: ...
 
 class WindowEvaluated(_message.Message):
-    __slots__ = ("endpoint", "window", "results", "opened", "closed")
+    __slots__ = ("endpoint", "window", "results", "opened", "closed", "judgements", "joined", "rules")
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     OPENED_FIELD_NUMBER: _ClassVar[int]
     CLOSED_FIELD_NUMBER: _ClassVar[int]
+    JUDGEMENTS_FIELD_NUMBER: _ClassVar[int]
+    JOINED_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
     endpoint: str
     window: _types_pb2.Window
     results: _containers.RepeatedCompositeFieldContainer[_types_pb2.CheckResult]
     opened: _containers.RepeatedCompositeFieldContainer[Episode]
     closed: _containers.RepeatedCompositeFieldContainer[Episode]
-    def __init__(self, endpoint: _Optional[str] = ..., window: _Optional[_Union[_types_pb2.Window, _Mapping]] = ..., results: _Optional[_Iterable[_Union[_types_pb2.CheckResult, _Mapping]]] = ..., opened: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ..., closed: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ...) -> None: ...
+    judgements: _containers.RepeatedCompositeFieldContainer[_alert_events_pb2.Judgement]
+    joined: _containers.RepeatedCompositeFieldContainer[Episode]
+    rules: _containers.RepeatedCompositeFieldContainer[_types_pb2.AlertRule]
+    def __init__(self, endpoint: _Optional[str] = ..., window: _Optional[_Union[_types_pb2.Window, _Mapping]] = ..., results: _Optional[_Iterable[_Union[_types_pb2.CheckResult, _Mapping]]] = ..., opened: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ..., closed: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ..., judgements: _Optional[_Iterable[_Union[_alert_events_pb2.Judgement, _Mapping]]] = ..., joined: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ..., rules: _Optional[_Iterable[_Union[_types_pb2.AlertRule, _Mapping]]] = ...) -> None: ...
 
 class Episode(_message.Message):
-    __slots__ = ("alert", "check")
+    __slots__ = ("alert", "check", "again", "rule", "group", "severity", "members")
     ALERT_FIELD_NUMBER: _ClassVar[int]
     CHECK_FIELD_NUMBER: _ClassVar[int]
+    AGAIN_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
     alert: int
     check: str
-    def __init__(self, alert: _Optional[int] = ..., check: _Optional[str] = ...) -> None: ...
+    again: bool
+    rule: str
+    group: _types_pb2.Group
+    severity: _types_pb2.Severity
+    members: _containers.RepeatedCompositeFieldContainer[_types_pb2.AlertMember]
+    def __init__(self, alert: _Optional[int] = ..., check: _Optional[str] = ..., again: bool = ..., rule: _Optional[str] = ..., group: _Optional[_Union[_types_pb2.Group, _Mapping]] = ..., severity: _Optional[_Union[_types_pb2.Severity, str]] = ..., members: _Optional[_Iterable[_Union[_types_pb2.AlertMember, _Mapping]]] = ...) -> None: ...
 
 class VersionReplaced(_message.Message):
     __slots__ = ("version", "closed")
@@ -84,7 +105,7 @@ class VersionReplaced(_message.Message):
     def __init__(self, version: _Optional[str] = ..., closed: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ...) -> None: ...
 
 class AlertRaised(_message.Message):
-    __slots__ = ("monitor", "endpoint", "version", "check", "method", "severity", "statistic", "threshold", "columns", "window", "actions")
+    __slots__ = ("monitor", "endpoint", "version", "check", "method", "severity", "statistic", "threshold", "columns", "window", "actions", "rule", "members", "escalate_after_seconds", "escalate_to", "silences", "held", "silent")
     MONITOR_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +117,13 @@ class AlertRaised(_message.Message):
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    ESCALATE_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ESCALATE_TO_FIELD_NUMBER: _ClassVar[int]
+    SILENCES_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    SILENT_FIELD_NUMBER: _ClassVar[int]
     monitor: str
     endpoint: str
     version: str
@@ -107,13 +135,22 @@ class AlertRaised(_message.Message):
     columns: _containers.RepeatedCompositeFieldContainer[_types_pb2.ColumnResult]
     window: _types_pb2.Window
     actions: _containers.RepeatedScalarFieldContainer[_types_pb2.Action]
-    def __init__(self, monitor: _Optional[str] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., check: _Optional[str] = ..., method: _Optional[_Union[_types_pb2.Method, str]] = ..., severity: _Optional[_Union[_types_pb2.Severity, str]] = ..., statistic: _Optional[float] = ..., threshold: _Optional[float] = ..., columns: _Optional[_Iterable[_Union[_types_pb2.ColumnResult, _Mapping]]] = ..., window: _Optional[_Union[_types_pb2.Window, _Mapping]] = ..., actions: _Optional[_Iterable[_Union[_types_pb2.Action, str]]] = ...) -> None: ...
+    rule: str
+    members: _containers.RepeatedCompositeFieldContainer[_types_pb2.AlertMember]
+    escalate_after_seconds: int
+    escalate_to: str
+    silences: _containers.RepeatedScalarFieldContainer[str]
+    held: bool
+    silent: bool
+    def __init__(self, monitor: _Optional[str] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., check: _Optional[str] = ..., method: _Optional[_Union[_types_pb2.Method, str]] = ..., severity: _Optional[_Union[_types_pb2.Severity, str]] = ..., statistic: _Optional[float] = ..., threshold: _Optional[float] = ..., columns: _Optional[_Iterable[_Union[_types_pb2.ColumnResult, _Mapping]]] = ..., window: _Optional[_Union[_types_pb2.Window, _Mapping]] = ..., actions: _Optional[_Iterable[_Union[_types_pb2.Action, str]]] = ..., rule: _Optional[str] = ..., members: _Optional[_Iterable[_Union[_types_pb2.AlertMember, _Mapping]]] = ..., escalate_after_seconds: _Optional[int] = ..., escalate_to: _Optional[str] = ..., silences: _Optional[_Iterable[str]] = ..., held: bool = ..., silent: bool = ...) -> None: ...
 
 class AlertAcknowledged(_message.Message):
-    __slots__ = ("note",)
+    __slots__ = ("note", "silent")
     NOTE_FIELD_NUMBER: _ClassVar[int]
+    SILENT_FIELD_NUMBER: _ClassVar[int]
     note: str
-    def __init__(self, note: _Optional[str] = ...) -> None: ...
+    silent: bool
+    def __init__(self, note: _Optional[str] = ..., silent: bool = ...) -> None: ...
 
 class AlertSilenced(_message.Message):
     __slots__ = ("until",)
@@ -122,12 +159,14 @@ class AlertSilenced(_message.Message):
     def __init__(self, until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class AlertResolved(_message.Message):
-    __slots__ = ("resolution", "window")
+    __slots__ = ("resolution", "window", "silent")
     RESOLUTION_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
+    SILENT_FIELD_NUMBER: _ClassVar[int]
     resolution: _types_pb2.Resolution
     window: int
-    def __init__(self, resolution: _Optional[_Union[_types_pb2.Resolution, str]] = ..., window: _Optional[int] = ...) -> None: ...
+    silent: bool
+    def __init__(self, resolution: _Optional[_Union[_types_pb2.Resolution, str]] = ..., window: _Optional[int] = ..., silent: bool = ...) -> None: ...
 
 class RetrainingRequested(_message.Message):
     __slots__ = ("alert", "endpoint", "version", "evidence")

@@ -4,6 +4,9 @@ import datetime
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from modelog.monitoring.v1 import alerts_pb2 as _alerts_pb2
+from modelog.monitoring.v1 import explanations_pb2 as _explanations_pb2
+from modelog.monitoring.v1 import fits_pb2 as _fits_pb2
 from modelog.monitoring.v1 import ingest_pb2 as _ingest_pb2
 from modelog.monitoring.v1 import pictures_pb2 as _pictures_pb2
 from modelog.monitoring.v1 import telemetry_pb2 as _telemetry_pb2
@@ -19,7 +22,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateMonitorRequest(_message.Message):
-    __slots__ = ("request_id", "reason", "validate_only", "parent", "monitor_id", "endpoint", "window", "checks", "description", "prediction_column")
+    __slots__ = ("request_id", "reason", "validate_only", "parent", "monitor_id", "endpoint", "window", "checks", "description", "prediction_column", "rules")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +33,7 @@ class CreateMonitorRequest(_message.Message):
     CHECKS_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     reason: str
     validate_only: bool
@@ -40,7 +44,8 @@ class CreateMonitorRequest(_message.Message):
     checks: _containers.RepeatedCompositeFieldContainer[_types_pb2.Check]
     description: str
     prediction_column: str
-    def __init__(self, request_id: _Optional[str] = ..., reason: _Optional[str] = ..., validate_only: bool = ..., parent: _Optional[str] = ..., monitor_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., window: _Optional[_Union[_types_pb2.WindowSpec, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[_types_pb2.Check, _Mapping]]] = ..., description: _Optional[str] = ..., prediction_column: _Optional[str] = ...) -> None: ...
+    rules: _containers.RepeatedCompositeFieldContainer[_types_pb2.AlertRule]
+    def __init__(self, request_id: _Optional[str] = ..., reason: _Optional[str] = ..., validate_only: bool = ..., parent: _Optional[str] = ..., monitor_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., window: _Optional[_Union[_types_pb2.WindowSpec, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[_types_pb2.Check, _Mapping]]] = ..., description: _Optional[str] = ..., prediction_column: _Optional[str] = ..., rules: _Optional[_Iterable[_Union[_types_pb2.AlertRule, _Mapping]]] = ...) -> None: ...
 
 class CreateMonitorResponse(_message.Message):
     __slots__ = ("name", "revision")
@@ -79,7 +84,7 @@ class ListMonitorsResponse(_message.Message):
     def __init__(self, monitors: _Optional[_Iterable[_Union[_types_pb2.Monitor, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateMonitorRequest(_message.Message):
-    __slots__ = ("request_id", "reason", "etag", "validate_only", "name", "update_mask", "description", "window", "checks", "prediction_column")
+    __slots__ = ("request_id", "reason", "etag", "validate_only", "name", "update_mask", "description", "window", "checks", "prediction_column", "rules")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -90,6 +95,7 @@ class UpdateMonitorRequest(_message.Message):
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     CHECKS_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     reason: str
     etag: str
@@ -100,7 +106,8 @@ class UpdateMonitorRequest(_message.Message):
     window: _types_pb2.WindowSpec
     checks: _containers.RepeatedCompositeFieldContainer[_types_pb2.Check]
     prediction_column: str
-    def __init__(self, request_id: _Optional[str] = ..., reason: _Optional[str] = ..., etag: _Optional[str] = ..., validate_only: bool = ..., name: _Optional[str] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., description: _Optional[str] = ..., window: _Optional[_Union[_types_pb2.WindowSpec, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[_types_pb2.Check, _Mapping]]] = ..., prediction_column: _Optional[str] = ...) -> None: ...
+    rules: _containers.RepeatedCompositeFieldContainer[_types_pb2.AlertRule]
+    def __init__(self, request_id: _Optional[str] = ..., reason: _Optional[str] = ..., etag: _Optional[str] = ..., validate_only: bool = ..., name: _Optional[str] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., description: _Optional[str] = ..., window: _Optional[_Union[_types_pb2.WindowSpec, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[_types_pb2.Check, _Mapping]]] = ..., prediction_column: _Optional[str] = ..., rules: _Optional[_Iterable[_Union[_types_pb2.AlertRule, _Mapping]]] = ...) -> None: ...
 
 class UpdateMonitorResponse(_message.Message):
     __slots__ = ("name", "revision")
@@ -155,7 +162,14 @@ class ResumeMonitorResponse(_message.Message):
     def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class CaptureBaselineRequest(_message.Message):
-    __slots__ = ("request_id", "reason", "etag", "validate_only", "name", "values", "profiles", "description")
+    __slots__ = ("request_id", "reason", "etag", "validate_only", "name", "values", "profiles", "reference", "description", "chunk_rows", "importances")
+    class ImportancesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -163,7 +177,10 @@ class CaptureBaselineRequest(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     PROFILES_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_ROWS_FIELD_NUMBER: _ClassVar[int]
+    IMPORTANCES_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     reason: str
     etag: str
@@ -171,18 +188,23 @@ class CaptureBaselineRequest(_message.Message):
     name: str
     values: BaselineValues
     profiles: _types_pb2.ProfileSet
+    reference: _fits_pb2.ReferencePeriod
     description: str
-    def __init__(self, request_id: _Optional[str] = ..., reason: _Optional[str] = ..., etag: _Optional[str] = ..., validate_only: bool = ..., name: _Optional[str] = ..., values: _Optional[_Union[BaselineValues, _Mapping]] = ..., profiles: _Optional[_Union[_types_pb2.ProfileSet, _Mapping]] = ..., description: _Optional[str] = ...) -> None: ...
+    chunk_rows: int
+    importances: _containers.ScalarMap[str, float]
+    def __init__(self, request_id: _Optional[str] = ..., reason: _Optional[str] = ..., etag: _Optional[str] = ..., validate_only: bool = ..., name: _Optional[str] = ..., values: _Optional[_Union[BaselineValues, _Mapping]] = ..., profiles: _Optional[_Union[_types_pb2.ProfileSet, _Mapping]] = ..., reference: _Optional[_Union[_fits_pb2.ReferencePeriod, _Mapping]] = ..., description: _Optional[str] = ..., chunk_rows: _Optional[int] = ..., importances: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class CaptureBaselineResponse(_message.Message):
-    __slots__ = ("name", "revision", "digest")
+    __slots__ = ("name", "revision", "digest", "thresholds")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     revision: int
     digest: str
-    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., digest: _Optional[str] = ...) -> None: ...
+    thresholds: _containers.RepeatedCompositeFieldContainer[_fits_pb2.FittedThreshold]
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., digest: _Optional[str] = ..., thresholds: _Optional[_Iterable[_Union[_fits_pb2.FittedThreshold, _Mapping]]] = ...) -> None: ...
 
 class BaselineValues(_message.Message):
     __slots__ = ("inputs", "outputs", "labels")

@@ -4,6 +4,8 @@
 import grpc
 import warnings
 
+from modelog.monitoring.v1 import alerts_pb2 as modelog_dot_monitoring_dot_v1_dot_alerts__pb2
+from modelog.monitoring.v1 import explanations_pb2 as modelog_dot_monitoring_dot_v1_dot_explanations__pb2
 from modelog.monitoring.v1 import ingest_pb2 as modelog_dot_monitoring_dot_v1_dot_ingest__pb2
 from modelog.monitoring.v1 import monitoring_service_pb2 as modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2
 from modelog.monitoring.v1 import pictures_pb2 as modelog_dot_monitoring_dot_v1_dot_pictures__pb2
@@ -76,6 +78,11 @@ class MonitoringServiceStub(object):
                 request_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineRequest.SerializeToString,
                 response_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineResponse.FromString,
                 _registered_method=True)
+        self.StreamBaseline = channel.stream_stream(
+                '/modelog.monitoring.v1.MonitoringService/StreamBaseline',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineResponse.FromString,
+                _registered_method=True)
         self.RecordOutcomes = channel.unary_unary(
                 '/modelog.monitoring.v1.MonitoringService/RecordOutcomes',
                 request_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.RecordOutcomesRequest.SerializeToString,
@@ -85,6 +92,11 @@ class MonitoringServiceStub(object):
                 '/modelog.monitoring.v1.MonitoringService/ListWindows',
                 request_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListWindowsRequest.SerializeToString,
                 response_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListWindowsResponse.FromString,
+                _registered_method=True)
+        self.ExplainWindow = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/ExplainWindow',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowResponse.FromString,
                 _registered_method=True)
         self.ReevaluateWindow = channel.unary_unary(
                 '/modelog.monitoring.v1.MonitoringService/ReevaluateWindow',
@@ -166,6 +178,36 @@ class MonitoringServiceStub(object):
                 request_serializer=modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchRequest.SerializeToString,
                 response_deserializer=modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchResponse.FromString,
                 _registered_method=True)
+        self.EscalateAlert = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/EscalateAlert',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.EscalateAlertRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.EscalateAlertResponse.FromString,
+                _registered_method=True)
+        self.RerunAlert = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/RerunAlert',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.RerunAlertRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.RerunAlertResponse.FromString,
+                _registered_method=True)
+        self.CreateSilence = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/CreateSilence',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.CreateSilenceRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.CreateSilenceResponse.FromString,
+                _registered_method=True)
+        self.GetSilence = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/GetSilence',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.GetSilenceRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.Silence.FromString,
+                _registered_method=True)
+        self.ListSilences = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/ListSilences',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.ListSilencesRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.ListSilencesResponse.FromString,
+                _registered_method=True)
+        self.EndSilence = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/EndSilence',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.EndSilenceRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.EndSilenceResponse.FromString,
+                _registered_method=True)
 
 
 class MonitoringServiceServicer(object):
@@ -218,9 +260,20 @@ class MonitoringServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CaptureBaseline(self, request, context):
-        """Says what windows are compared with from now on: values, of which profiles are made, or profiles made elsewhere.
-        INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values, counts that do
-        not add up, a name twice. The same baseline again changes nothing.
+        """Says what windows are compared with from now on: values, of which profiles are made, profiles made elsewhere, or the
+        windows of a period, counted between the edges of the baseline they were compared with. Values and windows are cut
+        into chunks as well, each judged against the others: thresholds to be fitted are found so, and how often each check
+        will fail by chance. INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values,
+        counts that do not add up, a name twice. The same baseline again changes nothing. PROFILE_EXPIRED, NO_WINDOWS,
+        OTHER_EDGES, TOO_FEW_CHUNKS; ABORTED when the checks were changed meanwhile.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamBaseline(self, request_iterator, context):
+        """The same for values that are more than one call carries: the rows of all messages, in their order, and everything
+        else as the first one says it; answered once, when the last has come. The columns are the same in each message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -236,6 +289,15 @@ class MonitoringServiceServicer(object):
 
     def ListWindows(self, request, context):
         """The metric series of a monitor: one point for each window, check and column, newest window first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainWindow(self, request, context):
+        """What a check that compares columns saw in a window, column by column: how far each moved, weighed by its importance
+        where that is known, and how its parts changed. Computed from the profiles whose digests the window's fact holds.
+        WINDOW_NOT_FOUND, CHECK_NOT_FOUND, PROFILE_EXPIRED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -360,6 +422,50 @@ class MonitoringServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EscalateAlert(self, request, context):
+        """Raises an alert's severity, names who is to look at it, or both. ALERT_RESOLVED, SEVERITY_LOWERED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RerunAlert(self, request, context):
+        """Computes what raised an alert again from the profiles that are kept, and compares. ALERT_NOT_FOUND;
+        PROFILE_EXPIRED when a profile is no longer kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateSilence(self, request, context):
+        """Keeps a project's alerts, or those that match, from notifying anybody for a while. SILENCE_IN_THE_PAST,
+        SILENCE_TOO_LONG.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSilence(self, request, context):
+        """One silence. SILENCE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSilences(self, request, context):
+        """The silences of a project, oldest first, those that are over as well.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSilence(self, request, context):
+        """Ends a silence before its time. SILENCE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MonitoringServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -398,6 +504,11 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
                     request_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineRequest.FromString,
                     response_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineResponse.SerializeToString,
             ),
+            'StreamBaseline': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamBaseline,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineResponse.SerializeToString,
+            ),
             'RecordOutcomes': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordOutcomes,
                     request_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.RecordOutcomesRequest.FromString,
@@ -407,6 +518,11 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
                     servicer.ListWindows,
                     request_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListWindowsRequest.FromString,
                     response_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListWindowsResponse.SerializeToString,
+            ),
+            'ExplainWindow': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainWindow,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowResponse.SerializeToString,
             ),
             'ReevaluateWindow': grpc.unary_unary_rpc_method_handler(
                     servicer.ReevaluateWindow,
@@ -487,6 +603,36 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
                     servicer.RetryRejectedBatch,
                     request_deserializer=modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchRequest.FromString,
                     response_serializer=modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchResponse.SerializeToString,
+            ),
+            'EscalateAlert': grpc.unary_unary_rpc_method_handler(
+                    servicer.EscalateAlert,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.EscalateAlertRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.EscalateAlertResponse.SerializeToString,
+            ),
+            'RerunAlert': grpc.unary_unary_rpc_method_handler(
+                    servicer.RerunAlert,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.RerunAlertRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.RerunAlertResponse.SerializeToString,
+            ),
+            'CreateSilence': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSilence,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.CreateSilenceRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.CreateSilenceResponse.SerializeToString,
+            ),
+            'GetSilence': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSilence,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.GetSilenceRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.Silence.SerializeToString,
+            ),
+            'ListSilences': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSilences,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.ListSilencesRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.ListSilencesResponse.SerializeToString,
+            ),
+            'EndSilence': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSilence,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.EndSilenceRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_alerts__pb2.EndSilenceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -692,6 +838,33 @@ class MonitoringService(object):
             _registered_method=True)
 
     @staticmethod
+    def StreamBaseline(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/StreamBaseline',
+            modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def RecordOutcomes(request,
             target,
             options=(),
@@ -735,6 +908,33 @@ class MonitoringService(object):
             '/modelog.monitoring.v1.MonitoringService/ListWindows',
             modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListWindowsRequest.SerializeToString,
             modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListWindowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainWindow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/ExplainWindow',
+            modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1167,6 +1367,168 @@ class MonitoringService(object):
             '/modelog.monitoring.v1.MonitoringService/RetryRejectedBatch',
             modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchRequest.SerializeToString,
             modelog_dot_monitoring_dot_v1_dot_ingest__pb2.RetryRejectedBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EscalateAlert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/EscalateAlert',
+            modelog_dot_monitoring_dot_v1_dot_alerts__pb2.EscalateAlertRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_alerts__pb2.EscalateAlertResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RerunAlert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/RerunAlert',
+            modelog_dot_monitoring_dot_v1_dot_alerts__pb2.RerunAlertRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_alerts__pb2.RerunAlertResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSilence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/CreateSilence',
+            modelog_dot_monitoring_dot_v1_dot_alerts__pb2.CreateSilenceRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_alerts__pb2.CreateSilenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSilence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/GetSilence',
+            modelog_dot_monitoring_dot_v1_dot_alerts__pb2.GetSilenceRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_alerts__pb2.Silence.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSilences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/ListSilences',
+            modelog_dot_monitoring_dot_v1_dot_alerts__pb2.ListSilencesRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_alerts__pb2.ListSilencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSilence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/EndSilence',
+            modelog_dot_monitoring_dot_v1_dot_alerts__pb2.EndSilenceRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_alerts__pb2.EndSilenceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,8 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from modelog.monitoring.v1 import alerts_pb2 as _alerts_pb2
+from modelog.monitoring.v1 import explanations_pb2 as _explanations_pb2
 from modelog.monitoring.v1 import ingest_pb2 as _ingest_pb2
 from modelog.monitoring.v1 import monitoring_service_pb2 as _monitoring_service_pb2
 from modelog.monitoring.v1 import pictures_pb2 as _pictures_pb2
@@ -55,9 +57,16 @@ class MonitoringServiceStub:
     ResumeMonitor: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ResumeMonitorRequest, _monitoring_service_pb2.ResumeMonitorResponse]
     """Evaluates windows again."""
     CaptureBaseline: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.CaptureBaselineRequest, _monitoring_service_pb2.CaptureBaselineResponse]
-    """Says what windows are compared with from now on: values, of which profiles are made, or profiles made elsewhere.
-    INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values, counts that do
-    not add up, a name twice. The same baseline again changes nothing.
+    """Says what windows are compared with from now on: values, of which profiles are made, profiles made elsewhere, or the
+    windows of a period, counted between the edges of the baseline they were compared with. Values and windows are cut
+    into chunks as well, each judged against the others: thresholds to be fitted are found so, and how often each check
+    will fail by chance. INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values,
+    counts that do not add up, a name twice. The same baseline again changes nothing. PROFILE_EXPIRED, NO_WINDOWS,
+    OTHER_EDGES, TOO_FEW_CHUNKS; ABORTED when the checks were changed meanwhile.
+    """
+    StreamBaseline: _grpc.StreamStreamMultiCallable[_monitoring_service_pb2.CaptureBaselineRequest, _monitoring_service_pb2.CaptureBaselineResponse]
+    """The same for values that are more than one call carries: the rows of all messages, in their order, and everything
+    else as the first one says it; answered once, when the last has come. The columns are the same in each message.
     """
     RecordOutcomes: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.RecordOutcomesRequest, _monitoring_service_pb2.RecordOutcomesResponse]
     """Tells what turned out to be true of predictions made earlier, by their ids. Published to the stream TELEMETRY and
@@ -65,6 +74,11 @@ class MonitoringServiceStub:
     """
     ListWindows: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListWindowsRequest, _monitoring_service_pb2.ListWindowsResponse]
     """The metric series of a monitor: one point for each window, check and column, newest window first."""
+    ExplainWindow: _grpc.UnaryUnaryMultiCallable[_explanations_pb2.ExplainWindowRequest, _explanations_pb2.ExplainWindowResponse]
+    """What a check that compares columns saw in a window, column by column: how far each moved, weighed by its importance
+    where that is known, and how its parts changed. Computed from the profiles whose digests the window's fact holds.
+    WINDOW_NOT_FOUND, CHECK_NOT_FOUND, PROFILE_EXPIRED.
+    """
     ReevaluateWindow: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ReevaluateWindowRequest, _monitoring_service_pb2.ReevaluateWindowResponse]
     """Computes a window again from the profiles whose digests its fact holds. WINDOW_NOT_FOUND; PROFILE_EXPIRED when a
     profile is no longer kept.
@@ -109,6 +123,22 @@ class MonitoringServiceStub:
     """Sends a batch that was put aside to the stream again, with columns left out or converted where asked. It counts
     once, as ever. BATCH_NOT_FOUND; BATCH_NOT_KEPT.
     """
+    EscalateAlert: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.EscalateAlertRequest, _alerts_pb2.EscalateAlertResponse]
+    """Raises an alert's severity, names who is to look at it, or both. ALERT_RESOLVED, SEVERITY_LOWERED."""
+    RerunAlert: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.RerunAlertRequest, _alerts_pb2.RerunAlertResponse]
+    """Computes what raised an alert again from the profiles that are kept, and compares. ALERT_NOT_FOUND;
+    PROFILE_EXPIRED when a profile is no longer kept.
+    """
+    CreateSilence: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.CreateSilenceRequest, _alerts_pb2.CreateSilenceResponse]
+    """Keeps a project's alerts, or those that match, from notifying anybody for a while. SILENCE_IN_THE_PAST,
+    SILENCE_TOO_LONG.
+    """
+    GetSilence: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.GetSilenceRequest, _alerts_pb2.Silence]
+    """One silence. SILENCE_NOT_FOUND."""
+    ListSilences: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.ListSilencesRequest, _alerts_pb2.ListSilencesResponse]
+    """The silences of a project, oldest first, those that are over as well."""
+    EndSilence: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.EndSilenceRequest, _alerts_pb2.EndSilenceResponse]
+    """Ends a silence before its time. SILENCE_NOT_FOUND."""
 
 @_typing.type_check_only
 class MonitoringServiceAsyncStub(MonitoringServiceStub):
@@ -133,9 +163,16 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     ResumeMonitor: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ResumeMonitorRequest, _monitoring_service_pb2.ResumeMonitorResponse]  # type: ignore[assignment]
     """Evaluates windows again."""
     CaptureBaseline: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.CaptureBaselineRequest, _monitoring_service_pb2.CaptureBaselineResponse]  # type: ignore[assignment]
-    """Says what windows are compared with from now on: values, of which profiles are made, or profiles made elsewhere.
-    INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values, counts that do
-    not add up, a name twice. The same baseline again changes nothing.
+    """Says what windows are compared with from now on: values, of which profiles are made, profiles made elsewhere, or the
+    windows of a period, counted between the edges of the baseline they were compared with. Values and windows are cut
+    into chunks as well, each judged against the others: thresholds to be fitted are found so, and how often each check
+    will fail by chance. INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values,
+    counts that do not add up, a name twice. The same baseline again changes nothing. PROFILE_EXPIRED, NO_WINDOWS,
+    OTHER_EDGES, TOO_FEW_CHUNKS; ABORTED when the checks were changed meanwhile.
+    """
+    StreamBaseline: _aio.StreamStreamMultiCallable[_monitoring_service_pb2.CaptureBaselineRequest, _monitoring_service_pb2.CaptureBaselineResponse]  # type: ignore[assignment]
+    """The same for values that are more than one call carries: the rows of all messages, in their order, and everything
+    else as the first one says it; answered once, when the last has come. The columns are the same in each message.
     """
     RecordOutcomes: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.RecordOutcomesRequest, _monitoring_service_pb2.RecordOutcomesResponse]  # type: ignore[assignment]
     """Tells what turned out to be true of predictions made earlier, by their ids. Published to the stream TELEMETRY and
@@ -143,6 +180,11 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     """
     ListWindows: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListWindowsRequest, _monitoring_service_pb2.ListWindowsResponse]  # type: ignore[assignment]
     """The metric series of a monitor: one point for each window, check and column, newest window first."""
+    ExplainWindow: _aio.UnaryUnaryMultiCallable[_explanations_pb2.ExplainWindowRequest, _explanations_pb2.ExplainWindowResponse]  # type: ignore[assignment]
+    """What a check that compares columns saw in a window, column by column: how far each moved, weighed by its importance
+    where that is known, and how its parts changed. Computed from the profiles whose digests the window's fact holds.
+    WINDOW_NOT_FOUND, CHECK_NOT_FOUND, PROFILE_EXPIRED.
+    """
     ReevaluateWindow: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ReevaluateWindowRequest, _monitoring_service_pb2.ReevaluateWindowResponse]  # type: ignore[assignment]
     """Computes a window again from the profiles whose digests its fact holds. WINDOW_NOT_FOUND; PROFILE_EXPIRED when a
     profile is no longer kept.
@@ -187,6 +229,22 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     """Sends a batch that was put aside to the stream again, with columns left out or converted where asked. It counts
     once, as ever. BATCH_NOT_FOUND; BATCH_NOT_KEPT.
     """
+    EscalateAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.EscalateAlertRequest, _alerts_pb2.EscalateAlertResponse]  # type: ignore[assignment]
+    """Raises an alert's severity, names who is to look at it, or both. ALERT_RESOLVED, SEVERITY_LOWERED."""
+    RerunAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.RerunAlertRequest, _alerts_pb2.RerunAlertResponse]  # type: ignore[assignment]
+    """Computes what raised an alert again from the profiles that are kept, and compares. ALERT_NOT_FOUND;
+    PROFILE_EXPIRED when a profile is no longer kept.
+    """
+    CreateSilence: _aio.UnaryUnaryMultiCallable[_alerts_pb2.CreateSilenceRequest, _alerts_pb2.CreateSilenceResponse]  # type: ignore[assignment]
+    """Keeps a project's alerts, or those that match, from notifying anybody for a while. SILENCE_IN_THE_PAST,
+    SILENCE_TOO_LONG.
+    """
+    GetSilence: _aio.UnaryUnaryMultiCallable[_alerts_pb2.GetSilenceRequest, _alerts_pb2.Silence]  # type: ignore[assignment]
+    """One silence. SILENCE_NOT_FOUND."""
+    ListSilences: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ListSilencesRequest, _alerts_pb2.ListSilencesResponse]  # type: ignore[assignment]
+    """The silences of a project, oldest first, those that are over as well."""
+    EndSilence: _aio.UnaryUnaryMultiCallable[_alerts_pb2.EndSilenceRequest, _alerts_pb2.EndSilenceResponse]  # type: ignore[assignment]
+    """Ends a silence before its time. SILENCE_NOT_FOUND."""
 
 class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
     """Concludes from telemetry how versions do where they answer: drift, quality, accuracy; and what follows from it.
@@ -250,9 +308,22 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _monitoring_service_pb2.CaptureBaselineRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_monitoring_service_pb2.CaptureBaselineResponse, _abc.Awaitable[_monitoring_service_pb2.CaptureBaselineResponse]]:
-        """Says what windows are compared with from now on: values, of which profiles are made, or profiles made elsewhere.
-        INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values, counts that do
-        not add up, a name twice. The same baseline again changes nothing.
+        """Says what windows are compared with from now on: values, of which profiles are made, profiles made elsewhere, or the
+        windows of a period, counted between the edges of the baseline they were compared with. Values and windows are cut
+        into chunks as well, each judged against the others: thresholds to be fitted are found so, and how often each check
+        will fail by chance. INVALID_ARGUMENT names the column that does not fit: unequal lengths, nothing but missing values,
+        counts that do not add up, a name twice. The same baseline again changes nothing. PROFILE_EXPIRED, NO_WINDOWS,
+        OTHER_EDGES, TOO_FEW_CHUNKS; ABORTED when the checks were changed meanwhile.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamBaseline(
+        self,
+        request_iterator: _MaybeAsyncIterator[_monitoring_service_pb2.CaptureBaselineRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_monitoring_service_pb2.CaptureBaselineResponse], _abc.AsyncIterator[_monitoring_service_pb2.CaptureBaselineResponse]]:
+        """The same for values that are more than one call carries: the rows of all messages, in their order, and everything
+        else as the first one says it; answered once, when the last has come. The columns are the same in each message.
         """
 
     @_abc_1.abstractmethod
@@ -272,6 +343,17 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_monitoring_service_pb2.ListWindowsResponse, _abc.Awaitable[_monitoring_service_pb2.ListWindowsResponse]]:
         """The metric series of a monitor: one point for each window, check and column, newest window first."""
+
+    @_abc_1.abstractmethod
+    def ExplainWindow(
+        self,
+        request: _explanations_pb2.ExplainWindowRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_explanations_pb2.ExplainWindowResponse, _abc.Awaitable[_explanations_pb2.ExplainWindowResponse]]:
+        """What a check that compares columns saw in a window, column by column: how far each moved, weighed by its importance
+        where that is known, and how its parts changed. Computed from the profiles whose digests the window's fact holds.
+        WINDOW_NOT_FOUND, CHECK_NOT_FOUND, PROFILE_EXPIRED.
+        """
 
     @_abc_1.abstractmethod
     def ReevaluateWindow(
@@ -412,5 +494,57 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sends a batch that was put aside to the stream again, with columns left out or converted where asked. It counts
         once, as ever. BATCH_NOT_FOUND; BATCH_NOT_KEPT.
         """
+
+    @_abc_1.abstractmethod
+    def EscalateAlert(
+        self,
+        request: _alerts_pb2.EscalateAlertRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alerts_pb2.EscalateAlertResponse, _abc.Awaitable[_alerts_pb2.EscalateAlertResponse]]:
+        """Raises an alert's severity, names who is to look at it, or both. ALERT_RESOLVED, SEVERITY_LOWERED."""
+
+    @_abc_1.abstractmethod
+    def RerunAlert(
+        self,
+        request: _alerts_pb2.RerunAlertRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alerts_pb2.RerunAlertResponse, _abc.Awaitable[_alerts_pb2.RerunAlertResponse]]:
+        """Computes what raised an alert again from the profiles that are kept, and compares. ALERT_NOT_FOUND;
+        PROFILE_EXPIRED when a profile is no longer kept.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateSilence(
+        self,
+        request: _alerts_pb2.CreateSilenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alerts_pb2.CreateSilenceResponse, _abc.Awaitable[_alerts_pb2.CreateSilenceResponse]]:
+        """Keeps a project's alerts, or those that match, from notifying anybody for a while. SILENCE_IN_THE_PAST,
+        SILENCE_TOO_LONG.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSilence(
+        self,
+        request: _alerts_pb2.GetSilenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alerts_pb2.Silence, _abc.Awaitable[_alerts_pb2.Silence]]:
+        """One silence. SILENCE_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListSilences(
+        self,
+        request: _alerts_pb2.ListSilencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alerts_pb2.ListSilencesResponse, _abc.Awaitable[_alerts_pb2.ListSilencesResponse]]:
+        """The silences of a project, oldest first, those that are over as well."""
+
+    @_abc_1.abstractmethod
+    def EndSilence(
+        self,
+        request: _alerts_pb2.EndSilenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alerts_pb2.EndSilenceResponse, _abc.Awaitable[_alerts_pb2.EndSilenceResponse]]:
+        """Ends a silence before its time. SILENCE_NOT_FOUND."""
 
 def add_MonitoringServiceServicer_to_server(servicer: MonitoringServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -3,6 +3,7 @@ import datetime
 
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from modelog.monitoring.v1 import fits_pb2 as _fits_pb2
 from modelog.type.v1 import quarantine_pb2 as _quarantine_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -143,6 +144,14 @@ class Comparison(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     COMPARISON_BASELINE: _ClassVar[Comparison]
     COMPARISON_RUNNING_VERSION: _ClassVar[Comparison]
     COMPARISON_EARLIER_WINDOWS: _ClassVar[Comparison]
+
+class Grouping(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    GROUPING_UNSPECIFIED: _ClassVar[Grouping]
+    GROUPING_VERSION: _ClassVar[Grouping]
+    GROUPING_CHECK: _ClassVar[Grouping]
+    GROUPING_COLUMN: _ClassVar[Grouping]
+    GROUPING_SEGMENT: _ClassVar[Grouping]
 METHOD_UNSPECIFIED: Method
 METHOD_PSI: Method
 METHOD_KOLMOGOROV_SMIRNOV: Method
@@ -238,6 +247,11 @@ COMPARISON_UNSPECIFIED: Comparison
 COMPARISON_BASELINE: Comparison
 COMPARISON_RUNNING_VERSION: Comparison
 COMPARISON_EARLIER_WINDOWS: Comparison
+GROUPING_UNSPECIFIED: Grouping
+GROUPING_VERSION: Grouping
+GROUPING_CHECK: Grouping
+GROUPING_COLUMN: Grouping
+GROUPING_SEGMENT: Grouping
 
 class WindowSpec(_message.Message):
     __slots__ = ("size_rows", "size_seconds", "lateness_seconds", "step_rows", "step_seconds", "segment_columns", "versions_together", "compare_with", "baseline_windows")
@@ -262,7 +276,7 @@ class WindowSpec(_message.Message):
     def __init__(self, size_rows: _Optional[int] = ..., size_seconds: _Optional[int] = ..., lateness_seconds: _Optional[int] = ..., step_rows: _Optional[int] = ..., step_seconds: _Optional[int] = ..., segment_columns: _Optional[_Iterable[str]] = ..., versions_together: bool = ..., compare_with: _Optional[_Union[Comparison, str]] = ..., baseline_windows: _Optional[int] = ...) -> None: ...
 
 class Check(_message.Message):
-    __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions", "positive", "cut", "watched", "allowance", "season_windows", "sensitive", "minimum_group_rows", "top")
+    __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions", "positive", "cut", "watched", "allowance", "season_windows", "sensitive", "minimum_group_rows", "top", "fit")
     ID_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
@@ -283,6 +297,7 @@ class Check(_message.Message):
     SENSITIVE_FIELD_NUMBER: _ClassVar[int]
     MINIMUM_GROUP_ROWS_FIELD_NUMBER: _ClassVar[int]
     TOP_FIELD_NUMBER: _ClassVar[int]
+    FIT_FIELD_NUMBER: _ClassVar[int]
     id: str
     method: Method
     columns: _containers.RepeatedScalarFieldContainer[str]
@@ -303,10 +318,11 @@ class Check(_message.Message):
     sensitive: str
     minimum_group_rows: int
     top: int
-    def __init__(self, id: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., columns: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ..., minimum_rows: _Optional[int] = ..., significance: _Optional[float] = ..., bins: _Optional[int] = ..., failing_columns: _Optional[int] = ..., raise_after_windows: _Optional[int] = ..., resolve_after_windows: _Optional[int] = ..., severity: _Optional[_Union[Severity, str]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., positive: _Optional[str] = ..., cut: _Optional[float] = ..., watched: _Optional[_Union[Method, str]] = ..., allowance: _Optional[float] = ..., season_windows: _Optional[int] = ..., sensitive: _Optional[str] = ..., minimum_group_rows: _Optional[int] = ..., top: _Optional[int] = ...) -> None: ...
+    fit: _fits_pb2.Fit
+    def __init__(self, id: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., columns: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ..., minimum_rows: _Optional[int] = ..., significance: _Optional[float] = ..., bins: _Optional[int] = ..., failing_columns: _Optional[int] = ..., raise_after_windows: _Optional[int] = ..., resolve_after_windows: _Optional[int] = ..., severity: _Optional[_Union[Severity, str]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., positive: _Optional[str] = ..., cut: _Optional[float] = ..., watched: _Optional[_Union[Method, str]] = ..., allowance: _Optional[float] = ..., season_windows: _Optional[int] = ..., sensitive: _Optional[str] = ..., minimum_group_rows: _Optional[int] = ..., top: _Optional[int] = ..., fit: _Optional[_Union[_fits_pb2.Fit, _Mapping]] = ...) -> None: ...
 
 class Monitor(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "endpoint", "description", "window", "checks", "prediction_column", "state", "baseline", "windows", "alerts", "statuses")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "endpoint", "description", "window", "checks", "prediction_column", "state", "baseline", "windows", "alerts", "statuses", "rules", "causes")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -323,6 +339,8 @@ class Monitor(_message.Message):
     WINDOWS_FIELD_NUMBER: _ClassVar[int]
     ALERTS_FIELD_NUMBER: _ClassVar[int]
     STATUSES_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    CAUSES_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -339,10 +357,12 @@ class Monitor(_message.Message):
     windows: int
     alerts: int
     statuses: _containers.RepeatedCompositeFieldContainer[CheckStatus]
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., endpoint: _Optional[str] = ..., description: _Optional[str] = ..., window: _Optional[_Union[WindowSpec, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[Check, _Mapping]]] = ..., prediction_column: _Optional[str] = ..., state: _Optional[_Union[MonitorState, str]] = ..., baseline: _Optional[_Union[Baseline, _Mapping]] = ..., windows: _Optional[int] = ..., alerts: _Optional[int] = ..., statuses: _Optional[_Iterable[_Union[CheckStatus, _Mapping]]] = ...) -> None: ...
+    rules: _containers.RepeatedCompositeFieldContainer[AlertRule]
+    causes: _containers.RepeatedCompositeFieldContainer[Cause]
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., endpoint: _Optional[str] = ..., description: _Optional[str] = ..., window: _Optional[_Union[WindowSpec, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[Check, _Mapping]]] = ..., prediction_column: _Optional[str] = ..., state: _Optional[_Union[MonitorState, str]] = ..., baseline: _Optional[_Union[Baseline, _Mapping]] = ..., windows: _Optional[int] = ..., alerts: _Optional[int] = ..., statuses: _Optional[_Iterable[_Union[CheckStatus, _Mapping]]] = ..., rules: _Optional[_Iterable[_Union[AlertRule, _Mapping]]] = ..., causes: _Optional[_Iterable[_Union[Cause, _Mapping]]] = ...) -> None: ...
 
 class CheckStatus(_message.Message):
-    __slots__ = ("version", "check", "condition", "failed_windows", "passed_windows", "alert", "last_outcome", "last_statistic", "last_column", "last_window", "series", "segment")
+    __slots__ = ("version", "check", "condition", "failed_windows", "passed_windows", "alert", "last_outcome", "last_statistic", "last_column", "last_window", "series", "segment", "newest_start_time")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CHECK_FIELD_NUMBER: _ClassVar[int]
     CONDITION_FIELD_NUMBER: _ClassVar[int]
@@ -355,6 +375,7 @@ class CheckStatus(_message.Message):
     LAST_WINDOW_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
     SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_START_TIME_FIELD_NUMBER: _ClassVar[int]
     version: str
     check: str
     condition: Condition
@@ -367,21 +388,37 @@ class CheckStatus(_message.Message):
     last_window: int
     series: _containers.RepeatedScalarFieldContainer[float]
     segment: str
-    def __init__(self, version: _Optional[str] = ..., check: _Optional[str] = ..., condition: _Optional[_Union[Condition, str]] = ..., failed_windows: _Optional[int] = ..., passed_windows: _Optional[int] = ..., alert: _Optional[int] = ..., last_outcome: _Optional[_Union[Outcome, str]] = ..., last_statistic: _Optional[float] = ..., last_column: _Optional[str] = ..., last_window: _Optional[int] = ..., series: _Optional[_Iterable[float]] = ..., segment: _Optional[str] = ...) -> None: ...
+    newest_start_time: _timestamp_pb2.Timestamp
+    def __init__(self, version: _Optional[str] = ..., check: _Optional[str] = ..., condition: _Optional[_Union[Condition, str]] = ..., failed_windows: _Optional[int] = ..., passed_windows: _Optional[int] = ..., alert: _Optional[int] = ..., last_outcome: _Optional[_Union[Outcome, str]] = ..., last_statistic: _Optional[float] = ..., last_column: _Optional[str] = ..., last_window: _Optional[int] = ..., series: _Optional[_Iterable[float]] = ..., segment: _Optional[str] = ..., newest_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Baseline(_message.Message):
-    __slots__ = ("digest", "rows", "description", "columns", "capture_time")
+    __slots__ = ("digest", "rows", "description", "columns", "capture_time", "thresholds", "reference", "chunk_rows", "importances")
+    class ImportancesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     CAPTURE_TIME_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_ROWS_FIELD_NUMBER: _ClassVar[int]
+    IMPORTANCES_FIELD_NUMBER: _ClassVar[int]
     digest: str
     rows: int
     description: str
     columns: _containers.RepeatedCompositeFieldContainer[BaselineColumn]
     capture_time: _timestamp_pb2.Timestamp
-    def __init__(self, digest: _Optional[str] = ..., rows: _Optional[int] = ..., description: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[BaselineColumn, _Mapping]]] = ..., capture_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    thresholds: _containers.RepeatedCompositeFieldContainer[_fits_pb2.FittedThreshold]
+    reference: _fits_pb2.ReferencePeriod
+    chunk_rows: int
+    importances: _containers.ScalarMap[str, float]
+    def __init__(self, digest: _Optional[str] = ..., rows: _Optional[int] = ..., description: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[BaselineColumn, _Mapping]]] = ..., capture_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., thresholds: _Optional[_Iterable[_Union[_fits_pb2.FittedThreshold, _Mapping]]] = ..., reference: _Optional[_Union[_fits_pb2.ReferencePeriod, _Mapping]] = ..., chunk_rows: _Optional[int] = ..., importances: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class BaselineColumn(_message.Message):
     __slots__ = ("name", "role", "categorical")
@@ -694,7 +731,7 @@ class Window(_message.Message):
     def __init__(self, number: _Optional[int] = ..., version: _Optional[str] = ..., track: _Optional[_Union[Track, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rows: _Optional[int] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., late_rows: _Optional[int] = ..., profile_digest: _Optional[str] = ..., baseline_digest: _Optional[str] = ..., segment: _Optional[str] = ..., compared_with: _Optional[_Union[Comparison, str]] = ...) -> None: ...
 
 class Alert(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "endpoint", "version", "check", "method", "severity", "state", "statistic", "threshold", "columns", "window", "actions", "acknowledged_by", "note", "silenced_until", "silence_reason", "resolution", "resolved_by", "resolve_time")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "endpoint", "version", "check", "method", "severity", "state", "statistic", "threshold", "columns", "window", "actions", "acknowledged_by", "note", "silenced_until", "silence_reason", "resolution", "resolved_by", "resolve_time", "rule", "members", "reopenings", "reopen_window", "escalated_to", "escalate_time", "silences", "escalate_to")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -719,6 +756,14 @@ class Alert(_message.Message):
     RESOLUTION_FIELD_NUMBER: _ClassVar[int]
     RESOLVED_BY_FIELD_NUMBER: _ClassVar[int]
     RESOLVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    REOPENINGS_FIELD_NUMBER: _ClassVar[int]
+    REOPEN_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    ESCALATED_TO_FIELD_NUMBER: _ClassVar[int]
+    ESCALATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    SILENCES_FIELD_NUMBER: _ClassVar[int]
+    ESCALATE_TO_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -743,7 +788,15 @@ class Alert(_message.Message):
     resolution: Resolution
     resolved_by: str
     resolve_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., check: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., severity: _Optional[_Union[Severity, str]] = ..., state: _Optional[_Union[AlertState, str]] = ..., statistic: _Optional[float] = ..., threshold: _Optional[float] = ..., columns: _Optional[_Iterable[_Union[ColumnResult, _Mapping]]] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., acknowledged_by: _Optional[str] = ..., note: _Optional[str] = ..., silenced_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., silence_reason: _Optional[str] = ..., resolution: _Optional[_Union[Resolution, str]] = ..., resolved_by: _Optional[str] = ..., resolve_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    rule: str
+    members: _containers.RepeatedCompositeFieldContainer[AlertMember]
+    reopenings: int
+    reopen_window: int
+    escalated_to: str
+    escalate_time: _timestamp_pb2.Timestamp
+    silences: _containers.RepeatedScalarFieldContainer[str]
+    escalate_to: str
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., check: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., severity: _Optional[_Union[Severity, str]] = ..., state: _Optional[_Union[AlertState, str]] = ..., statistic: _Optional[float] = ..., threshold: _Optional[float] = ..., columns: _Optional[_Iterable[_Union[ColumnResult, _Mapping]]] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., acknowledged_by: _Optional[str] = ..., note: _Optional[str] = ..., silenced_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., silence_reason: _Optional[str] = ..., resolution: _Optional[_Union[Resolution, str]] = ..., resolved_by: _Optional[str] = ..., resolve_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rule: _Optional[str] = ..., members: _Optional[_Iterable[_Union[AlertMember, _Mapping]]] = ..., reopenings: _Optional[int] = ..., reopen_window: _Optional[int] = ..., escalated_to: _Optional[str] = ..., escalate_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., silences: _Optional[_Iterable[str]] = ..., escalate_to: _Optional[str] = ...) -> None: ...
 
 class Retraining(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "endpoint", "version", "alert", "evidence", "state", "requested_by", "reason", "started_by", "run", "answered_by", "abandon_reason")
@@ -1030,3 +1083,101 @@ class RankedTop(_message.Message):
     gains: ExactNumber
     gains_squared: ExactNumber
     def __init__(self, top: _Optional[int] = ..., gains: _Optional[_Union[ExactNumber, _Mapping]] = ..., gains_squared: _Optional[_Union[ExactNumber, _Mapping]] = ...) -> None: ...
+
+class AlertRule(_message.Message):
+    __slots__ = ("id", "when", "checks", "group_by", "severity", "for_windows", "for_seconds", "clear_when", "clear_windows", "clear_seconds", "reopen_within_seconds", "actions", "escalate_after_seconds", "escalate_to")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    WHEN_FIELD_NUMBER: _ClassVar[int]
+    CHECKS_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BY_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    FOR_WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    FOR_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CLEAR_WHEN_FIELD_NUMBER: _ClassVar[int]
+    CLEAR_WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    CLEAR_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    REOPEN_WITHIN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    ESCALATE_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ESCALATE_TO_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    when: str
+    checks: _containers.RepeatedScalarFieldContainer[str]
+    group_by: _containers.RepeatedScalarFieldContainer[Grouping]
+    severity: Severity
+    for_windows: int
+    for_seconds: int
+    clear_when: str
+    clear_windows: int
+    clear_seconds: int
+    reopen_within_seconds: int
+    actions: _containers.RepeatedScalarFieldContainer[Action]
+    escalate_after_seconds: int
+    escalate_to: str
+    def __init__(self, id: _Optional[str] = ..., when: _Optional[str] = ..., checks: _Optional[_Iterable[str]] = ..., group_by: _Optional[_Iterable[_Union[Grouping, str]]] = ..., severity: _Optional[_Union[Severity, str]] = ..., for_windows: _Optional[int] = ..., for_seconds: _Optional[int] = ..., clear_when: _Optional[str] = ..., clear_windows: _Optional[int] = ..., clear_seconds: _Optional[int] = ..., reopen_within_seconds: _Optional[int] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., escalate_after_seconds: _Optional[int] = ..., escalate_to: _Optional[str] = ...) -> None: ...
+
+class Group(_message.Message):
+    __slots__ = ("check", "column", "segment")
+    CHECK_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    check: str
+    column: str
+    segment: str
+    def __init__(self, check: _Optional[str] = ..., column: _Optional[str] = ..., segment: _Optional[str] = ...) -> None: ...
+
+class Cause(_message.Message):
+    __slots__ = ("rule", "version", "group", "members", "alert", "ended_alert", "ended_at")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    ALERT_FIELD_NUMBER: _ClassVar[int]
+    ENDED_ALERT_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    rule: str
+    version: str
+    group: Group
+    members: _containers.RepeatedCompositeFieldContainer[CauseMember]
+    alert: int
+    ended_alert: int
+    ended_at: _timestamp_pb2.Timestamp
+    def __init__(self, rule: _Optional[str] = ..., version: _Optional[str] = ..., group: _Optional[_Union[Group, _Mapping]] = ..., members: _Optional[_Iterable[_Union[CauseMember, _Mapping]]] = ..., alert: _Optional[int] = ..., ended_alert: _Optional[int] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class CauseMember(_message.Message):
+    __slots__ = ("check", "column", "segment", "held_windows", "held_since", "ripe", "clear_windows", "clear_since", "over", "told", "statistic")
+    CHECK_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    HELD_WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    HELD_SINCE_FIELD_NUMBER: _ClassVar[int]
+    RIPE_FIELD_NUMBER: _ClassVar[int]
+    CLEAR_WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    CLEAR_SINCE_FIELD_NUMBER: _ClassVar[int]
+    OVER_FIELD_NUMBER: _ClassVar[int]
+    TOLD_FIELD_NUMBER: _ClassVar[int]
+    STATISTIC_FIELD_NUMBER: _ClassVar[int]
+    check: str
+    column: str
+    segment: str
+    held_windows: int
+    held_since: _timestamp_pb2.Timestamp
+    ripe: bool
+    clear_windows: int
+    clear_since: _timestamp_pb2.Timestamp
+    over: bool
+    told: bool
+    statistic: float
+    def __init__(self, check: _Optional[str] = ..., column: _Optional[str] = ..., segment: _Optional[str] = ..., held_windows: _Optional[int] = ..., held_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ripe: bool = ..., clear_windows: _Optional[int] = ..., clear_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., over: bool = ..., told: bool = ..., statistic: _Optional[float] = ...) -> None: ...
+
+class AlertMember(_message.Message):
+    __slots__ = ("check", "column", "segment", "statistic")
+    CHECK_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    STATISTIC_FIELD_NUMBER: _ClassVar[int]
+    check: str
+    column: str
+    segment: str
+    statistic: float
+    def __init__(self, check: _Optional[str] = ..., column: _Optional[str] = ..., segment: _Optional[str] = ..., statistic: _Optional[float] = ...) -> None: ...
