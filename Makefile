@@ -75,14 +75,16 @@ bench-quick: .venv/.installed ## The same in a minute, with rougher figures.
 	$(BIN)/python -m tests.bench --quick $(ARGS)
 
 .PHONY: oracle
-oracle: .venv/.installed .venv-oracle/.installed ## Let large peers compute what the tests hold ours against.
+oracle: .venv/.installed .venv-oracle/.installed oracle-monitoring ## Let large peers compute what the tests hold ours against.
 	.venv-oracle/bin/python tests/oracle/fairness.py
 	$(BIN)/python -m tests.card.sample .venv-oracle/card.md
 	.venv-oracle/bin/python tests/oracle/hub.py .venv-oracle/card.md
 
 # Each peer in an environment of its own, for they want different versions of the same libraries; NannyML's takes 2 GB and Python
-# below 3.13, Evidently's 1 GB and pandas below 3.
+# below 3.13, Evidently's 1 GB and pandas below 3. Both tell their makers that they are used, unless told not to.
 .PHONY: oracle-monitoring
+oracle-monitoring: export NML_DISABLE_USAGE_LOGGING = 1
+oracle-monitoring: export DO_NOT_TRACK = 1
 oracle-monitoring: .venv/.installed ## Let the peers of monitoring compute what its tests are held against.
 	test -e .venv-oracle-river/.installed || { $(PYTHON) -m venv .venv-oracle-river && \
 		.venv-oracle-river/bin/pip install --quiet "river==0.26.1" && touch .venv-oracle-river/.installed; }
@@ -96,6 +98,7 @@ oracle-monitoring: .venv/.installed ## Let the peers of monitoring compute what 
 		.venv-oracle-evidently/bin/pip install --quiet "evidently==0.7.23" "pandas<3" && \
 		touch .venv-oracle-evidently/.installed; }
 	.venv-oracle-evidently/bin/python tests/oracle/drift.py
+	$(BIN)/python -m tests.oracle.speed .venv-oracle-evidently/bin/python
 	$(BIN)/python -m tests.oracle.delays
 
 # -- checks: independent of each other, so they run side by side and all of them report.

@@ -27,15 +27,9 @@ class Segments:
             name, _, value = one.partition("=")
             self._known.setdefault(name, set()).add(value)
 
-    def split(self, name: str, columns: Sequence[Column]) -> Iterator[tuple[str, Integers]]:
-        """(segment, places of its rows) of a column, by the order in which values come; rows without a value have
-        none."""
-        column = next((one for one in columns if one.name == name), None)
-        if column is None or not column.rows:
-            return
-        values: Sequence[str] = column.strings or [
-            text_of(one) if np.isfinite(one) else "" for one in column.numbers.tolist()
-        ]
+    def split(self, name: str, values: Sequence[str]) -> Iterator[tuple[str, Integers]]:
+        """(segment, places of its rows) of a column's values, by the order in which they come; rows without a value
+        have none."""
         rows: dict[str, list[int]] = {}
         for at, value in enumerate(values):
             if value:
@@ -45,13 +39,22 @@ class Segments:
 
     def _place(self, name: str, value: str) -> str:
         known = self._known.setdefault(name, set())
-        shown = value[:_MOST_CHARACTERS]
-        if shown in known:
-            return shown
+        if value in known:
+            return value
         if len(known - {OTHER}) >= MOST_SEGMENTS:
             return OTHER
-        known.add(shown)
-        return shown
+        known.add(value)
+        return value
+
+
+def values_of(name: str, columns: Sequence[Column]) -> list[str]:
+    """What tells the segment of each row, empty where nothing does; none at all without that column."""
+    column = next((one for one in columns if one.name == name), None)
+    if column is None:
+        return []
+    finite = np.where(np.isfinite(column.numbers), column.numbers, np.nan)
+    told: Sequence[float | str] = column.strings or finite.tolist()
+    return [text_of(one)[:_MOST_CHARACTERS] for one in told]
 
 
 def rows_at(column: Column, places: Integers) -> Column:

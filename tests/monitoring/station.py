@@ -111,7 +111,7 @@ class Station:
     async def send_raw(self, subject: str, payload: bytes) -> None:
         await self._client.request(subject, payload, timeout=5)
 
-    async def counted(self) -> int:
+    async def counted(self, seconds: float = _SECONDS) -> int:
         """Waits until everything in the stream is counted; returns the position."""
         head, _ = await stream_ends(self.live.rooms)
 
@@ -119,7 +119,7 @@ class Station:
             position: int = await self.live.rooms.kept.fetchval("select position from progress")
             return position if position >= head else 0
 
-        return int(await eventually(reached)) if head else 0
+        return int(await eventually(reached, seconds)) if head else 0
 
     async def monitor(self, until: Callable[[types.Monitor], bool], name: str = MONITOR) -> types.Monitor:
         """The monitor once the condition holds."""

@@ -99,6 +99,7 @@ async def test_a_baseline_of_values_and_of_their_profiles_is_the_same(live: Stat
     profiles = capture([numbers("age", AGES, INPUT), numbers("label", AGES, OUTPUT)])
     assert await live.baseline(AGES, AGES) == digest_of(encode(profiles))
     again = await live.call("CaptureBaseline", name=MONITOR, profiles=profiles)
+    await live.live.rooms.resources.wait(again.revision)
     monitor = await live.call("GetMonitor", name=MONITOR)
     assert (again.revision, again.digest) == (monitor.revision, monitor.baseline.digest)
     assert [(one.name, one.role) for one in monitor.baseline.columns] == [("age", INPUT), ("label", OUTPUT)]

@@ -10,7 +10,7 @@ from kernel.errors import Invalid
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.domain.checking import complete_window
 from services.monitoring.profile import capture, count, encode, layout_of
-from services.monitoring.segments import MOST_SEGMENTS, Segments, rows_at
+from services.monitoring.segments import MOST_SEGMENTS, Segments, rows_at, values_of
 from services.monitoring.sliding import earlier_of, window_of
 from services.monitoring.windows import MICROSECONDS, Lane, Plan, Rows
 from tests.monitoring.build import MONITOR, NEXT_VERSION, START, VERSION, batch, check, numbers, texts
@@ -90,22 +90,22 @@ def test_the_windows_before_share_no_row_with_the_window() -> None:
 def test_segments_are_bounded_and_lose_no_row() -> None:
     values = [f"v{at}" for at in range(MOST_SEGMENTS + 30)] * 2 + ["", ""]
     columns = [texts("country", values), numbers("age", np.arange(len(values), dtype=np.float64))]
-    found = dict(Segments([]).split("country", columns))
+    found = dict(Segments([]).split("country", values_of("country", columns)))
     assert len(found) == MOST_SEGMENTS + 1
     assert len(found["country=(other)"]) == 60
     assert sum(map(len, found.values())) == len(values) - 2
     assert [rows_at(one, found["country=v3"]).rows for one in columns] == [2, 2]
     assert rows_at(columns[1], found["country=v3"]).numbers.tolist() == [3.0, 83.0]
-    later = dict(Segments(list(found)).split("country", [texts("country", ["new", "v1"])]))
+    later = dict(Segments(list(found)).split("country", ["new", "v1"]))
     assert set(later) == {"country=(other)", "country=v1"}
 
 
 def test_a_split_of_the_batch_changes_no_segment() -> None:
     values = [f"v{at % 70}" for at in range(300)]
-    whole = {name: len(one) for name, one in Segments([]).split("c", [texts("c", values)])}
+    whole = {name: len(one) for name, one in Segments([]).split("c", values)}
     segments, parts = Segments([]), dict[str, int]()
     for start in range(0, 300, 7):
-        for name, one in segments.split("c", [texts("c", values[start : start + 7])]):
+        for name, one in segments.split("c", values[start : start + 7]):
             parts[name] = parts.get(name, 0) + len(one)
     assert parts == whole
 

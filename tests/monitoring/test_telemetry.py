@@ -18,7 +18,7 @@ from services.monitoring.telemetry.consumer import Consumer, Moved
 from services.monitoring.telemetry.counting import Counting
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
-from tests.monitoring.build import ENDPOINT, MONITOR, NEXT_VERSION, VERSION, batch, check, column, outcomes
+from tests.monitoring.build import ENDPOINT, MONITOR, NEXT_VERSION, START, VERSION, batch, check, column, outcomes
 from tests.monitoring.station import Station, eventually, station
 
 RANDOM = np.random.default_rng(12)
@@ -67,6 +67,15 @@ async def rows_open(live: Station) -> int:
     async with live.live.rooms.kept.acquire() as connection:
         lanes = await queries.load_lanes(connection, [MONITOR])
     return sum(window.profiles.rows for lane in lanes.values() for window in lane.windows)
+
+
+async def test_rows_that_happened_before_those_counted_already_count_once(live: Station) -> None:
+    await live.create(VOLUME, window=BY_100)
+    for number in range(4):
+        await live.send(batch(f"b{number}", AGES[:30], at=START - timedelta(seconds=number)))
+        await live.counted()
+    assert [(one.rows, one.value) for one in await windows(live, 1)] == [(100, 100.0)]
+    assert await rows_open(live) == 20
 
 
 async def test_what_cannot_be_counted_is_put_aside_with_the_reason(live: Station) -> None:

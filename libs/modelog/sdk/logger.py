@@ -73,7 +73,7 @@ class PredictionLogger:
         _LOGGERS.add(self)
 
     def _begin(self) -> None:
-        self._rows: deque[_Row] = deque()
+        self._rows: deque[tuple[str, float, Mapping[str, Any], Mapping[str, Any]]] = deque()
         self._told = (0, 0)
         self._wake, self._idle = threading.Event(), threading.Event()
         self._idle.set()
@@ -95,7 +95,7 @@ class PredictionLogger:
         if len(rows) >= self._most_rows or self._closing is not None:
             self.dropped_rows += 1
             return id
-        rows.append(_Row(id, time.time(), inputs, outputs))
+        rows.append((id, time.time(), inputs, outputs))
         if self._thread is None:
             self._start()
         elif len(rows) == _WAKE_ROWS:
@@ -187,7 +187,7 @@ class PredictionLogger:
         """What waits, as batches of rows with the same columns. The first tells what was lost since the last ones."""
         taken: list[_Row] = []
         while self._rows and len(taken) < _BATCH_ROWS:
-            taken.append(self._rows.popleft())
+            taken.append(_Row._make(self._rows.popleft()))
         groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[_Row]] = {}
         for row in taken:
             groups.setdefault((tuple(row.inputs), tuple(row.outputs)), []).append(row)

@@ -1,12 +1,11 @@
 """Counts read batches into windows and joins labels with predictions, within one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from modelog.monitoring.v1 import types_pb2 as types
-from services.monitoring.performance import Pair
-from services.monitoring.segments import Segments
+from services.monitoring.segments import Segments, values_of
 from services.monitoring.telemetry import queries
 from services.monitoring.telemetry.batches import Outcomes, Predictions
 from services.monitoring.telemetry.queries import Key, Waiting
@@ -50,7 +49,7 @@ class Counting:
         hashes = hashes_of(plan, batch)
         self._lane(plan, batch.version, types.TRACK_PREDICTIONS).add(plan, rows_of(plan, batch, position, hashes))
         for name in plan.window.segment_columns:
-            for segment, places in self._segments(plan.monitor).split(name, batch.columns):
+            for segment, places in self._segments(plan.monitor).split(name, values_of(name, batch.columns)):
                 lane = self._lane(plan, batch.version, types.TRACK_PREDICTIONS, segment)
                 parted = None if hashes is None else hashes[places]
                 lane.add(plan, rows_of(plan, part_of(batch, places), position, parted))
@@ -79,11 +78,12 @@ class Counting:
         labels = {one: label for one, label, _ in known}
         known_at = max([batch.start, *(at for _, _, at in known)])
         waiting: list[Waiting] = []
+        segments = _segments_of_rows(plans, batch)
         for wanted in sorted({plan.prediction_column for plan in plans}):
             column = prediction_of(batch.columns, wanted)
             if column is not None:
-                pairs = zip(batch.ids, texts_of(column), strict=True)
-                waiting += [Waiting(one, wanted, batch.version, text) for one, text in pairs]
+                rows = zip(batch.ids, texts_of(column), segments, strict=True)
+                waiting += [Waiting(one, wanted, batch.version, text, told) for one, text, told in rows]
         self._pair(
             plans,
             [(one, labels[one.prediction_id]) for one in waiting if one.prediction_id in labels],
@@ -104,17 +104,28 @@ class Counting:
     ) -> None:
         rows = {one: at for at, one in enumerate(told.ids)} if told else {}
         for plan in plans:
-            pairs: dict[str, list[Pair]] = {}
-            places: dict[str, list[int]] = {}
+            joined: dict[str, list[tuple[Waiting, str]]] = {}
             for one, label in found:
                 if one.wanted == plan.prediction_column and one.value:
                     version = "" if plan.window.versions_together else one.version
-                    pairs.setdefault(version, []).append((one.value, label))
-                    places.setdefault(version, []).append(rows.get(one.prediction_id, -1))
-            for version in sorted(pairs):
-                lane = self._lane(plan, version, types.TRACK_LABELS)
+                    joined.setdefault(version, []).append((one, label))
+            for version in sorted(joined):
                 at = known_at or self._lane(plan, version, types.TRACK_PREDICTIONS).newest or 1
-                lane.add(plan, rows_of_pairs(plan, pairs[version], at, position, Beside(told, places[version])))
+                for segment, some in self._by_segment(plan, joined[version]):
+                    places = [rows.get(one.prediction_id, -1) for one, _ in some]
+                    pairs = [(one.value, label) for one, label in some]
+                    lane = self._lane(plan, version, types.TRACK_LABELS, segment)
+                    lane.add(plan, rows_of_pairs(plan, pairs, at, position, Beside(told, places)))
+
+    def _by_segment(
+        self, plan: Plan, joined: Sequence[tuple[Waiting, str]]
+    ) -> Iterator[tuple[str, Sequence[tuple[Waiting, str]]]]:
+        """All of them, and those of each segment."""
+        yield "", joined
+        for name in plan.window.segment_columns:
+            values = [one.segments.get(name, "") for one, _ in joined]
+            for segment, places in self._segments(plan.monitor).split(name, values):
+                yield segment, [joined[at] for at in places.tolist()]
 
     def settle(self) -> None:
         """Counts what was put into windows; the bulk of the work, and it touches neither connection nor clock."""
@@ -128,3 +139,13 @@ class Counting:
         if key not in self.lanes:
             self.lanes[key] = Lane(plan.monitor, answered, track, segment=segment)
         return self.lanes[key]
+
+
+def _segments_of_rows(plans: Sequence[Plan], batch: Predictions) -> list[dict[str, str]]:
+    """By column, what tells the segments of each row, as far as a monitor asks for segments."""
+    told: list[dict[str, str]] = [{} for _ in batch.ids]
+    for name in sorted({name for plan in plans for name in plan.window.segment_columns}):
+        for one, value in zip(told, values_of(name, batch.columns), strict=False):
+            if value:
+                one[name] = value
+    return told

@@ -1,6 +1,7 @@
 """SQL over what is derived from TELEMETRY (schema <schema>_telemetry). See telemetry_migrations."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,17 +12,21 @@ from services.monitoring.windows import Lane, OpenWindow
 
 Key = tuple[str, str, types.Track, str]  # Monitor, version, track, segment.
 _MOST_REJECTED = 10_000
+_MINE = "monitor = $1 and version = $2 and track = $3 and segment = $4"
 _LANE = "monitor, version, track, segment"
 _WINDOW = "position, row_offset, start_time, end_time, terms, baseline_digest, closed, body"
 
 
 class Waiting(NamedTuple):
-    """A prediction that waits for its label. wanted: the monitor's name for the column; value: its text."""
+    """A prediction that waits for its label. wanted: the monitor's name for the column; value: its text.
+
+    segments: by column, what tells the segments of the row; columns that tell nothing are absent."""
 
     prediction_id: str
     wanted: str
     version: str
     value: str
+    segments: Mapping[str, str]
 
 
 async def locked_position(connection: Any) -> int:
@@ -146,6 +151,8 @@ async def save_lanes(connection: Any, lanes: Iterable[Lane]) -> None:
         " newest = excluded.newest, late_rows = excluded.late_rows",
         [(*_key(one), one.closed_until, one.newest, one.late_rows) for one in changed],
     )
+    # Not updated in place alone: the start, by which the row is known, moves when what happened earlier comes later.
+    await connection.executemany(f"delete from open_window where {_MINE} and not closed", map(_key, changed))
     await connection.executemany(
         f"insert into open_window ({_LANE}, {_WINDOW})"
         " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
@@ -185,8 +192,7 @@ async def closed_windows(pool: Pool, most: int, passed: int = 0) -> list[tuple[K
 
 async def forget_window(pool: Pool, key: Key, window: OpenWindow) -> None:
     await pool.execute(
-        "delete from open_window where monitor = $1 and version = $2 and track = $3 and segment = $4 and position = $5"
-        " and row_offset = $6 and start_time = $7",
+        f"delete from open_window where {_MINE} and position = $5 and row_offset = $6 and start_time = $7",
         *key,
         window.position,
         window.offset,
@@ -221,29 +227,36 @@ async def load_profiles(pool: Pool, digests: Sequence[str]) -> dict[str, bytes]:
 
 
 async def wait_for_labels(connection: Any, endpoint: str, waiting: Sequence[Waiting], now: datetime) -> None:
-    ids, wanted, versions, values = zip(*waiting, strict=True)
+    ids, wanted, versions, values, segments = zip(*waiting, strict=True)
     await connection.execute(
-        "insert into prediction (endpoint, prediction_id, wanted, version, value, stored_at)"
-        " select $1, one.*, $6 from unnest($2::text[], $3::text[], $4::text[], $5::text[]) as one"
+        "insert into prediction (endpoint, prediction_id, wanted, version, value, segments, stored_at)"
+        " select $1, one.*, $7 from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) as one"
         " on conflict (endpoint, prediction_id, wanted) do nothing",
         endpoint,
         ids,
         wanted,
         versions,
         values,
+        [json.dumps(one, ensure_ascii=False) if one else "" for one in segments],
         now,
     )
 
 
 async def take_predictions(connection: Any, endpoint: str, ids: Sequence[str]) -> list[Waiting]:
-    """The waiting predictions with these ids, which wait no longer."""
+    """The waiting predictions with these ids, in their order, which wait no longer."""
     rows = await connection.fetch(
         "delete from prediction where endpoint = $1 and prediction_id = any($2::text[])"
-        " returning prediction_id, wanted, version, value",
+        " returning prediction_id, wanted, version, value, segments",
         endpoint,
         ids,
     )
-    return [Waiting(*row) for row in rows]
+    # Else the table would decide which rows of a batch are the last ones of a window.
+    place = {one: at for at, one in enumerate(ids)}
+    found = [
+        Waiting(one, wanted, version, value, json.loads(told) if told else {})
+        for one, wanted, version, value, told in rows
+    ]
+    return sorted(found, key=lambda one: (place[one.prediction_id], one.wanted))
 
 
 async def keep_outcomes(
