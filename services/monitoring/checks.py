@@ -138,7 +138,7 @@ def continued(result: types.CheckResult) -> Sequence[float]:
 
 
 def _judge_window(result: types.CheckResult, measure: Measure) -> None:
-    result.outcome = _outcome(result.check, measure)
+    result.outcome = outcome_of(result.check, measure)
     result.rows = measure.rows
     result.explanation = measure.explanation
     result.error_bound = measure.error_bound
@@ -166,13 +166,13 @@ def _judge_columns(
     judged = [(_column_result(check, one, measure), measure) for one, measure in measured]
     if check.method == types.METHOD_SCHEMA:
         judged += [(one, Measure(window.rows, 1.0)) for one in _unknown(check, window)]
-    judged.sort(key=lambda pair: _severity(pair[0]))
+    judged.sort(key=lambda pair: severity(pair[0]))
     _explain_changes(check, [one for one, _ in judged], {(one.role, one.name): one for one in columns}, known)
     absent = sorted(set(check.columns) - {one.column for one, _ in judged})
     if check.method == types.METHOD_DATASET_DRIFT:
         _summarize_together(result, judged, window.rows)
     else:
-        _summarize(result, judged, window.rows)
+        summarize(result, judged, window.rows)
     _list_columns(result, [one for one, _ in judged], most_bytes)
     if result.outcome not in (types.OUTCOME_OK, types.OUTCOME_FAILED):
         reasons = [measure.explanation for _, measure in judged if measure.explanation]
@@ -189,7 +189,7 @@ def _is_meant(check: types.Check, profile: types.Profile) -> bool:
 
 def _unknown(check: types.Check, window: types.ProfileSet) -> list[types.ColumnResult]:
     """Columns that came and that the baseline lacks."""
-    outcome = _outcome(check, Measure(window.rows, 1.0))
+    outcome = outcome_of(check, Measure(window.rows, 1.0))
     return [
         types.ColumnResult(column=one.name, role=one.role, outcome=outcome, statistic=1.0, rows=window.rows)
         for one in window.unknown_columns
@@ -218,7 +218,7 @@ def _column_result(check: types.Check, profile: types.Profile, measure: Measure)
     result = types.ColumnResult(
         column=profile.name,
         role=profile.role,
-        outcome=_outcome(check, measure),
+        outcome=outcome_of(check, measure),
         rows=measure.rows,
         error_bound=measure.error_bound,
         method=measure.method,
@@ -245,13 +245,15 @@ def _explain_changes(
             one.changes.extend(drift.changes(window[key], baseline[key], check.bins or drift.BINS))
 
 
-def _severity(result: types.ColumnResult) -> tuple[int, float, float, int, str]:
+def severity(result: types.ColumnResult) -> tuple[int, float, float, int, str]:
+    """By which columns are listed, the worst first."""
     p_value = result.p_value if result.HasField("p_value") and result.method else 1.0
     worse = -result.statistic
     return _SEVEREST_FIRST.index(result.outcome), worse, p_value, result.role, result.column
 
 
-def _summarize(result: types.CheckResult, judged: Sequence[Judged], rows: int) -> None:
+def summarize(result: types.CheckResult, judged: Sequence[Judged], rows: int) -> None:
+    """Writes what columns, worst first, come to together."""
     outcomes = [one.outcome for one, _ in judged]
     failed = outcomes.count(types.OUTCOME_FAILED)
     if failed and failed >= result.check.failing_columns:
@@ -299,7 +301,8 @@ def _list_columns(result: types.CheckResult, columns: Sequence[types.ColumnResul
             result.columns.append(one)
 
 
-def _outcome(check: types.Check, measure: Measure) -> types.Outcome:
+def outcome_of(check: types.Check, measure: Measure) -> types.Outcome:
+    """What a check says of what its method found."""
     if math.isnan(measure.statistic):
         return types.OUTCOME_INCONCLUSIVE if measure.rows else types.OUTCOME_NO_DATA
     if check.method not in ALSO_WHEN_EMPTY and measure.rows < check.minimum_rows:

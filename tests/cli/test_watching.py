@@ -101,6 +101,20 @@ def test_outcomes_come_from_a_csv_file(line: CommandLine, monitor: str) -> None:
     )
 
 
+def test_a_simulation_takes_thresholds_from_a_file(line: CommandLine, monitor: str) -> None:
+    file = line.file("new.yaml", "psi: 0.4\nvolume: 9\n")
+    told = line.json("monitors", "simulate", monitor, "--thresholds", file, "--since", "90d")
+    assert (told["windows"], told["alerts"]) == (0, [])
+    whole = line.file(
+        "whole.yaml", "checks: [{id: a, method: METHOD_VOLUME, threshold: 3}]\nrules: [{id: r, when: failed}]\n"
+    )
+    assert "0 would have been" in line("monitors", "simulate", monitor, "--thresholds", whole, "--since", "12h").out
+    assert "no check" in line("monitors", "simulate", monitor, "--threshold", "x=1", "--since", "1h", expect=USAGE).err
+    wrong = line.file("wrong.yaml", "psi: high\n")
+    assert "high" in line("monitors", "simulate", monitor, "--thresholds", wrong, "--since", "1h", expect=USAGE).err
+    assert "90d" in line("monitors", "simulate", monitor, "--since", "7", expect=USAGE).err
+
+
 def test_a_retraining_is_asked_for_taken_and_given_up(line: CommandLine, project: str, monitor: str) -> None:
     line("retrainings", "request", monitor, f"{project}/fraud/1", "--reason", "new data")
     line("retrainings", "start", f"{monitor}/1", "--run", "http://runs.test/1")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from modelog.cli import baselines, pictures, predictions
+from modelog.cli import baselines, pictures, predictions, simulating
 from modelog.cli.state import Noun, State
 from modelog.cli.values import Pair
 from modelog.cli.verbs import arg, opt, verb
@@ -148,6 +148,7 @@ monitors = Noun(
         verb("pause", "monitoring.PauseMonitor", "Stop evaluating windows.", arg("name", "monitor")),
         verb("resume", "monitoring.ResumeMonitor", "Evaluate windows again.", arg("name", "monitor")),
         *baselines.commands,
+        simulating.simulate,
         verb(
             "windows",
             "monitoring.ListWindows",

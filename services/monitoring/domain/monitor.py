@@ -147,10 +147,21 @@ def evaluate(
     _must_exist(monitor)
     if monitor.state == types.MONITOR_STATE_PAUSED:
         raise NotAllowedNow("MONITOR_PAUSED", f"{monitor.name} is paused; resume it")
-    standing = {status.check: status for status in monitor.statuses if _lane(status) == _lane(window)}
-    before = {check: status.series for check, status in standing.items()}
     checks = fitted(monitor.checks, monitor.baseline.thresholds)
-    results = evaluate_all(checks, window.track, profiles, baseline, window, before)
+    results = evaluate_all(checks, window.track, profiles, baseline, window, series_before(monitor, window))
+    return decide(monitor, window, results, may_open=answers(endpoint, window.version))
+
+
+def series_before(monitor: types.Monitor, window: types.Window) -> dict[str, Sequence[float]]:
+    """By check the series that goes on with this window."""
+    return {status.check: status.series for status in monitor.statuses if _lane(status) == _lane(window)}
+
+
+def decide(
+    monitor: types.Monitor, window: types.Window, results: Sequence[types.CheckResult], *, may_open: bool
+) -> facts.WindowEvaluated | None:
+    """What follows from the results of a window; None when they say nothing new of an empty one."""
+    standing = {status.check: status for status in monitor.statuses if _lane(status) == _lane(window)}
     if not results or (not window.rows and not _says_something(results, standing)):
         return None
     event = facts.WindowEvaluated(endpoint=monitor.endpoint, window=window, results=results)
@@ -161,7 +172,7 @@ def evaluate(
         after.pop(check, None)
     _take_judgements(monitor, event, judge(monitor, event.window, results, standing, after))
     touched = episodes.step(monitor, event, late)
-    episodes.decide(monitor, event, touched.values(), may_open=answers(endpoint, window.version))
+    episodes.decide(monitor, event, touched.values(), may_open=may_open)
     return event
 
 

@@ -7,9 +7,12 @@ from services.monitoring.servicer.monitors import Monitors
 from services.monitoring.servicer.pictures import Pictures
 from services.monitoring.servicer.retrainings import Retrainings
 from services.monitoring.servicer.silences import Silences
+from services.monitoring.servicer.simulations import Simulations
 from services.monitoring.servicer.telemetry import Telemetry
 from services.monitoring.servicer.windows import Windows
 
 
-class MonitoringServicer(Monitors, Baselines, Windows, Pictures, Telemetry, Ingest, Alerts, Silences, Retrainings):
+class MonitoringServicer(
+    Monitors, Baselines, Windows, Pictures, Telemetry, Ingest, Alerts, Silences, Retrainings, Simulations
+):
     """modelog.monitoring.v1.MonitoringService."""

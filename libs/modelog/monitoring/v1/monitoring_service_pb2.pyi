@@ -9,6 +9,7 @@ from modelog.monitoring.v1 import explanations_pb2 as _explanations_pb2
 from modelog.monitoring.v1 import fits_pb2 as _fits_pb2
 from modelog.monitoring.v1 import ingest_pb2 as _ingest_pb2
 from modelog.monitoring.v1 import pictures_pb2 as _pictures_pb2
+from modelog.monitoring.v1 import simulations_pb2 as _simulations_pb2
 from modelog.monitoring.v1 import telemetry_pb2 as _telemetry_pb2
 from modelog.monitoring.v1 import types_pb2 as _types_pb2
 from modelog.type.v1 import options_pb2 as _options_pb2

@@ -9,6 +9,7 @@ from modelog.monitoring.v1 import explanations_pb2 as modelog_dot_monitoring_dot
 from modelog.monitoring.v1 import ingest_pb2 as modelog_dot_monitoring_dot_v1_dot_ingest__pb2
 from modelog.monitoring.v1 import monitoring_service_pb2 as modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2
 from modelog.monitoring.v1 import pictures_pb2 as modelog_dot_monitoring_dot_v1_dot_pictures__pb2
+from modelog.monitoring.v1 import simulations_pb2 as modelog_dot_monitoring_dot_v1_dot_simulations__pb2
 from modelog.monitoring.v1 import types_pb2 as modelog_dot_monitoring_dot_v1_dot_types__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -97,6 +98,11 @@ class MonitoringServiceStub(object):
                 '/modelog.monitoring.v1.MonitoringService/ExplainWindow',
                 request_serializer=modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowRequest.SerializeToString,
                 response_deserializer=modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowResponse.FromString,
+                _registered_method=True)
+        self.SimulateMonitor = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/SimulateMonitor',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_simulations__pb2.SimulateMonitorRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_simulations__pb2.SimulateMonitorResponse.FromString,
                 _registered_method=True)
         self.ReevaluateWindow = channel.unary_unary(
                 '/modelog.monitoring.v1.MonitoringService/ReevaluateWindow',
@@ -298,6 +304,16 @@ class MonitoringServiceServicer(object):
         """What a check that compares columns saw in a window, column by column: how far each moved, weighed by its importance
         where that is known, and how its parts changed. Computed from the profiles whose digests the window's fact holds.
         WINDOW_NOT_FOUND, CHECK_NOT_FOUND, PROFILE_EXPIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SimulateMonitor(self, request, context):
+        """What alerts there would have been under other checks, thresholds or rules: the windows recorded since a moment are
+        judged again by the same decisions, beginning where the monitor stood then. Results whose check differs in nothing
+        but what they are held against are judged by the statistics recorded, others are computed from profiles. Nothing is
+        recorded. MONITOR_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -523,6 +539,11 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
                     servicer.ExplainWindow,
                     request_deserializer=modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowRequest.FromString,
                     response_serializer=modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowResponse.SerializeToString,
+            ),
+            'SimulateMonitor': grpc.unary_unary_rpc_method_handler(
+                    servicer.SimulateMonitor,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_simulations__pb2.SimulateMonitorRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_simulations__pb2.SimulateMonitorResponse.SerializeToString,
             ),
             'ReevaluateWindow': grpc.unary_unary_rpc_method_handler(
                     servicer.ReevaluateWindow,
@@ -935,6 +956,33 @@ class MonitoringService(object):
             '/modelog.monitoring.v1.MonitoringService/ExplainWindow',
             modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowRequest.SerializeToString,
             modelog_dot_monitoring_dot_v1_dot_explanations__pb2.ExplainWindowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SimulateMonitor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/SimulateMonitor',
+            modelog_dot_monitoring_dot_v1_dot_simulations__pb2.SimulateMonitorRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_simulations__pb2.SimulateMonitorResponse.FromString,
             options,
             channel_credentials,
             insecure,

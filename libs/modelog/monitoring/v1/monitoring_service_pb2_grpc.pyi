@@ -11,6 +11,7 @@ from modelog.monitoring.v1 import explanations_pb2 as _explanations_pb2
 from modelog.monitoring.v1 import ingest_pb2 as _ingest_pb2
 from modelog.monitoring.v1 import monitoring_service_pb2 as _monitoring_service_pb2
 from modelog.monitoring.v1 import pictures_pb2 as _pictures_pb2
+from modelog.monitoring.v1 import simulations_pb2 as _simulations_pb2
 from modelog.monitoring.v1 import types_pb2 as _types_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -78,6 +79,12 @@ class MonitoringServiceStub:
     """What a check that compares columns saw in a window, column by column: how far each moved, weighed by its importance
     where that is known, and how its parts changed. Computed from the profiles whose digests the window's fact holds.
     WINDOW_NOT_FOUND, CHECK_NOT_FOUND, PROFILE_EXPIRED.
+    """
+    SimulateMonitor: _grpc.UnaryUnaryMultiCallable[_simulations_pb2.SimulateMonitorRequest, _simulations_pb2.SimulateMonitorResponse]
+    """What alerts there would have been under other checks, thresholds or rules: the windows recorded since a moment are
+    judged again by the same decisions, beginning where the monitor stood then. Results whose check differs in nothing
+    but what they are held against are judged by the statistics recorded, others are computed from profiles. Nothing is
+    recorded. MONITOR_NOT_FOUND.
     """
     ReevaluateWindow: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ReevaluateWindowRequest, _monitoring_service_pb2.ReevaluateWindowResponse]
     """Computes a window again from the profiles whose digests its fact holds. WINDOW_NOT_FOUND; PROFILE_EXPIRED when a
@@ -184,6 +191,12 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     """What a check that compares columns saw in a window, column by column: how far each moved, weighed by its importance
     where that is known, and how its parts changed. Computed from the profiles whose digests the window's fact holds.
     WINDOW_NOT_FOUND, CHECK_NOT_FOUND, PROFILE_EXPIRED.
+    """
+    SimulateMonitor: _aio.UnaryUnaryMultiCallable[_simulations_pb2.SimulateMonitorRequest, _simulations_pb2.SimulateMonitorResponse]  # type: ignore[assignment]
+    """What alerts there would have been under other checks, thresholds or rules: the windows recorded since a moment are
+    judged again by the same decisions, beginning where the monitor stood then. Results whose check differs in nothing
+    but what they are held against are judged by the statistics recorded, others are computed from profiles. Nothing is
+    recorded. MONITOR_NOT_FOUND.
     """
     ReevaluateWindow: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ReevaluateWindowRequest, _monitoring_service_pb2.ReevaluateWindowResponse]  # type: ignore[assignment]
     """Computes a window again from the profiles whose digests its fact holds. WINDOW_NOT_FOUND; PROFILE_EXPIRED when a
@@ -353,6 +366,18 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         """What a check that compares columns saw in a window, column by column: how far each moved, weighed by its importance
         where that is known, and how its parts changed. Computed from the profiles whose digests the window's fact holds.
         WINDOW_NOT_FOUND, CHECK_NOT_FOUND, PROFILE_EXPIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def SimulateMonitor(
+        self,
+        request: _simulations_pb2.SimulateMonitorRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_simulations_pb2.SimulateMonitorResponse, _abc.Awaitable[_simulations_pb2.SimulateMonitorResponse]]:
+        """What alerts there would have been under other checks, thresholds or rules: the windows recorded since a moment are
+        judged again by the same decisions, beginning where the monitor stood then. Results whose check differs in nothing
+        but what they are held against are judged by the statistics recorded, others are computed from profiles. Nothing is
+        recorded. MONITOR_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,1 @@
+"""What would have been: recorded windows judged again under other settings."""
