@@ -67,17 +67,13 @@ def _start(text: str) -> datetime:
 
 
 def _read(path: Path, request: Any) -> None:
-    import yaml
-    from google.protobuf import json_format
+    from modelog.declare.documents import read_fields
+    from modelog.declare.problems import Problems
 
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        if not isinstance(said, dict):
-            raise ValueError("write `CHECK: THRESHOLD` lines, or `checks:` and `rules:`")
-        whole = {key: said.pop(key) for key in ("checks", "rules") if key in said}
-        json_format.ParseDict({**whole, "thresholds": said}, request)
-    except (yaml.YAMLError, json_format.ParseError, ValueError) as error:
-        raise click.UsageError(f"{path}: {error}") from error
+        read_fields(path, request, ["checks", "rules", "thresholds"], alone="thresholds")
+    except Problems as problems:
+        raise click.UsageError(str(problems)) from problems
 
 
 def _show(reply: Any) -> None:

@@ -77,6 +77,23 @@ def read_text(text: str, file: str) -> list[Document]:
     return documents
 
 
+def read_fields(path: Path, into: Any, names: Sequence[str], *, alone: str) -> None:
+    """Fills these fields of a message from a file; what is written without them is the field `alone`. Problems."""
+    reader = Reader(str(path))
+    fields = {name: into.DESCRIPTOR.fields_by_name[name] for name in names}
+    try:
+        for node in yaml.compose_all(_text(path), Loader=yaml.SafeLoader):
+            pairs = reader.pairs(node, "the file")
+            known = {*fields, *(one.json_name for one in fields.values())}
+            if not known & {word for word, _, _ in pairs}:
+                pairs = [(alone, node, node)]
+            reader.fields(into, pairs, fields, (), {})
+    except yaml.YAMLError as error:
+        reader.problems.append(Problem(str(path), 0, f"no YAML: {' '.join(str(error).split())}"))
+    if reader.problems:
+        raise Problems(reader.problems)
+
+
 def _document(reader: Reader, node: Any) -> Document | None:
     """None for an empty document, and for one that is too wrong to be read."""
     if isinstance(node, yaml.ScalarNode) and node.value == "":

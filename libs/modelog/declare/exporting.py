@@ -7,6 +7,9 @@ from modelog.declare.planning import Call, children, read
 from modelog.declare.scalars import TEXTUAL, text_of
 
 
+_ENDS_A_LINE = frozenset("\x85\u2028\u2029")
+
+
 def export_project(project: str, call: Call) -> list[dict[str, Any]]:
     """The project and everything in it that can be declared; empty when there is no such project."""
     found = read(BY_WORD["Project"], project, call)
@@ -67,6 +70,8 @@ def dump(documents: list[dict[str, Any]]) -> str:
 
     def text(dumper: Any, value: str) -> Any:
         style = "|" if "\n" in value and value == value.strip("\n ") + "\n" * value.endswith("\n") else None
+        if not _ENDS_A_LINE.isdisjoint(value):
+            style = '"'  # In any other style PyYAML takes these for ends of lines, and reads them as blanks.
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     Dumper.add_representer(str, text)
