@@ -6,7 +6,6 @@ from modelog.declare.kinds import BY_WORD, KINDS, REFERENCES, Kind, fields_of, s
 from modelog.declare.planning import Call, children, read
 from modelog.declare.scalars import TEXTUAL, text_of
 
-
 _ENDS_A_LINE = frozenset("\x85\u2028\u2029")
 
 
