@@ -31,7 +31,7 @@ _READ = frozenset(
     " monitoring.windows.get monitoring.windows.list"
     " monitoring.windows.reevaluate monitoring.windows.explain monitoring.batches.list"
     " monitoring.alerts.get monitoring.alerts.list monitoring.silences.get monitoring.silences.list"
-    " monitoring.retrainings.get monitoring.retrainings.list"
+    " monitoring.retrainings.get monitoring.retrainings.list monitoring.retirements.get monitoring.retirements.list"
     " archive.records.get archive.records.list archive.holds.get archive.holds.list"
     " archive.subscriptions.get archive.subscriptions.list"
     # What everybody sees, and what concerns nobody but themselves.
@@ -90,7 +90,7 @@ ROLES: Mapping[str, frozenset[str]] = {
         "registry.reviews.submit registry.reviews.delegate registry.versions.change_stage registry.aliases.assign"
         " registry.aliases.swap registry.aliases.rollback registry.findings.raise registry.findings.resolve"
         " registry.findings.confirm registry.findings.accept registry.findings.reopen registry.checklists.answer"
-        " deployment.rollouts.approve"
+        " deployment.rollouts.approve monitoring.retirements.accept monitoring.retirements.decline"
     ),
     # Puts versions where they serve.
     DEPLOYER: _and(
@@ -117,6 +117,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     # Ends lives, and keeps what is left of them.
     ARCHIVIST: _and(
         "registry.versions.deprecate registry.versions.retire registry.versions.restore registry.models.retire"
+        " monitoring.retirements.accept monitoring.retirements.decline"
         " archive.records.verify"
         " archive.records.retry archive.holds.place archive.holds.release archive.history.get"
     ),
@@ -208,6 +209,7 @@ READING: Mapping[str, str] = {
     "alerts": "monitoring.alerts.get",
     "silences": "monitoring.silences.get",
     "retrainings": "monitoring.retrainings.get",
+    "retirements": "monitoring.retirements.get",
     "records": "archive.records.get",
     "holds": "archive.holds.get",
     "subscriptions": "archive.subscriptions.get",

@@ -11,6 +11,7 @@ from access.authority import authority
 from kernel.rooms import Blueprint, Controller, Rooms
 from kernel.service import run
 from modelog.monitoring.v1 import monitoring_service_pb2
+from services.monitoring.deadlines import Deadlines
 from services.monitoring.domain import KINDS
 from services.monitoring.escalations import Escalations
 from services.monitoring.evaluator import Evaluator
@@ -29,7 +30,7 @@ def doors(rooms: Rooms) -> Sequence[tuple[ServiceDescriptor, Any]]:
 
 def controllers(rooms: Rooms) -> Sequence[Controller]:
     closed = asyncio.Event()
-    return [Consumer(rooms, closed).run, Evaluator(rooms, closed).run, Escalations(rooms).run]
+    return [Consumer(rooms, closed).run, Evaluator(rooms, closed).run, Escalations(rooms).run, Deadlines(rooms).run]
 
 
 BLUEPRINT = Blueprint(

@@ -13,6 +13,7 @@ from modelog.monitoring.v1 import alert_events_pb2 as later
 from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import pictures_pb2 as pictures
 from modelog.monitoring.v1 import types_pb2 as types
+from services.monitoring.queue.projecting import queue
 
 
 async def project(connection: Any, folded: Sequence[Folded]) -> None:
@@ -30,16 +31,9 @@ async def project(connection: Any, folded: Sequence[Folded]) -> None:
                     await _close(connection, one, one.fact.resource, episode.alert)
             case deployment_facts.TrafficShifted() | deployment_facts.EndpointRemoved():
                 await _traffic(connection, one)
-            case facts.RetrainingRequested():
-                name = one.fact.resource
-                monitor = name.rpartition("/retrainings/")[0]
-                await connection.execute(
-                    "insert into open_retraining (retraining, monitor) values ($1, $2)", name, monitor
-                )
-            case facts.RetrainingAnswered() | facts.RetrainingAbandoned():
-                await connection.execute("delete from open_retraining where retraining = $1", one.fact.resource)
             case _:
                 await _alert(connection, one)
+                await queue(connection, one)
 
 
 async def _alert(connection: Any, one: Folded) -> None:

@@ -66,7 +66,7 @@ async def _raised(rooms: Rooms, reaction: Reaction) -> None:
         RETRAINING,
         event.monitor,
         reaction.cause("retrain", reason=f"check {event.check} of {event.version} failed"),
-        partial(retraining.request_for_alert, alert=raised),
+        partial(retraining.request_for_alert, alert=raised, now=reaction.now),
         reads=((MONITOR, event.monitor),),
     )
     await rooms.resources.wait(decided.revision)

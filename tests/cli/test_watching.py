@@ -124,6 +124,27 @@ def test_a_retraining_is_asked_for_taken_and_given_up(line: CommandLine, project
     assert line.json("retrainings", "get", f"{monitor}/1")["abandonReason"] == "no budget"
 
 
+def test_a_queue_of_retrainings_is_worked_off(line: CommandLine, project: str, monitor: str) -> None:
+    assert line("retrainings", "claim", project).err.strip() == "none waits"
+    line("retrainings", "request", monitor, f"{project}/fraud/1", "--within-seconds", "3600")
+    line("retrainings", "get", f"{monitor}/1")  # So that it is in the views.
+    claimed = line.json("retrainings", "claim", project, "--model", f"{project}/fraud")
+    assert (claimed["state"], claimed["name"]) == (
+        "RETRAINING_STATE_CLAIMED",
+        f"projects/{project}/monitors/eu/retrainings/1",
+    )
+    assert claimed["deadlineTime"] > claimed["createTime"]
+    line("retrainings", "release", f"{monitor}/1", "--reason", "no time")
+    line("retrainings", "get", f"{monitor}/1")
+    failed = line("retrainings", "claim", project, "--exec", "false {version}", expect=FAILED)
+    assert "false ended with 1" in failed.out
+    line("retrainings", "get", f"{monitor}/1")
+    line("retrainings", "claim", project, "--exec", "true {version} {retraining}")
+    assert line.json("retrainings", "get", f"{monitor}/1")["state"] == "RETRAINING_STATE_STARTED"
+    assert line("retirements", "list", f"{project}/-").err.strip() == "none"
+    line("retirements", "accept", f"{monitor}/1", expect=NOT_FOUND)
+
+
 def test_nothing_yet_is_said_on_the_side(line: CommandLine, project: str, monitor: str) -> None:
     for command in (["alerts", "list", monitor], ["monitors", "windows", monitor], ["monitors", "rejected", monitor]):
         nothing = line(*command)

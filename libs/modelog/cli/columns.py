@@ -53,7 +53,10 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "modelog.monitoring.v1.Silence": (
         "name", "monitor", "version", "rule", "check", "start_time", "end_time", "reason", "created_by", "ended_by",
     ),
-    "modelog.monitoring.v1.Retraining": ("name", "state", "version", "alert", "requested_by", "answered_by"),
+    "modelog.monitoring.v1.Retraining": (
+        "name", "state", "severity", "version", "alert", "deadline_time", "claimed_by", "started_by", "answered_by",
+    ),
+    "modelog.monitoring.v1.Retirement": ("name", "state", "version", "alert", "decided_by", "decision_reason"),
     "modelog.monitoring.v1.MetricPoint": (
         "window", "version", "check", "column", "value", "threshold", "outcome", "rows", "end_time",
     ),

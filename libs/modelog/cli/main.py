@@ -64,7 +64,8 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "monitors": ("monitors", "What is watched on an endpoint, and what was seen."),
         "alerts": ("monitoring", "Episodes in which a check fails or a rule holds."),
         "silences": ("monitoring", "While one holds, nobody is notified of alerts."),
-        "retrainings": ("monitoring", "Requests to train a version anew."),
+        "retrainings": ("retrainings", "Requests to train a version anew, as a queue."),
+        "retirements": ("retrainings", "Proposals to retire versions that stay below their floor."),
         "outcomes": ("monitors", "What turned out to be true of predictions."),
     },
     "History and evidence": {

@@ -1,4 +1,4 @@
-"""Alerts, silences and retrainings."""
+"""Alerts and silences."""
 
 from typing import Any
 
@@ -90,39 +90,5 @@ silences = Noun(
             opt("hold_actions", "Nothing is to follow either: no retraining, no rollback."),
         ),
         verb("end", "monitoring.EndSilence", "End a silence before its time.", arg("name", "silence")),
-    ],
-)
-
-retrainings = Noun(
-    "retrainings",
-    help="Requests to train a version anew. `versions register --answers` answers one.",
-    commands=[
-        verb(
-            "list",
-            "monitoring.ListRetrainings",
-            "Those of a monitor; risk/- for all of a project.",
-            arg("parent", "monitor"),
-        ),
-        verb("get", "monitoring.GetRetraining", "One retraining, with what it rests on.", arg("name", "retraining")),
-        verb(
-            "request",
-            "monitoring.RequestRetraining",
-            "Ask for a version to be trained anew.",
-            arg("parent", "monitor"),
-            arg("version", "version"),
-        ),
-        verb(
-            "start",
-            "monitoring.StartRetraining",
-            "Take a retraining.",
-            arg("name", "retraining"),
-            opt("run", "Where the training can be watched."),
-        ),
-        verb(
-            "abandon",
-            "monitoring.AbandonRetraining",
-            "Give a retraining up; --reason is required.",
-            arg("name", "retraining"),
-        ),
     ],
 )

@@ -19,6 +19,7 @@ PATTERNS = {
     "alert": "projects/*/monitors/*/alerts/*",
     "silence": "projects/*/silences/*",
     "retraining": "projects/*/monitors/*/retrainings/*",
+    "retirement": "projects/*/monitors/*/retirements/*",
     "record": "projects/*/records/*",
     "hold": "projects/*/holds/*",
     "subscription": "projects/*/subscriptions/*",

@@ -27,6 +27,7 @@ _READERS = {
     "alerts": ("monitoring", "monitoring", "monitoring_service", "Alert"),
     "silences": ("monitoring", "monitoring", "alerts", "Silence"),
     "retrainings": ("monitoring", "monitoring", "monitoring_service", "Retraining"),
+    "retirements": ("monitoring", "monitoring", "retrainings", "Retirement"),
     "records": ("archive", "archive", "archive_service", "Record"),
     "holds": ("archive", "archive", "archive_service", "Hold"),
     "subscriptions": ("subscriptions", "archive", "subscription_service", "Subscription"),

@@ -1,38 +1,123 @@
-"""The retraining: a recorded request for a better version, until one is registered as the answer."""
+"""The retraining: a recorded request for a better version, until one is registered as the answer.
+
+Requests that nobody has started are a queue: a worker claims one, and has it until the lease is over or it starts.
+"""
+
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from kernel.errors import Conflict, NotAllowedNow, NotFound, UnknownFact, invalid_field
 from kernel.fold import kind
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.monitoring.v1 import events_pb2 as facts
+from modelog.monitoring.v1 import retraining_events_pb2 as later
 from modelog.monitoring.v1 import types_pb2 as types
 
+LEASE_SECONDS = 600
 _ENDED = (types.RETRAINING_STATE_ANSWERED, types.RETRAINING_STATE_ABANDONED)
 
 
-def request_for_alert(_retraining: types.Retraining, monitor: types.Monitor, *, alert: types.Alert) -> Message:
+def request_for_alert(
+    _retraining: types.Retraining, monitor: types.Monitor, *, alert: types.Alert, now: datetime
+) -> Message:
     """What an alert with the action RETRAIN asks for."""
     _must_exist(monitor)
-    evidence = types.Evidence(
+    requested = facts.RetrainingRequested(
+        alert=alert.name,
+        endpoint=alert.endpoint,
+        version=alert.version,
+        evidence=evidence_of(alert),
+        severity=alert.severity,
+    )
+    source = source_of(monitor, alert)
+    _set_deadline(requested, source.retrain_within_seconds if source is not None else 0, now)
+    return requested
+
+
+def evidence_of(alert: types.Alert) -> types.Evidence:
+    return types.Evidence(
         check=alert.check,
         columns=alert.columns,
         statistic=alert.statistic,
         threshold=alert.threshold,
         window=alert.window,
     )
-    return facts.RetrainingRequested(
-        alert=alert.name, endpoint=alert.endpoint, version=alert.version, evidence=evidence
-    )
+
+
+def source_of(monitor: types.Monitor, alert: types.Alert) -> types.Check | types.AlertRule | None:
+    """What raised an alert, as it is now; None when it is gone."""
+    if alert.rule:
+        return next((rule for rule in monitor.rules if rule.id == alert.rule), None)
+    return next((check for check in monitor.checks if check.id == alert.check), None)
+
+
+def _set_deadline(requested: facts.RetrainingRequested, within_seconds: int, now: datetime) -> None:
+    if within_seconds:
+        requested.deadline_time.FromDatetime(now + timedelta(seconds=within_seconds))
 
 
 def request_by_hand(
-    _retraining: types.Retraining, monitor: types.Monitor, version: types.KnownVersion, *, version_name: str
+    _retraining: types.Retraining,
+    monitor: types.Monitor,
+    version: types.KnownVersion,
+    *,
+    version_name: str,
+    within_seconds: int,
+    now: datetime,
 ) -> Message:
     _must_exist(monitor)
     if not version.name:
         raise NotFound("VERSION_NOT_FOUND", f"there is no {version_name}")
-    return facts.RetrainingRequested(endpoint=monitor.endpoint, version=version_name)
+    requested = facts.RetrainingRequested(endpoint=monitor.endpoint, version=version_name)
+    _set_deadline(requested, within_seconds, now)
+    return requested
+
+
+def claim(retraining: types.Retraining, *, lease_seconds: int, now: datetime) -> Message:
+    """Takes what waits in the queue; Conflict when somebody else was faster."""
+    _must_be_open(retraining)
+    if retraining.state != types.RETRAINING_STATE_REQUESTED:
+        raise Conflict("RETRAINING_TAKEN", f"{retraining.name} does not wait any more; claim again")
+    return _claimed(lease_seconds, now)
+
+
+def extend(retraining: types.Retraining, *, by: str, lease_seconds: int, now: datetime) -> Message:
+    _must_be_open(retraining)
+    if retraining.state != types.RETRAINING_STATE_CLAIMED or retraining.claimed_by != by:
+        raise Conflict("RETRAINING_TAKEN", f"{retraining.name} is not claimed by you, or not any more; claim again")
+    return _claimed(lease_seconds, now)
+
+
+def _claimed(lease_seconds: int, now: datetime) -> Message:
+    claimed = later.RetrainingClaimed()
+    claimed.expire_time.FromDatetime(now + timedelta(seconds=lease_seconds or LEASE_SECONDS))
+    return claimed
+
+
+def release(retraining: types.Retraining, *, by: str, reason: str) -> Message:
+    _must_be_open(retraining)
+    if not reason:
+        raise invalid_field("reason", "say why it is given back", "REASON_REQUIRED")
+    if by not in (retraining.claimed_by, retraining.started_by):
+        raise Conflict("RETRAINING_TAKEN", f"{retraining.name} is not yours to give back")
+    return later.RetrainingReleased()
+
+
+def expire(retraining: types.Retraining, *, now: datetime) -> Message | None:
+    """Back to the queue when the lease is over."""
+    if retraining.state != types.RETRAINING_STATE_CLAIMED or now < _moment(retraining.claim_expire_time):
+        return None
+    return later.RetrainingReleased(expired=True)
+
+
+def miss(retraining: types.Retraining, *, now: datetime) -> Message | None:
+    """Says once that nobody answered in time."""
+    waits = retraining.name and retraining.state not in _ENDED and not retraining.deadline_missed
+    if not waits or not retraining.HasField("deadline_time") or now < _moment(retraining.deadline_time):
+        return None
+    return later.RetrainingDeadlineMissed()
 
 
 def start(retraining: types.Retraining, *, run: str, by: str) -> Message | None:
@@ -42,6 +127,8 @@ def start(retraining: types.Retraining, *, run: str, by: str) -> Message | None:
             raise Conflict("RETRAINING_TAKEN", f"{retraining.started_by} has started {retraining.name} already")
         if retraining.run == run:
             return None
+    if retraining.state == types.RETRAINING_STATE_CLAIMED and retraining.claimed_by != by:
+        raise Conflict("RETRAINING_TAKEN", f"{retraining.claimed_by} has claimed {retraining.name} already")
     return facts.RetrainingStarted(run=run)
 
 
@@ -62,6 +149,10 @@ def abandon(retraining: types.Retraining, *, reason: str) -> Message | None:
         return None
     _must_be_open(retraining)
     return facts.RetrainingAbandoned()
+
+
+def _moment(at: Timestamp) -> datetime:
+    return at.ToDatetime(tzinfo=UTC)
 
 
 def _model(version: str) -> str:
@@ -88,8 +179,11 @@ def evolve(retraining: types.Retraining, fact: Message, envelope: Fact) -> None:
             if fact.HasField("evidence"):
                 retraining.evidence.CopyFrom(fact.evidence)
             retraining.requested_by, retraining.reason = envelope.actor.id, envelope.reason
-            retraining.state = types.RETRAINING_STATE_REQUESTED
+            retraining.state, retraining.severity = types.RETRAINING_STATE_REQUESTED, fact.severity
+            if fact.HasField("deadline_time"):
+                retraining.deadline_time.CopyFrom(fact.deadline_time)
         case facts.RetrainingStarted():
+            retraining.ClearField("claim_expire_time")
             retraining.started_by, retraining.run = envelope.actor.id, fact.run
             retraining.state = types.RETRAINING_STATE_STARTED
         case facts.RetrainingAnswered():
@@ -98,6 +192,21 @@ def evolve(retraining: types.Retraining, fact: Message, envelope: Fact) -> None:
         case facts.RetrainingAbandoned():
             retraining.abandon_reason = envelope.reason
             retraining.state = types.RETRAINING_STATE_ABANDONED
+        case _:
+            _evolve_in_queue(retraining, fact, envelope)
+
+
+def _evolve_in_queue(retraining: types.Retraining, fact: Message, envelope: Fact) -> None:
+    match fact:
+        case later.RetrainingClaimed():
+            retraining.claimed_by, retraining.state = envelope.actor.id, types.RETRAINING_STATE_CLAIMED
+            retraining.claim_expire_time.CopyFrom(fact.expire_time)
+        case later.RetrainingReleased():
+            for field in ("claimed_by", "claim_expire_time", "started_by", "run"):
+                retraining.ClearField(field)
+            retraining.state = types.RETRAINING_STATE_REQUESTED
+        case later.RetrainingDeadlineMissed():
+            retraining.deadline_missed = True
         case _:
             raise UnknownFact(fact)
 

@@ -169,16 +169,20 @@ class AlertResolved(_message.Message):
     def __init__(self, resolution: _Optional[_Union[_types_pb2.Resolution, str]] = ..., window: _Optional[int] = ..., silent: bool = ...) -> None: ...
 
 class RetrainingRequested(_message.Message):
-    __slots__ = ("alert", "endpoint", "version", "evidence")
+    __slots__ = ("alert", "endpoint", "version", "evidence", "deadline_time", "severity")
     ALERT_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_TIME_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
     alert: str
     endpoint: str
     version: str
     evidence: _types_pb2.Evidence
-    def __init__(self, alert: _Optional[str] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., evidence: _Optional[_Union[_types_pb2.Evidence, _Mapping]] = ...) -> None: ...
+    deadline_time: _timestamp_pb2.Timestamp
+    severity: _types_pb2.Severity
+    def __init__(self, alert: _Optional[str] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., evidence: _Optional[_Union[_types_pb2.Evidence, _Mapping]] = ..., deadline_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., severity: _Optional[_Union[_types_pb2.Severity, str]] = ...) -> None: ...
 
 class RetrainingStarted(_message.Message):
     __slots__ = ("run",)

@@ -9,6 +9,7 @@ from modelog.monitoring.v1 import explanations_pb2 as _explanations_pb2
 from modelog.monitoring.v1 import fits_pb2 as _fits_pb2
 from modelog.monitoring.v1 import ingest_pb2 as _ingest_pb2
 from modelog.monitoring.v1 import pictures_pb2 as _pictures_pb2
+from modelog.monitoring.v1 import retrainings_pb2 as _retrainings_pb2
 from modelog.monitoring.v1 import simulations_pb2 as _simulations_pb2
 from modelog.monitoring.v1 import telemetry_pb2 as _telemetry_pb2
 from modelog.monitoring.v1 import types_pb2 as _types_pb2
@@ -446,18 +447,20 @@ class ListRetrainingsResponse(_message.Message):
     def __init__(self, retrainings: _Optional[_Iterable[_Union[_types_pb2.Retraining, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class RequestRetrainingRequest(_message.Message):
-    __slots__ = ("request_id", "reason", "validate_only", "parent", "version")
+    __slots__ = ("request_id", "reason", "validate_only", "parent", "version", "within_seconds")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     PARENT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    WITHIN_SECONDS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     reason: str
     validate_only: bool
     parent: str
     version: str
-    def __init__(self, request_id: _Optional[str] = ..., reason: _Optional[str] = ..., validate_only: bool = ..., parent: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+    within_seconds: int
+    def __init__(self, request_id: _Optional[str] = ..., reason: _Optional[str] = ..., validate_only: bool = ..., parent: _Optional[str] = ..., version: _Optional[str] = ..., within_seconds: _Optional[int] = ...) -> None: ...
 
 class RequestRetrainingResponse(_message.Message):
     __slots__ = ("name", "revision")

@@ -9,6 +9,7 @@ from modelog.monitoring.v1 import explanations_pb2 as modelog_dot_monitoring_dot
 from modelog.monitoring.v1 import ingest_pb2 as modelog_dot_monitoring_dot_v1_dot_ingest__pb2
 from modelog.monitoring.v1 import monitoring_service_pb2 as modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2
 from modelog.monitoring.v1 import pictures_pb2 as modelog_dot_monitoring_dot_v1_dot_pictures__pb2
+from modelog.monitoring.v1 import retrainings_pb2 as modelog_dot_monitoring_dot_v1_dot_retrainings__pb2
 from modelog.monitoring.v1 import simulations_pb2 as modelog_dot_monitoring_dot_v1_dot_simulations__pb2
 from modelog.monitoring.v1 import types_pb2 as modelog_dot_monitoring_dot_v1_dot_types__pb2
 
@@ -168,6 +169,41 @@ class MonitoringServiceStub(object):
                 '/modelog.monitoring.v1.MonitoringService/StartRetraining',
                 request_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.StartRetrainingRequest.SerializeToString,
                 response_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.StartRetrainingResponse.FromString,
+                _registered_method=True)
+        self.ClaimRetraining = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/ClaimRetraining',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ClaimRetrainingRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ClaimRetrainingResponse.FromString,
+                _registered_method=True)
+        self.ExtendRetrainingClaim = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/ExtendRetrainingClaim',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ExtendRetrainingClaimRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ExtendRetrainingClaimResponse.FromString,
+                _registered_method=True)
+        self.ReleaseRetraining = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/ReleaseRetraining',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ReleaseRetrainingRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ReleaseRetrainingResponse.FromString,
+                _registered_method=True)
+        self.GetRetirement = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/GetRetirement',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.GetRetirementRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.Retirement.FromString,
+                _registered_method=True)
+        self.ListRetirements = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/ListRetirements',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ListRetirementsRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ListRetirementsResponse.FromString,
+                _registered_method=True)
+        self.AcceptRetirement = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/AcceptRetirement',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.AcceptRetirementRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.AcceptRetirementResponse.FromString,
+                _registered_method=True)
+        self.DeclineRetirement = channel.unary_unary(
+                '/modelog.monitoring.v1.MonitoringService/DeclineRetirement',
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.DeclineRetirementRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.DeclineRetirementResponse.FromString,
                 _registered_method=True)
         self.AbandonRetraining = channel.unary_unary(
                 '/modelog.monitoring.v1.MonitoringService/AbandonRetraining',
@@ -413,6 +449,57 @@ class MonitoringServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ClaimRetraining(self, request, context):
+        """Takes the next retraining from the queue of a project: the severest first, then the oldest. It is the caller's alone
+        until its lease is over, or for good once it is started. Without any that waits the name is empty.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExtendRetrainingClaim(self, request, context):
+        """Holds a claim for longer. RETRAINING_TAKEN when it is not the caller's, or not any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseRetraining(self, request, context):
+        """Gives a retraining back to the queue, claimed or started; the reason is required. RETRAINING_TAKEN when it is not the
+        caller's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRetirement(self, request, context):
+        """One proposal. RETIREMENT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRetirements(self, request, context):
+        """Proposals to retire versions that stay below their floor.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcceptRetirement(self, request, context):
+        """Agrees to a proposal. The version is retired by the registry, by whoever may do that. RETIREMENT_DECIDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeclineRetirement(self, request, context):
+        """Lets the version stay; the reason is required. RETIREMENT_DECIDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AbandonRetraining(self, request, context):
         """Gives a retraining up; the reason is required. RETRAINING_ENDED.
         """
@@ -609,6 +696,41 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
                     servicer.StartRetraining,
                     request_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.StartRetrainingRequest.FromString,
                     response_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.StartRetrainingResponse.SerializeToString,
+            ),
+            'ClaimRetraining': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClaimRetraining,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ClaimRetrainingRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ClaimRetrainingResponse.SerializeToString,
+            ),
+            'ExtendRetrainingClaim': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtendRetrainingClaim,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ExtendRetrainingClaimRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ExtendRetrainingClaimResponse.SerializeToString,
+            ),
+            'ReleaseRetraining': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseRetraining,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ReleaseRetrainingRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ReleaseRetrainingResponse.SerializeToString,
+            ),
+            'GetRetirement': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRetirement,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.GetRetirementRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.Retirement.SerializeToString,
+            ),
+            'ListRetirements': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRetirements,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ListRetirementsRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ListRetirementsResponse.SerializeToString,
+            ),
+            'AcceptRetirement': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptRetirement,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.AcceptRetirementRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.AcceptRetirementResponse.SerializeToString,
+            ),
+            'DeclineRetirement': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeclineRetirement,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.DeclineRetirementRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.DeclineRetirementResponse.SerializeToString,
             ),
             'AbandonRetraining': grpc.unary_unary_rpc_method_handler(
                     servicer.AbandonRetraining,
@@ -1334,6 +1456,195 @@ class MonitoringService(object):
             '/modelog.monitoring.v1.MonitoringService/StartRetraining',
             modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.StartRetrainingRequest.SerializeToString,
             modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.StartRetrainingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClaimRetraining(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/ClaimRetraining',
+            modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ClaimRetrainingRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ClaimRetrainingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtendRetrainingClaim(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/ExtendRetrainingClaim',
+            modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ExtendRetrainingClaimRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ExtendRetrainingClaimResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseRetraining(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/ReleaseRetraining',
+            modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ReleaseRetrainingRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ReleaseRetrainingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRetirement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/GetRetirement',
+            modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.GetRetirementRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.Retirement.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRetirements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/ListRetirements',
+            modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ListRetirementsRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.ListRetirementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcceptRetirement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/AcceptRetirement',
+            modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.AcceptRetirementRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.AcceptRetirementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeclineRetirement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.monitoring.v1.MonitoringService/DeclineRetirement',
+            modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.DeclineRetirementRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_retrainings__pb2.DeclineRetirementResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,6 +11,7 @@ from modelog.monitoring.v1 import explanations_pb2 as _explanations_pb2
 from modelog.monitoring.v1 import ingest_pb2 as _ingest_pb2
 from modelog.monitoring.v1 import monitoring_service_pb2 as _monitoring_service_pb2
 from modelog.monitoring.v1 import pictures_pb2 as _pictures_pb2
+from modelog.monitoring.v1 import retrainings_pb2 as _retrainings_pb2
 from modelog.monitoring.v1 import simulations_pb2 as _simulations_pb2
 from modelog.monitoring.v1 import types_pb2 as _types_pb2
 import abc as _abc_1
@@ -118,6 +119,24 @@ class MonitoringServiceStub:
     """Asks by hand for a version to be trained anew. MONITOR_NOT_FOUND, VERSION_NOT_FOUND."""
     StartRetraining: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.StartRetrainingRequest, _monitoring_service_pb2.StartRetrainingResponse]
     """Takes a retraining. RETRAINING_ENDED; RETRAINING_TAKEN when somebody else has started it."""
+    ClaimRetraining: _grpc.UnaryUnaryMultiCallable[_retrainings_pb2.ClaimRetrainingRequest, _retrainings_pb2.ClaimRetrainingResponse]
+    """Takes the next retraining from the queue of a project: the severest first, then the oldest. It is the caller's alone
+    until its lease is over, or for good once it is started. Without any that waits the name is empty.
+    """
+    ExtendRetrainingClaim: _grpc.UnaryUnaryMultiCallable[_retrainings_pb2.ExtendRetrainingClaimRequest, _retrainings_pb2.ExtendRetrainingClaimResponse]
+    """Holds a claim for longer. RETRAINING_TAKEN when it is not the caller's, or not any more."""
+    ReleaseRetraining: _grpc.UnaryUnaryMultiCallable[_retrainings_pb2.ReleaseRetrainingRequest, _retrainings_pb2.ReleaseRetrainingResponse]
+    """Gives a retraining back to the queue, claimed or started; the reason is required. RETRAINING_TAKEN when it is not the
+    caller's.
+    """
+    GetRetirement: _grpc.UnaryUnaryMultiCallable[_retrainings_pb2.GetRetirementRequest, _retrainings_pb2.Retirement]
+    """One proposal. RETIREMENT_NOT_FOUND."""
+    ListRetirements: _grpc.UnaryUnaryMultiCallable[_retrainings_pb2.ListRetirementsRequest, _retrainings_pb2.ListRetirementsResponse]
+    """Proposals to retire versions that stay below their floor."""
+    AcceptRetirement: _grpc.UnaryUnaryMultiCallable[_retrainings_pb2.AcceptRetirementRequest, _retrainings_pb2.AcceptRetirementResponse]
+    """Agrees to a proposal. The version is retired by the registry, by whoever may do that. RETIREMENT_DECIDED."""
+    DeclineRetirement: _grpc.UnaryUnaryMultiCallable[_retrainings_pb2.DeclineRetirementRequest, _retrainings_pb2.DeclineRetirementResponse]
+    """Lets the version stay; the reason is required. RETIREMENT_DECIDED."""
     AbandonRetraining: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.AbandonRetrainingRequest, _monitoring_service_pb2.AbandonRetrainingResponse]
     """Gives a retraining up; the reason is required. RETRAINING_ENDED."""
     Ingest: _grpc.StreamStreamMultiCallable[_ingest_pb2.IngestRequest, _ingest_pb2.IngestResponse]
@@ -230,6 +249,24 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     """Asks by hand for a version to be trained anew. MONITOR_NOT_FOUND, VERSION_NOT_FOUND."""
     StartRetraining: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.StartRetrainingRequest, _monitoring_service_pb2.StartRetrainingResponse]  # type: ignore[assignment]
     """Takes a retraining. RETRAINING_ENDED; RETRAINING_TAKEN when somebody else has started it."""
+    ClaimRetraining: _aio.UnaryUnaryMultiCallable[_retrainings_pb2.ClaimRetrainingRequest, _retrainings_pb2.ClaimRetrainingResponse]  # type: ignore[assignment]
+    """Takes the next retraining from the queue of a project: the severest first, then the oldest. It is the caller's alone
+    until its lease is over, or for good once it is started. Without any that waits the name is empty.
+    """
+    ExtendRetrainingClaim: _aio.UnaryUnaryMultiCallable[_retrainings_pb2.ExtendRetrainingClaimRequest, _retrainings_pb2.ExtendRetrainingClaimResponse]  # type: ignore[assignment]
+    """Holds a claim for longer. RETRAINING_TAKEN when it is not the caller's, or not any more."""
+    ReleaseRetraining: _aio.UnaryUnaryMultiCallable[_retrainings_pb2.ReleaseRetrainingRequest, _retrainings_pb2.ReleaseRetrainingResponse]  # type: ignore[assignment]
+    """Gives a retraining back to the queue, claimed or started; the reason is required. RETRAINING_TAKEN when it is not the
+    caller's.
+    """
+    GetRetirement: _aio.UnaryUnaryMultiCallable[_retrainings_pb2.GetRetirementRequest, _retrainings_pb2.Retirement]  # type: ignore[assignment]
+    """One proposal. RETIREMENT_NOT_FOUND."""
+    ListRetirements: _aio.UnaryUnaryMultiCallable[_retrainings_pb2.ListRetirementsRequest, _retrainings_pb2.ListRetirementsResponse]  # type: ignore[assignment]
+    """Proposals to retire versions that stay below their floor."""
+    AcceptRetirement: _aio.UnaryUnaryMultiCallable[_retrainings_pb2.AcceptRetirementRequest, _retrainings_pb2.AcceptRetirementResponse]  # type: ignore[assignment]
+    """Agrees to a proposal. The version is retired by the registry, by whoever may do that. RETIREMENT_DECIDED."""
+    DeclineRetirement: _aio.UnaryUnaryMultiCallable[_retrainings_pb2.DeclineRetirementRequest, _retrainings_pb2.DeclineRetirementResponse]  # type: ignore[assignment]
+    """Lets the version stay; the reason is required. RETIREMENT_DECIDED."""
     AbandonRetraining: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.AbandonRetrainingRequest, _monitoring_service_pb2.AbandonRetrainingResponse]  # type: ignore[assignment]
     """Gives a retraining up; the reason is required. RETRAINING_ENDED."""
     Ingest: _aio.StreamStreamMultiCallable[_ingest_pb2.IngestRequest, _ingest_pb2.IngestResponse]  # type: ignore[assignment]
@@ -489,6 +526,66 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_monitoring_service_pb2.StartRetrainingResponse, _abc.Awaitable[_monitoring_service_pb2.StartRetrainingResponse]]:
         """Takes a retraining. RETRAINING_ENDED; RETRAINING_TAKEN when somebody else has started it."""
+
+    @_abc_1.abstractmethod
+    def ClaimRetraining(
+        self,
+        request: _retrainings_pb2.ClaimRetrainingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retrainings_pb2.ClaimRetrainingResponse, _abc.Awaitable[_retrainings_pb2.ClaimRetrainingResponse]]:
+        """Takes the next retraining from the queue of a project: the severest first, then the oldest. It is the caller's alone
+        until its lease is over, or for good once it is started. Without any that waits the name is empty.
+        """
+
+    @_abc_1.abstractmethod
+    def ExtendRetrainingClaim(
+        self,
+        request: _retrainings_pb2.ExtendRetrainingClaimRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retrainings_pb2.ExtendRetrainingClaimResponse, _abc.Awaitable[_retrainings_pb2.ExtendRetrainingClaimResponse]]:
+        """Holds a claim for longer. RETRAINING_TAKEN when it is not the caller's, or not any more."""
+
+    @_abc_1.abstractmethod
+    def ReleaseRetraining(
+        self,
+        request: _retrainings_pb2.ReleaseRetrainingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retrainings_pb2.ReleaseRetrainingResponse, _abc.Awaitable[_retrainings_pb2.ReleaseRetrainingResponse]]:
+        """Gives a retraining back to the queue, claimed or started; the reason is required. RETRAINING_TAKEN when it is not the
+        caller's.
+        """
+
+    @_abc_1.abstractmethod
+    def GetRetirement(
+        self,
+        request: _retrainings_pb2.GetRetirementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retrainings_pb2.Retirement, _abc.Awaitable[_retrainings_pb2.Retirement]]:
+        """One proposal. RETIREMENT_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListRetirements(
+        self,
+        request: _retrainings_pb2.ListRetirementsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retrainings_pb2.ListRetirementsResponse, _abc.Awaitable[_retrainings_pb2.ListRetirementsResponse]]:
+        """Proposals to retire versions that stay below their floor."""
+
+    @_abc_1.abstractmethod
+    def AcceptRetirement(
+        self,
+        request: _retrainings_pb2.AcceptRetirementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retrainings_pb2.AcceptRetirementResponse, _abc.Awaitable[_retrainings_pb2.AcceptRetirementResponse]]:
+        """Agrees to a proposal. The version is retired by the registry, by whoever may do that. RETIREMENT_DECIDED."""
+
+    @_abc_1.abstractmethod
+    def DeclineRetirement(
+        self,
+        request: _retrainings_pb2.DeclineRetirementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retrainings_pb2.DeclineRetirementResponse, _abc.Awaitable[_retrainings_pb2.DeclineRetirementResponse]]:
+        """Lets the version stay; the reason is required. RETIREMENT_DECIDED."""
 
     @_abc_1.abstractmethod
     def AbandonRetraining(

@@ -100,6 +100,7 @@ class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ACTION_UNSPECIFIED: _ClassVar[Action]
     ACTION_RETRAIN: _ClassVar[Action]
+    ACTION_PROPOSE_RETIREMENT: _ClassVar[Action]
 
 class MonitorState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -129,6 +130,7 @@ class RetrainingState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RETRAINING_STATE_STARTED: _ClassVar[RetrainingState]
     RETRAINING_STATE_ANSWERED: _ClassVar[RetrainingState]
     RETRAINING_STATE_ABANDONED: _ClassVar[RetrainingState]
+    RETRAINING_STATE_CLAIMED: _ClassVar[RetrainingState]
 
 class ColumnRole(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -228,6 +230,7 @@ SEVERITY_WARNING: Severity
 SEVERITY_CRITICAL: Severity
 ACTION_UNSPECIFIED: Action
 ACTION_RETRAIN: Action
+ACTION_PROPOSE_RETIREMENT: Action
 MONITOR_STATE_UNSPECIFIED: MonitorState
 MONITOR_STATE_ACTIVE: MonitorState
 MONITOR_STATE_PAUSED: MonitorState
@@ -245,6 +248,7 @@ RETRAINING_STATE_REQUESTED: RetrainingState
 RETRAINING_STATE_STARTED: RetrainingState
 RETRAINING_STATE_ANSWERED: RetrainingState
 RETRAINING_STATE_ABANDONED: RetrainingState
+RETRAINING_STATE_CLAIMED: RetrainingState
 COLUMN_ROLE_UNSPECIFIED: ColumnRole
 COLUMN_ROLE_INPUT: ColumnRole
 COLUMN_ROLE_OUTPUT: ColumnRole
@@ -288,7 +292,7 @@ class WindowSpec(_message.Message):
     def __init__(self, size_rows: _Optional[int] = ..., size_seconds: _Optional[int] = ..., lateness_seconds: _Optional[int] = ..., step_rows: _Optional[int] = ..., step_seconds: _Optional[int] = ..., segment_columns: _Optional[_Iterable[str]] = ..., versions_together: bool = ..., compare_with: _Optional[_Union[Comparison, str]] = ..., baseline_windows: _Optional[int] = ..., sample_rows: _Optional[int] = ..., sample_days: _Optional[int] = ...) -> None: ...
 
 class Check(_message.Message):
-    __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions", "positive", "cut", "watched", "allowance", "season_windows", "sensitive", "minimum_group_rows", "top", "fit")
+    __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions", "positive", "cut", "watched", "allowance", "season_windows", "sensitive", "minimum_group_rows", "top", "fit", "retrain_within_seconds", "retire_after_seconds")
     ID_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
@@ -310,6 +314,8 @@ class Check(_message.Message):
     MINIMUM_GROUP_ROWS_FIELD_NUMBER: _ClassVar[int]
     TOP_FIELD_NUMBER: _ClassVar[int]
     FIT_FIELD_NUMBER: _ClassVar[int]
+    RETRAIN_WITHIN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    RETIRE_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
     id: str
     method: Method
     columns: _containers.RepeatedScalarFieldContainer[str]
@@ -331,7 +337,9 @@ class Check(_message.Message):
     minimum_group_rows: int
     top: int
     fit: _fits_pb2.Fit
-    def __init__(self, id: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., columns: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ..., minimum_rows: _Optional[int] = ..., significance: _Optional[float] = ..., bins: _Optional[int] = ..., failing_columns: _Optional[int] = ..., raise_after_windows: _Optional[int] = ..., resolve_after_windows: _Optional[int] = ..., severity: _Optional[_Union[Severity, str]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., positive: _Optional[str] = ..., cut: _Optional[float] = ..., watched: _Optional[_Union[Method, str]] = ..., allowance: _Optional[float] = ..., season_windows: _Optional[int] = ..., sensitive: _Optional[str] = ..., minimum_group_rows: _Optional[int] = ..., top: _Optional[int] = ..., fit: _Optional[_Union[_fits_pb2.Fit, _Mapping]] = ...) -> None: ...
+    retrain_within_seconds: int
+    retire_after_seconds: int
+    def __init__(self, id: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., columns: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ..., minimum_rows: _Optional[int] = ..., significance: _Optional[float] = ..., bins: _Optional[int] = ..., failing_columns: _Optional[int] = ..., raise_after_windows: _Optional[int] = ..., resolve_after_windows: _Optional[int] = ..., severity: _Optional[_Union[Severity, str]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., positive: _Optional[str] = ..., cut: _Optional[float] = ..., watched: _Optional[_Union[Method, str]] = ..., allowance: _Optional[float] = ..., season_windows: _Optional[int] = ..., sensitive: _Optional[str] = ..., minimum_group_rows: _Optional[int] = ..., top: _Optional[int] = ..., fit: _Optional[_Union[_fits_pb2.Fit, _Mapping]] = ..., retrain_within_seconds: _Optional[int] = ..., retire_after_seconds: _Optional[int] = ...) -> None: ...
 
 class Monitor(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "endpoint", "description", "window", "checks", "prediction_column", "state", "baseline", "windows", "alerts", "statuses", "rules", "causes")
@@ -823,7 +831,7 @@ class Alert(_message.Message):
     def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., check: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., severity: _Optional[_Union[Severity, str]] = ..., state: _Optional[_Union[AlertState, str]] = ..., statistic: _Optional[float] = ..., threshold: _Optional[float] = ..., columns: _Optional[_Iterable[_Union[ColumnResult, _Mapping]]] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., acknowledged_by: _Optional[str] = ..., note: _Optional[str] = ..., silenced_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., silence_reason: _Optional[str] = ..., resolution: _Optional[_Union[Resolution, str]] = ..., resolved_by: _Optional[str] = ..., resolve_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rule: _Optional[str] = ..., members: _Optional[_Iterable[_Union[AlertMember, _Mapping]]] = ..., reopenings: _Optional[int] = ..., reopen_window: _Optional[int] = ..., escalated_to: _Optional[str] = ..., escalate_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., silences: _Optional[_Iterable[str]] = ..., escalate_to: _Optional[str] = ...) -> None: ...
 
 class Retraining(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "endpoint", "version", "alert", "evidence", "state", "requested_by", "reason", "started_by", "run", "answered_by", "abandon_reason")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "endpoint", "version", "alert", "evidence", "state", "requested_by", "reason", "started_by", "run", "answered_by", "abandon_reason", "deadline_time", "deadline_missed", "severity", "claimed_by", "claim_expire_time")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -841,6 +849,11 @@ class Retraining(_message.Message):
     RUN_FIELD_NUMBER: _ClassVar[int]
     ANSWERED_BY_FIELD_NUMBER: _ClassVar[int]
     ABANDON_REASON_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_TIME_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_MISSED_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    CLAIMED_BY_FIELD_NUMBER: _ClassVar[int]
+    CLAIM_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -858,7 +871,12 @@ class Retraining(_message.Message):
     run: str
     answered_by: str
     abandon_reason: str
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., alert: _Optional[str] = ..., evidence: _Optional[_Union[Evidence, _Mapping]] = ..., state: _Optional[_Union[RetrainingState, str]] = ..., requested_by: _Optional[str] = ..., reason: _Optional[str] = ..., started_by: _Optional[str] = ..., run: _Optional[str] = ..., answered_by: _Optional[str] = ..., abandon_reason: _Optional[str] = ...) -> None: ...
+    deadline_time: _timestamp_pb2.Timestamp
+    deadline_missed: bool
+    severity: Severity
+    claimed_by: str
+    claim_expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., alert: _Optional[str] = ..., evidence: _Optional[_Union[Evidence, _Mapping]] = ..., state: _Optional[_Union[RetrainingState, str]] = ..., requested_by: _Optional[str] = ..., reason: _Optional[str] = ..., started_by: _Optional[str] = ..., run: _Optional[str] = ..., answered_by: _Optional[str] = ..., abandon_reason: _Optional[str] = ..., deadline_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deadline_missed: bool = ..., severity: _Optional[_Union[Severity, str]] = ..., claimed_by: _Optional[str] = ..., claim_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Evidence(_message.Message):
     __slots__ = ("check", "columns", "statistic", "threshold", "window")
@@ -1109,7 +1127,7 @@ class RankedTop(_message.Message):
     def __init__(self, top: _Optional[int] = ..., gains: _Optional[_Union[ExactNumber, _Mapping]] = ..., gains_squared: _Optional[_Union[ExactNumber, _Mapping]] = ...) -> None: ...
 
 class AlertRule(_message.Message):
-    __slots__ = ("id", "when", "checks", "group_by", "severity", "for_windows", "for_seconds", "clear_when", "clear_windows", "clear_seconds", "reopen_within_seconds", "actions", "escalate_after_seconds", "escalate_to")
+    __slots__ = ("id", "when", "checks", "group_by", "severity", "for_windows", "for_seconds", "clear_when", "clear_windows", "clear_seconds", "reopen_within_seconds", "actions", "escalate_after_seconds", "escalate_to", "retrain_within_seconds", "retire_after_seconds")
     ID_FIELD_NUMBER: _ClassVar[int]
     WHEN_FIELD_NUMBER: _ClassVar[int]
     CHECKS_FIELD_NUMBER: _ClassVar[int]
@@ -1124,6 +1142,8 @@ class AlertRule(_message.Message):
     ACTIONS_FIELD_NUMBER: _ClassVar[int]
     ESCALATE_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ESCALATE_TO_FIELD_NUMBER: _ClassVar[int]
+    RETRAIN_WITHIN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    RETIRE_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
     id: str
     when: str
     checks: _containers.RepeatedScalarFieldContainer[str]
@@ -1138,7 +1158,9 @@ class AlertRule(_message.Message):
     actions: _containers.RepeatedScalarFieldContainer[Action]
     escalate_after_seconds: int
     escalate_to: str
-    def __init__(self, id: _Optional[str] = ..., when: _Optional[str] = ..., checks: _Optional[_Iterable[str]] = ..., group_by: _Optional[_Iterable[_Union[Grouping, str]]] = ..., severity: _Optional[_Union[Severity, str]] = ..., for_windows: _Optional[int] = ..., for_seconds: _Optional[int] = ..., clear_when: _Optional[str] = ..., clear_windows: _Optional[int] = ..., clear_seconds: _Optional[int] = ..., reopen_within_seconds: _Optional[int] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., escalate_after_seconds: _Optional[int] = ..., escalate_to: _Optional[str] = ...) -> None: ...
+    retrain_within_seconds: int
+    retire_after_seconds: int
+    def __init__(self, id: _Optional[str] = ..., when: _Optional[str] = ..., checks: _Optional[_Iterable[str]] = ..., group_by: _Optional[_Iterable[_Union[Grouping, str]]] = ..., severity: _Optional[_Union[Severity, str]] = ..., for_windows: _Optional[int] = ..., for_seconds: _Optional[int] = ..., clear_when: _Optional[str] = ..., clear_windows: _Optional[int] = ..., clear_seconds: _Optional[int] = ..., reopen_within_seconds: _Optional[int] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., escalate_after_seconds: _Optional[int] = ..., escalate_to: _Optional[str] = ..., retrain_within_seconds: _Optional[int] = ..., retire_after_seconds: _Optional[int] = ...) -> None: ...
 
 class Group(_message.Message):
     __slots__ = ("check", "column", "segment")

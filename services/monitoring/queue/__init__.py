@@ -1,0 +1,1 @@
+"""Retrainings that wait, are claimed or late, and alerts that may end in a proposal."""
