@@ -27,7 +27,7 @@ class Captured(NamedTuple):
     chunk_rows: int = 0
 
 
-def append_rows(request: rpc.CaptureBaselineRequest, more: rpc.CaptureBaselineRequest) -> None:
+def append_rows(request: rpc.CaptureBaselineRequest, more: rpc.StreamBaselineRequest) -> None:
     """Adds the rows of a further message; Invalid when it has other columns, or is for another monitor."""
     mine, others = _all_columns(request.values), _all_columns(more.values)
     if more.name != request.name or [one.name for one in mine] != [one.name for one in others]:

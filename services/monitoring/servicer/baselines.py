@@ -25,16 +25,20 @@ class Baselines(Room):
     ) -> rpc.CaptureBaselineResponse:
         return await self._capture(request, context)
 
-    async def StreamBaseline(self, incoming: Incoming) -> AsyncIterator[rpc.CaptureBaselineResponse]:
-        request, first = rpc.CaptureBaselineRequest(), None
+    async def StreamBaseline(self, incoming: Incoming) -> AsyncIterator[rpc.StreamBaselineResponse]:
+        first: Context | None = None
+        request = rpc.CaptureBaselineRequest()
         async for context in incoming:
             if first is None:
-                request, first = context.request, context
+                first, request = context, _whole(context.request)
             else:
                 append_rows(request, context.request)
         if first is None:
-            raise invalid_field("source", "no message came", "NO_MESSAGE")
-        yield await self._capture(request, first)
+            raise invalid_field("values", "no message came", "NO_MESSAGE")
+        captured = await self._capture(request, first)
+        yield rpc.StreamBaselineResponse(
+            name=captured.name, revision=captured.revision, digest=captured.digest, thresholds=captured.thresholds
+        )
 
     async def _capture(self, request: rpc.CaptureBaselineRequest, context: Context) -> rpc.CaptureBaselineResponse:
         MONITOR.pattern.ids(request.name)
@@ -67,3 +71,18 @@ class Baselines(Room):
                 return await captured_in(self._pool, self._kept, present, request.reference)
             case _:
                 return Captured(request.profiles)
+
+
+def _whole(first: rpc.StreamBaselineRequest) -> rpc.CaptureBaselineRequest:
+    """What the first message of a stream asks for, as one call would."""
+    return rpc.CaptureBaselineRequest(
+        request_id=first.request_id,
+        reason=first.reason,
+        etag=first.etag,
+        validate_only=first.validate_only,
+        name=first.name,
+        values=first.values,
+        description=first.description,
+        chunk_rows=first.chunk_rows,
+        importances=first.importances,
+    )

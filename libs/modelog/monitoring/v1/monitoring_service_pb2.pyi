@@ -208,6 +208,47 @@ class CaptureBaselineResponse(_message.Message):
     thresholds: _containers.RepeatedCompositeFieldContainer[_fits_pb2.FittedThreshold]
     def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., digest: _Optional[str] = ..., thresholds: _Optional[_Iterable[_Union[_fits_pb2.FittedThreshold, _Mapping]]] = ...) -> None: ...
 
+class StreamBaselineRequest(_message.Message):
+    __slots__ = ("request_id", "reason", "etag", "validate_only", "name", "values", "description", "chunk_rows", "importances")
+    class ImportancesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_ROWS_FIELD_NUMBER: _ClassVar[int]
+    IMPORTANCES_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    reason: str
+    etag: str
+    validate_only: bool
+    name: str
+    values: BaselineValues
+    description: str
+    chunk_rows: int
+    importances: _containers.ScalarMap[str, float]
+    def __init__(self, request_id: _Optional[str] = ..., reason: _Optional[str] = ..., etag: _Optional[str] = ..., validate_only: bool = ..., name: _Optional[str] = ..., values: _Optional[_Union[BaselineValues, _Mapping]] = ..., description: _Optional[str] = ..., chunk_rows: _Optional[int] = ..., importances: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class StreamBaselineResponse(_message.Message):
+    __slots__ = ("name", "revision", "digest", "thresholds")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    revision: int
+    digest: str
+    thresholds: _containers.RepeatedCompositeFieldContainer[_fits_pb2.FittedThreshold]
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., digest: _Optional[str] = ..., thresholds: _Optional[_Iterable[_Union[_fits_pb2.FittedThreshold, _Mapping]]] = ...) -> None: ...
+
 class BaselineValues(_message.Message):
     __slots__ = ("inputs", "outputs", "labels", "sample_rows", "outlier_share")
     INPUTS_FIELD_NUMBER: _ClassVar[int]

@@ -82,8 +82,8 @@ class MonitoringServiceStub(object):
                 _registered_method=True)
         self.StreamBaseline = channel.stream_stream(
                 '/modelog.monitoring.v1.MonitoringService/StreamBaseline',
-                request_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineRequest.SerializeToString,
-                response_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineResponse.FromString,
+                request_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.StreamBaselineRequest.SerializeToString,
+                response_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.StreamBaselineResponse.FromString,
                 _registered_method=True)
         self.RecordOutcomes = channel.unary_unary(
                 '/modelog.monitoring.v1.MonitoringService/RecordOutcomes',
@@ -609,8 +609,8 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
             ),
             'StreamBaseline': grpc.stream_stream_rpc_method_handler(
                     servicer.StreamBaseline,
-                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineRequest.FromString,
-                    response_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineResponse.SerializeToString,
+                    request_deserializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.StreamBaselineRequest.FromString,
+                    response_serializer=modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.StreamBaselineResponse.SerializeToString,
             ),
             'RecordOutcomes': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordOutcomes,
@@ -995,8 +995,8 @@ class MonitoringService(object):
             request_iterator,
             target,
             '/modelog.monitoring.v1.MonitoringService/StreamBaseline',
-            modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineRequest.SerializeToString,
-            modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CaptureBaselineResponse.FromString,
+            modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.StreamBaselineRequest.SerializeToString,
+            modelog_dot_monitoring_dot_v1_dot_monitoring__service__pb2.StreamBaselineResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -66,7 +66,7 @@ class MonitoringServiceStub:
     counts that do not add up, a name twice. The same baseline again changes nothing. PROFILE_EXPIRED, NO_WINDOWS,
     OTHER_EDGES, TOO_FEW_CHUNKS; ABORTED when the checks were changed meanwhile.
     """
-    StreamBaseline: _grpc.StreamStreamMultiCallable[_monitoring_service_pb2.CaptureBaselineRequest, _monitoring_service_pb2.CaptureBaselineResponse]
+    StreamBaseline: _grpc.StreamStreamMultiCallable[_monitoring_service_pb2.StreamBaselineRequest, _monitoring_service_pb2.StreamBaselineResponse]
     """The same for values that are more than one call carries: the rows of all messages, in their order, and everything
     else as the first one says it; answered once, when the last has come. The columns are the same in each message.
     """
@@ -196,7 +196,7 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     counts that do not add up, a name twice. The same baseline again changes nothing. PROFILE_EXPIRED, NO_WINDOWS,
     OTHER_EDGES, TOO_FEW_CHUNKS; ABORTED when the checks were changed meanwhile.
     """
-    StreamBaseline: _aio.StreamStreamMultiCallable[_monitoring_service_pb2.CaptureBaselineRequest, _monitoring_service_pb2.CaptureBaselineResponse]  # type: ignore[assignment]
+    StreamBaseline: _aio.StreamStreamMultiCallable[_monitoring_service_pb2.StreamBaselineRequest, _monitoring_service_pb2.StreamBaselineResponse]  # type: ignore[assignment]
     """The same for values that are more than one call carries: the rows of all messages, in their order, and everything
     else as the first one says it; answered once, when the last has come. The columns are the same in each message.
     """
@@ -369,9 +369,9 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def StreamBaseline(
         self,
-        request_iterator: _MaybeAsyncIterator[_monitoring_service_pb2.CaptureBaselineRequest],
+        request_iterator: _MaybeAsyncIterator[_monitoring_service_pb2.StreamBaselineRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_monitoring_service_pb2.CaptureBaselineResponse], _abc.AsyncIterator[_monitoring_service_pb2.CaptureBaselineResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_monitoring_service_pb2.StreamBaselineResponse], _abc.AsyncIterator[_monitoring_service_pb2.StreamBaselineResponse]]:
         """The same for values that are more than one call carries: the rows of all messages, in their order, and everything
         else as the first one says it; answered once, when the last has come. The columns are the same in each message.
         """
