@@ -28,7 +28,13 @@ from services.monitoring.profile import merge
 LEAST_CHUNKS = 10
 MOST_CHUNKS = 100
 # What rows alone do not tell: how many come in a window's time, when, how fast, and with which failures.
-OF_WINDOWS_ONLY = (types.METHOD_VOLUME, types.METHOD_FRESHNESS, types.METHOD_ERROR_RATE)
+OF_WINDOWS_ONLY = (
+    types.METHOD_VOLUME,
+    types.METHOD_FRESHNESS,
+    types.METHOD_ERROR_RATE,
+    types.METHOD_LATENCY_QUANTILE,
+    types.METHOD_SATURATION,
+)
 _LEVEL = 0.95
 _ALL_COLUMN_BYTES = 1 << 30
 _MONTH_SECONDS = 30 * 86_400

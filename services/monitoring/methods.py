@@ -19,6 +19,7 @@ from services.monitoring import (
     ranking,
     reconstruction,
     series,
+    service,
     statistics,
     telling,
 )
@@ -158,6 +159,8 @@ METHODS |= {
     types.METHOD_EQUALIZED_ODDS_DIFFERENCE: _grouped(
         "equalized-odds-difference/1", groups.equalized_odds_difference, track=types.TRACK_LABELS
     ),
+    types.METHOD_LATENCY_QUANTILE: Method("latency-quantile/1", of_window=service.latency_quantile, share=False),
+    types.METHOD_SATURATION: Method("saturation/1", of_window=service.saturation),
     types.METHOD_NDCG: _labelled("ndcg/1", ranking.ndcg, low_is_bad=True),
 }
 METHODS |= {  # Their track is that of the method they watch; see `track_of`.

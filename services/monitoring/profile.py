@@ -24,6 +24,7 @@ from services.monitoring.groups import merge_sensitive
 from services.monitoring.performance import merge_performance
 from services.monitoring.ranking import merge_queries
 from services.monitoring.samples import merge_samples
+from services.monitoring.service import merge_service
 
 MOST_CATEGORIES = 256
 MOST_CHARACTERS = 256
@@ -260,6 +261,8 @@ def _merge_beside(merged: types.ProfileSet, other: types.ProfileSet) -> None:
         merge_performance(merged.performance, other.performance)
     if other.HasField("distinct_rows"):
         merged.distinct_rows.CopyFrom(sketches.united(merged.distinct_rows, other.distinct_rows))
+    if other.HasField("service"):
+        merge_service(merged, other.service)
     if other.unknown_columns:
         _unite_unknown(merged, other)
     if other.sensitive:

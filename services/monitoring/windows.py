@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from modelog.monitoring.v1 import types_pb2 as types
+from modelog.monitoring.v1.service_counts_pb2 import ServiceCounts
 from services.monitoring.forest import Outliers
 from services.monitoring.losses import Losses
 from services.monitoring.pieces import Piece, counted
 from services.monitoring.profile import Layout, merge
 from services.monitoring.sampling import Sampling
+from services.monitoring.service import merge_service
 
 MICROSECONDS = 1_000_000
 PROFILES = 3  # What profiles hold; windows begun when they held less are closed as they are.
@@ -75,6 +77,7 @@ class Rows(NamedTuple):
     profiles: Callable[[int, int], types.ProfileSet | Piece]
     dropped_rows: int = 0
     failed_requests: int = 0
+    service: ServiceCounts | None = None
 
 
 @dataclass
@@ -218,3 +221,5 @@ class Lane:
 def _note_losses(window: OpenWindow, rows: Rows) -> None:
     window.profiles.dropped_rows += rows.dropped_rows
     window.profiles.failed_requests += rows.failed_requests
+    if rows.service is not None:
+        merge_service(window.profiles, rows.service)

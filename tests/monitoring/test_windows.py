@@ -1,6 +1,7 @@
 """How rows are cut into windows, by count and by event time."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ def plan(*, rows: int = 0, seconds: int = 0, lateness: int = 0, digest: str = "d
     return Plan("m", spec, digest, {}, "", frozenset({types.TRACK_PREDICTIONS}))
 
 
-def rows(count: int, at: int = 0, position: int = 1, **losses: int) -> Rows:
+def rows(count: int, at: int = 0, position: int = 1, **losses: Any) -> Rows:
     """`count` rows answered from second `at` to the one after."""
     return Rows(
         count, at * S, (at + 1) * S, position, lambda start, stop: types.ProfileSet(rows=stop - start), **losses

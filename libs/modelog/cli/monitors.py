@@ -33,6 +33,8 @@ _METHODS |= {
     "pca-reconstruction": 81,
     "mmd": 82,
     "outlier-share": 83,
+    "latency-quantile": 92,
+    "saturation": 93,
 }
 _RETRAIN = 1
 _CSV = click.Path(exists=True, dir_okay=False, path_type=Path)

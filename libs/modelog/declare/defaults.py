@@ -69,6 +69,8 @@ def _check(check: Any) -> None:
     check.minimum_rows = check.minimum_rows or (1 if name in _ALSO_WHEN_EMPTY else _MINIMUM_ROWS)
     if types.Method.Name(check.watched or check.method).removeprefix("METHOD_") in _OVER_GROUPS:
         check.minimum_group_rows = check.minimum_group_rows or _MINIMUM_GROUP_ROWS
+    if types.Method.Name(check.watched or check.method) == "METHOD_LATENCY_QUANTILE":
+        check.quantile = check.quantile or 0.99
     if name in _OVER_PARTS:
         check.bins = check.bins or _BINS
     if name in _BY_COLUMN:

@@ -86,6 +86,8 @@ class Answers:
             ran=self.tally.ran,
         )
         self.under_way = 0
+        if telemetry:
+            telemetry.service.busy_seconds = lambda: self.turns.busy_seconds
 
     async def infer(self, asked: Asked) -> tuple[str, list[Output]]:
         """The id and the outputs. BadInput is the caller's fault, NotAnswered ours."""
@@ -93,8 +95,12 @@ class Answers:
             self._failed(asked)
             raise Busy("too many requests wait for the model")
         self.under_way += 1
+        began = time.perf_counter()
         try:
-            return await self._infer(asked)
+            answer = await self._infer(asked)
+            if self.telemetry and not asked.shadow:
+                self.telemetry.service.took(time.perf_counter() - began)
+            return answer
         except NotAnswered:
             self._failed(asked)
             raise

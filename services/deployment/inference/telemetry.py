@@ -6,14 +6,15 @@ with the next batch that gets through.
 """
 
 import asyncio
+import math
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from modelog.monitoring.v1 import telemetry_pb2
+from modelog.monitoring.v1 import service_counts_pb2, telemetry_pb2
 
 _BATCH_ROWS = 256
 # Both keep a batch below the megabyte that NATS takes: 32,768 numbers are a quarter of it.
@@ -22,6 +23,8 @@ _BATCH_BYTES = 900_000
 _QUEUE_ROWS = 8192
 _FLUSH_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 5.0
+_LEAST_SECONDS = 10e-6  # Where the first part of latencies begins: see ServiceCounts.
+_LAST_PART = 207
 _FLOATING_OR_INTEGER = "fiub"
 
 Publish = Callable[[str, bytes], Awaitable[None]]
@@ -67,10 +70,39 @@ class Losses:
         self.left_out_rows -= told.left_out_rows
 
 
+class Service:
+    """How fast and how busy the replica was since the last batch. busy_seconds: tells for how long its model ran so
+    far."""
+
+    def __init__(self) -> None:
+        self.busy_seconds: Callable[[], float] = lambda: 0.0
+        self._requests: Counter[int] = Counter()
+        self._told = 0.0, time.monotonic()
+
+    def took(self, seconds: float) -> None:
+        """One request that was answered."""
+        part = math.floor(8 * math.log2(max(seconds, _LEAST_SECONDS) / _LEAST_SECONDS))
+        self._requests[min(part, _LAST_PART)] += 1
+
+    def take(self) -> service_counts_pb2.ServiceCounts:
+        """What was counted since the last time."""
+        now = self.busy_seconds(), time.monotonic()
+        counts = service_counts_pb2.ServiceCounts(
+            busy_microseconds=max(0, int((now[0] - self._told[0]) * 1e6)),
+            observed_microseconds=int((now[1] - self._told[1]) * 1e6),
+        )
+        for part, requests in sorted(self._requests.items()):
+            counts.latencies.add(part=part, requests=requests)
+        self._requests.clear()
+        self._told = now
+        return counts
+
+
 class Telemetry:
     """Collects answered rows of one replica. publish(batch_id, payload) raises when the batch was not stored."""
 
     def __init__(self, publish: Publish, *, endpoint: str, version: str, replica: str) -> None:
+        self.service = Service()
         self._publish = publish
         self._about = {"endpoint": endpoint, "version": version, "replica": replica}
         self._waiting: deque[Answered] = deque()
@@ -132,7 +164,10 @@ class Telemetry:
             taken = self._take()
             shadow = taken[0].shadow if taken else not self._losses[False]
             told = replace(self._losses[shadow])
-            await self._deliver(_batch(taken, told, shadow=shadow, **self._about), patient=patient)
+            batch = _batch(taken, told, shadow=shadow, **self._about)
+            if not shadow:
+                batch.service.CopyFrom(self.service.take())
+            await self._deliver(batch, patient=patient)
             # Counted while this batch was under way belongs to the next one.
             self._losses[shadow].minus(told)
             if not patient and not self._waiting:

@@ -60,6 +60,7 @@ class Turns:
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
         self._usual_seconds = 1.0  # Until it is known to be quick.
+        self.busy_seconds = 0.0  # For how long the model ran.
 
     @property
     def waiting(self) -> int:
@@ -73,7 +74,7 @@ class Turns:
             try:
                 return self._run(feed)
             finally:
-                self._took(time.perf_counter() - began)
+                self._took(time.perf_counter() - began, 1)
                 self._ran(1, rows)
         loop = asyncio.get_running_loop()
         turn = _Turn(feed, rows, _shape(feed, rows), loop.create_future(), loop.time())
@@ -130,7 +131,7 @@ class Turns:
             answers.extend(together)
         else:
             answers.extend(self._alone(turn.feed) for turn in group)
-        self._took((time.perf_counter() - began) / len(group))
+        self._took(time.perf_counter() - began, len(group))
         return answers
 
     def _together(self, group: Sequence[_Turn]) -> list[Arrays] | None:
@@ -152,8 +153,9 @@ class Turns:
         except Exception as error:  # It goes to the one who asked.
             return error
 
-    def _took(self, seconds: float) -> None:
-        self._usual_seconds += _WEIGHT * (seconds - self._usual_seconds)
+    def _took(self, seconds: float, requests: int) -> None:
+        self.busy_seconds += seconds
+        self._usual_seconds += _WEIGHT * (seconds / requests - self._usual_seconds)
 
     def _finished(
         self, loop: asyncio.AbstractEventLoop, group: Sequence[_Turn], done: Future[list[Arrays | Exception]]

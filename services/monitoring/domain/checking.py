@@ -6,7 +6,7 @@ from kernel.errors import invalid_field
 from kernel.names import check_id
 from modelog.monitoring.v1 import fits_pb2 as fits
 from modelog.monitoring.v1 import types_pb2 as types
-from services.monitoring import discrepancy, groups, ranking, series
+from services.monitoring import discrepancy, groups, ranking, series, service
 from services.monitoring.methods import ALSO_WHEN_EMPTY, METHODS, computed, needs_sample
 
 _MINIMUM_ROWS = 100
@@ -92,6 +92,8 @@ def _complete(check: types.Check, field: str) -> types.Check:
     method = METHODS[complete.method]
     if METHODS[computed(complete)].groups and not complete.minimum_group_rows:
         complete.minimum_group_rows = groups.MINIMUM_ROWS
+    if computed(complete) == types.METHOD_LATENCY_QUANTILE:
+        complete.quantile = complete.quantile or service.QUANTILE
     if method.bins and not complete.bins:
         complete.bins = _BINS
     if method.by_column and complete.method != types.METHOD_DATASET_DRIFT:
@@ -148,6 +150,8 @@ def _refuse_wrong_series(check: types.Check, field: str) -> None:
         raise invalid_field(f"{field}.watched", "this method follows no series", "NO_SERIES")
     if check.allowance and check.method != types.METHOD_PAGE_HINKLEY:
         raise invalid_field(f"{field}.allowance", "only PAGE_HINKLEY has an allowance", "NO_ALLOWANCE")
+    if check.quantile and computed(check) != types.METHOD_LATENCY_QUANTILE:
+        raise invalid_field(f"{field}.quantile", "only LATENCY_QUANTILE has one", "NO_QUANTILE")
     if check.season_windows and check.method != types.METHOD_ANOMALY:
         raise invalid_field(f"{field}.season_windows", "only ANOMALY knows seasons", "NO_SEASON")
 

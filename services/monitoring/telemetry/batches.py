@@ -10,8 +10,10 @@ from kernel.errors import Invalid
 from kernel.names import Pattern
 from modelog.monitoring.v1 import telemetry_pb2 as telemetry
 from modelog.monitoring.v1 import types_pb2 as types
+from modelog.monitoring.v1.service_counts_pb2 import ServiceCounts
 from services.monitoring.performance import text_of
 from services.monitoring.profile import Column
+from services.monitoring.service import is_sound
 from services.monitoring.telemetry import wrong as wrongs
 from services.monitoring.telemetry.arrow import Unsupported, Values, read_stream
 from services.monitoring.telemetry.flat import Malformed
@@ -51,6 +53,7 @@ class Predictions(NamedTuple):
     failed_requests: int
     shadow: bool = False
     sensitive: Sensitive = ()
+    service: ServiceCounts | None = None
 
 
 class Outcomes(NamedTuple):
@@ -185,6 +188,7 @@ def _predictions(batch: telemetry.PredictionBatch, endpoint: str) -> Predictions
     _require(_EARLIEST < start <= end <= _LATEST, "start_time and end_time are missing or out of order")
     for losses in (batch.dropped_rows, batch.failed_requests):
         _require(0 <= losses <= _MOST_LOSSES, f"a count is negative or above {_MOST_LOSSES}")
+    _require(is_sound(batch.service), "service: parts of latencies ascend, and no count is negative")
     return Predictions(
         batch.batch_id,
         endpoint,
@@ -198,6 +202,7 @@ def _predictions(batch: telemetry.PredictionBatch, endpoint: str) -> Predictions
         batch.failed_requests,
         batch.shadow,
         _sensitive(batch.sensitive, rows),
+        batch.service if batch.HasField("service") else None,
     )
 
 

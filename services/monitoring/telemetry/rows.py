@@ -36,6 +36,7 @@ def part_of(batch: Predictions, places: Integers) -> Predictions:
         sensitive=[(name, [values[at] for at in places.tolist()]) for name, values in batch.sensitive],
         dropped_rows=0,
         failed_requests=0,
+        service=None,
     )
 
 
@@ -63,7 +64,9 @@ def rows_of(plan: Plan, batch: Predictions, position: int, hashes: Hashes | None
             return part
         return part._replace(sampling=plan.sampling, hashes=hashes[start:stop], hidden=hidden)
 
-    return Rows(batch.rows, batch.start, batch.end, position, profiles, batch.dropped_rows, batch.failed_requests)
+    return Rows(
+        batch.rows, batch.start, batch.end, position, profiles, batch.dropped_rows, batch.failed_requests, batch.service
+    )
 
 
 class Beside(NamedTuple):

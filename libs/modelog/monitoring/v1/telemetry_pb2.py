@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 
 from modelog.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from modelog.monitoring.v1 import service_counts_pb2 as modelog_dot_monitoring_dot_v1_dot_service__counts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%modelog/monitoring/v1/telemetry.proto\x12\x15modelog.monitoring.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x04\n\x0fPredictionBatch\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0f\n\x07replica\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eprediction_ids\x18\x07 \x03(\t\x12\x36\n\x06inputs\x18\x08 \x03(\x0b\x32&.modelog.monitoring.v1.TelemetryColumn\x12\x37\n\x07outputs\x18\t \x03(\x0b\x32&.modelog.monitoring.v1.TelemetryColumn\x12\x14\n\x0c\x64ropped_rows\x18\n \x01(\x03\x12\x17\n\x0f\x66\x61iled_requests\x18\x0b \x01(\x03\x12\x0e\n\x06shadow\x18\x14 \x01(\x08\x12\x15\n\rleft_out_rows\x18\x15 \x01(\x03\x12\r\n\x05\x61rrow\x18\x1e \x01(\x0c\x12\x15\n\rarrow_outputs\x18\x1f \x03(\t\x12\x11\n\tarrow_ids\x18  \x01(\t\x12\x39\n\tsensitive\x18- \x03(\x0b\x32&.modelog.monitoring.v1.TelemetryColumn\"\xff\x01\n\x0cOutcomeBatch\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x16\n\x0eprediction_ids\x18\x03 \x03(\t\x12\x36\n\x06labels\x18\x04 \x01(\x0b\x32&.modelog.monitoring.v1.TelemetryColumn\x12/\n\x0brecord_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x39\n\tsensitive\x18- \x03(\x0b\x32&.modelog.monitoring.v1.TelemetryColumn\x12\x0f\n\x07queries\x18. \x03(\t\"l\n\x0fTelemetryColumn\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1b\n\x07numbers\x18\x02 \x03(\x01\x42\n\xbaH\x07\x92\x01\x04\x10\xc0\x84=\x12\"\n\x07strings\x18\x03 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\xc0\x84=\"\x05r\x03\x18\x80 b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%modelog/monitoring/v1/telemetry.proto\x12\x15modelog.monitoring.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*modelog/monitoring/v1/service_counts.proto\"\xbf\x04\n\x0fPredictionBatch\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0f\n\x07replica\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eprediction_ids\x18\x07 \x03(\t\x12\x36\n\x06inputs\x18\x08 \x03(\x0b\x32&.modelog.monitoring.v1.TelemetryColumn\x12\x37\n\x07outputs\x18\t \x03(\x0b\x32&.modelog.monitoring.v1.TelemetryColumn\x12\x14\n\x0c\x64ropped_rows\x18\n \x01(\x03\x12\x17\n\x0f\x66\x61iled_requests\x18\x0b \x01(\x03\x12\x0e\n\x06shadow\x18\x14 \x01(\x08\x12\x15\n\rleft_out_rows\x18\x15 \x01(\x03\x12\r\n\x05\x61rrow\x18\x1e \x01(\x0c\x12\x15\n\rarrow_outputs\x18\x1f \x03(\t\x12\x11\n\tarrow_ids\x18  \x01(\t\x12\x39\n\tsensitive\x18- \x03(\x0b\x32&.modelog.monitoring.v1.TelemetryColumn\x12\x35\n\x07service\x18\x32 \x01(\x0b\x32$.modelog.monitoring.v1.ServiceCounts\"\xff\x01\n\x0cOutcomeBatch\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x16\n\x0eprediction_ids\x18\x03 \x03(\t\x12\x36\n\x06labels\x18\x04 \x01(\x0b\x32&.modelog.monitoring.v1.TelemetryColumn\x12/\n\x0brecord_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x39\n\tsensitive\x18- \x03(\x0b\x32&.modelog.monitoring.v1.TelemetryColumn\x12\x0f\n\x07queries\x18. \x03(\t\"l\n\x0fTelemetryColumn\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1b\n\x07numbers\x18\x02 \x03(\x01\x42\n\xbaH\x07\x92\x01\x04\x10\xc0\x84=\x12\"\n\x07strings\x18\x03 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\xc0\x84=\"\x05r\x03\x18\x80 b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,10 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TELEMETRYCOLUMN'].fields_by_name['numbers']._serialized_options = b'\272H\007\222\001\004\020\300\204='
   _globals['_TELEMETRYCOLUMN'].fields_by_name['strings']._loaded_options = None
   _globals['_TELEMETRYCOLUMN'].fields_by_name['strings']._serialized_options = b'\272H\016\222\001\013\020\300\204=\"\005r\003\030\200 '
-  _globals['_PREDICTIONBATCH']._serialized_start=127
-  _globals['_PREDICTIONBATCH']._serialized_end=647
-  _globals['_OUTCOMEBATCH']._serialized_start=650
-  _globals['_OUTCOMEBATCH']._serialized_end=905
-  _globals['_TELEMETRYCOLUMN']._serialized_start=907
-  _globals['_TELEMETRYCOLUMN']._serialized_end=1015
+  _globals['_PREDICTIONBATCH']._serialized_start=171
+  _globals['_PREDICTIONBATCH']._serialized_end=746
+  _globals['_OUTCOMEBATCH']._serialized_start=749
+  _globals['_OUTCOMEBATCH']._serialized_end=1004
+  _globals['_TELEMETRYCOLUMN']._serialized_start=1006
+  _globals['_TELEMETRYCOLUMN']._serialized_end=1114
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@ import datetime
 
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from modelog.monitoring.v1 import service_counts_pb2 as _service_counts_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -12,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PredictionBatch(_message.Message):
-    __slots__ = ("batch_id", "endpoint", "version", "replica", "start_time", "end_time", "prediction_ids", "inputs", "outputs", "dropped_rows", "failed_requests", "shadow", "left_out_rows", "arrow", "arrow_outputs", "arrow_ids", "sensitive")
+    __slots__ = ("batch_id", "endpoint", "version", "replica", "start_time", "end_time", "prediction_ids", "inputs", "outputs", "dropped_rows", "failed_requests", "shadow", "left_out_rows", "arrow", "arrow_outputs", "arrow_ids", "sensitive", "service")
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +31,7 @@ class PredictionBatch(_message.Message):
     ARROW_OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     ARROW_IDS_FIELD_NUMBER: _ClassVar[int]
     SENSITIVE_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
     batch_id: str
     endpoint: str
     version: str
@@ -47,7 +49,8 @@ class PredictionBatch(_message.Message):
     arrow_outputs: _containers.RepeatedScalarFieldContainer[str]
     arrow_ids: str
     sensitive: _containers.RepeatedCompositeFieldContainer[TelemetryColumn]
-    def __init__(self, batch_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., replica: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., prediction_ids: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., shadow: bool = ..., left_out_rows: _Optional[int] = ..., arrow: _Optional[bytes] = ..., arrow_outputs: _Optional[_Iterable[str]] = ..., arrow_ids: _Optional[str] = ..., sensitive: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ...) -> None: ...
+    service: _service_counts_pb2.ServiceCounts
+    def __init__(self, batch_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., version: _Optional[str] = ..., replica: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., prediction_ids: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., shadow: bool = ..., left_out_rows: _Optional[int] = ..., arrow: _Optional[bytes] = ..., arrow_outputs: _Optional[_Iterable[str]] = ..., arrow_ids: _Optional[str] = ..., sensitive: _Optional[_Iterable[_Union[TelemetryColumn, _Mapping]]] = ..., service: _Optional[_Union[_service_counts_pb2.ServiceCounts, _Mapping]] = ...) -> None: ...
 
 class OutcomeBatch(_message.Message):
     __slots__ = ("batch_id", "endpoint", "prediction_ids", "labels", "record_time", "sensitive", "queries")

@@ -4,6 +4,7 @@ import datetime
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelog.monitoring.v1 import fits_pb2 as _fits_pb2
+from modelog.monitoring.v1 import service_counts_pb2 as _service_counts_pb2
 from modelog.type.v1 import quarantine_pb2 as _quarantine_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -74,6 +75,8 @@ class Method(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     METHOD_PCA_RECONSTRUCTION: _ClassVar[Method]
     METHOD_MMD: _ClassVar[Method]
     METHOD_OUTLIER_SHARE: _ClassVar[Method]
+    METHOD_LATENCY_QUANTILE: _ClassVar[Method]
+    METHOD_SATURATION: _ClassVar[Method]
 
 class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -216,6 +219,8 @@ METHOD_DOMAIN_CLASSIFIER: Method
 METHOD_PCA_RECONSTRUCTION: Method
 METHOD_MMD: Method
 METHOD_OUTLIER_SHARE: Method
+METHOD_LATENCY_QUANTILE: Method
+METHOD_SATURATION: Method
 OUTCOME_UNSPECIFIED: Outcome
 OUTCOME_OK: Outcome
 OUTCOME_FAILED: Outcome
@@ -292,7 +297,7 @@ class WindowSpec(_message.Message):
     def __init__(self, size_rows: _Optional[int] = ..., size_seconds: _Optional[int] = ..., lateness_seconds: _Optional[int] = ..., step_rows: _Optional[int] = ..., step_seconds: _Optional[int] = ..., segment_columns: _Optional[_Iterable[str]] = ..., versions_together: bool = ..., compare_with: _Optional[_Union[Comparison, str]] = ..., baseline_windows: _Optional[int] = ..., sample_rows: _Optional[int] = ..., sample_days: _Optional[int] = ...) -> None: ...
 
 class Check(_message.Message):
-    __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions", "positive", "cut", "watched", "allowance", "season_windows", "sensitive", "minimum_group_rows", "top", "fit", "retrain_within_seconds", "retire_after_seconds")
+    __slots__ = ("id", "method", "columns", "threshold", "minimum_rows", "significance", "bins", "failing_columns", "raise_after_windows", "resolve_after_windows", "severity", "actions", "positive", "cut", "watched", "allowance", "season_windows", "sensitive", "minimum_group_rows", "top", "fit", "retrain_within_seconds", "retire_after_seconds", "quantile")
     ID_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
@@ -316,6 +321,7 @@ class Check(_message.Message):
     FIT_FIELD_NUMBER: _ClassVar[int]
     RETRAIN_WITHIN_SECONDS_FIELD_NUMBER: _ClassVar[int]
     RETIRE_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    QUANTILE_FIELD_NUMBER: _ClassVar[int]
     id: str
     method: Method
     columns: _containers.RepeatedScalarFieldContainer[str]
@@ -339,7 +345,8 @@ class Check(_message.Message):
     fit: _fits_pb2.Fit
     retrain_within_seconds: int
     retire_after_seconds: int
-    def __init__(self, id: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., columns: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ..., minimum_rows: _Optional[int] = ..., significance: _Optional[float] = ..., bins: _Optional[int] = ..., failing_columns: _Optional[int] = ..., raise_after_windows: _Optional[int] = ..., resolve_after_windows: _Optional[int] = ..., severity: _Optional[_Union[Severity, str]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., positive: _Optional[str] = ..., cut: _Optional[float] = ..., watched: _Optional[_Union[Method, str]] = ..., allowance: _Optional[float] = ..., season_windows: _Optional[int] = ..., sensitive: _Optional[str] = ..., minimum_group_rows: _Optional[int] = ..., top: _Optional[int] = ..., fit: _Optional[_Union[_fits_pb2.Fit, _Mapping]] = ..., retrain_within_seconds: _Optional[int] = ..., retire_after_seconds: _Optional[int] = ...) -> None: ...
+    quantile: float
+    def __init__(self, id: _Optional[str] = ..., method: _Optional[_Union[Method, str]] = ..., columns: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ..., minimum_rows: _Optional[int] = ..., significance: _Optional[float] = ..., bins: _Optional[int] = ..., failing_columns: _Optional[int] = ..., raise_after_windows: _Optional[int] = ..., resolve_after_windows: _Optional[int] = ..., severity: _Optional[_Union[Severity, str]] = ..., actions: _Optional[_Iterable[_Union[Action, str]]] = ..., positive: _Optional[str] = ..., cut: _Optional[float] = ..., watched: _Optional[_Union[Method, str]] = ..., allowance: _Optional[float] = ..., season_windows: _Optional[int] = ..., sensitive: _Optional[str] = ..., minimum_group_rows: _Optional[int] = ..., top: _Optional[int] = ..., fit: _Optional[_Union[_fits_pb2.Fit, _Mapping]] = ..., retrain_within_seconds: _Optional[int] = ..., retire_after_seconds: _Optional[int] = ..., quantile: _Optional[float] = ...) -> None: ...
 
 class Monitor(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "endpoint", "description", "window", "checks", "prediction_column", "state", "baseline", "windows", "alerts", "statuses", "rules", "causes")
@@ -531,7 +538,7 @@ class CategoryCount(_message.Message):
     def __init__(self, value: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class ProfileSet(_message.Message):
-    __slots__ = ("columns", "rows", "dropped_rows", "failed_requests", "late_rows", "performance", "distinct_rows", "unknown_columns", "newest_microseconds", "sensitive", "expected_errors", "loss_model", "ranked_queries", "sample", "forest", "outliers")
+    __slots__ = ("columns", "rows", "dropped_rows", "failed_requests", "late_rows", "performance", "distinct_rows", "unknown_columns", "newest_microseconds", "sensitive", "expected_errors", "loss_model", "ranked_queries", "sample", "forest", "outliers", "service")
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_ROWS_FIELD_NUMBER: _ClassVar[int]
@@ -548,6 +555,7 @@ class ProfileSet(_message.Message):
     SAMPLE_FIELD_NUMBER: _ClassVar[int]
     FOREST_FIELD_NUMBER: _ClassVar[int]
     OUTLIERS_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
     columns: _containers.RepeatedCompositeFieldContainer[Profile]
     rows: int
     dropped_rows: int
@@ -564,7 +572,8 @@ class ProfileSet(_message.Message):
     sample: RowSample
     forest: Forest
     outliers: OutlierCount
-    def __init__(self, columns: _Optional[_Iterable[_Union[Profile, _Mapping]]] = ..., rows: _Optional[int] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., late_rows: _Optional[int] = ..., performance: _Optional[_Union[Performance, _Mapping]] = ..., distinct_rows: _Optional[_Union[Registers, _Mapping]] = ..., unknown_columns: _Optional[_Iterable[_Union[BaselineColumn, _Mapping]]] = ..., newest_microseconds: _Optional[int] = ..., sensitive: _Optional[_Iterable[_Union[SensitiveProfile, _Mapping]]] = ..., expected_errors: _Optional[_Union[ExpectedErrors, _Mapping]] = ..., loss_model: _Optional[_Union[LossModel, _Mapping]] = ..., ranked_queries: _Optional[_Union[RankedQueries, _Mapping]] = ..., sample: _Optional[_Union[RowSample, _Mapping]] = ..., forest: _Optional[_Union[Forest, _Mapping]] = ..., outliers: _Optional[_Union[OutlierCount, _Mapping]] = ...) -> None: ...
+    service: _service_counts_pb2.ServiceCounts
+    def __init__(self, columns: _Optional[_Iterable[_Union[Profile, _Mapping]]] = ..., rows: _Optional[int] = ..., dropped_rows: _Optional[int] = ..., failed_requests: _Optional[int] = ..., late_rows: _Optional[int] = ..., performance: _Optional[_Union[Performance, _Mapping]] = ..., distinct_rows: _Optional[_Union[Registers, _Mapping]] = ..., unknown_columns: _Optional[_Iterable[_Union[BaselineColumn, _Mapping]]] = ..., newest_microseconds: _Optional[int] = ..., sensitive: _Optional[_Iterable[_Union[SensitiveProfile, _Mapping]]] = ..., expected_errors: _Optional[_Union[ExpectedErrors, _Mapping]] = ..., loss_model: _Optional[_Union[LossModel, _Mapping]] = ..., ranked_queries: _Optional[_Union[RankedQueries, _Mapping]] = ..., sample: _Optional[_Union[RowSample, _Mapping]] = ..., forest: _Optional[_Union[Forest, _Mapping]] = ..., outliers: _Optional[_Union[OutlierCount, _Mapping]] = ..., service: _Optional[_Union[_service_counts_pb2.ServiceCounts, _Mapping]] = ...) -> None: ...
 
 class Performance(_message.Message):
     __slots__ = ("pairs", "correct", "confusion", "other", "errors", "scores")
