@@ -42,14 +42,14 @@ async def _alert(connection: Any, one: Folded) -> None:
         case facts.AlertRaised() | later.AlertReopened():
             await _opened(connection, one)
         case facts.AlertResolved():
-            await connection.execute("delete from escalation where alert = $1", one.fact.resource)
+            await connection.execute("delete from escalation where resource = $1", one.fact.resource)
             await _hush(connection, one.fact.resource, quiet=False)
             # What ended otherwise was told by the monitor, and may be open again by now.
             if one.event.resolution == types.RESOLUTION_BY_HAND:
                 monitor, _, number = one.fact.resource.rpartition("/alerts/")
                 await _close(connection, one, monitor, int(number))
         case facts.AlertAcknowledged() | later.AlertEscalated():
-            await connection.execute("delete from escalation where alert = $1", one.fact.resource)
+            await connection.execute("delete from escalation where resource = $1", one.fact.resource)
             if not (isinstance(one.event, later.AlertEscalated) and one.event.silent):
                 await _hush(connection, one.fact.resource, quiet=False)
         case facts.AlertSilenced():
@@ -69,9 +69,9 @@ async def _alert(connection: Any, one: Folded) -> None:
 
 async def _hush(connection: Any, alert: str, *, quiet: bool) -> None:
     if quiet:
-        await connection.execute("insert into quiet_alert (alert) values ($1) on conflict do nothing", alert)
+        await connection.execute("insert into quiet_alert (resource) values ($1) on conflict do nothing", alert)
     else:
-        await connection.execute("delete from quiet_alert where alert = $1", alert)
+        await connection.execute("delete from quiet_alert where resource = $1", alert)
 
 
 async def _opened(connection: Any, one: Folded) -> None:
@@ -83,8 +83,8 @@ async def _opened(connection: Any, one: Folded) -> None:
     after = one.event.escalate_after_seconds
     if after:
         await connection.execute(
-            "insert into escalation (alert, revision, due_time) values ($1, $2, $3)"
-            " on conflict (alert) do update set revision = excluded.revision, due_time = excluded.due_time",
+            "insert into escalation (resource, revision, due_time) values ($1, $2, $3)"
+            " on conflict (resource) do update set revision = excluded.revision, due_time = excluded.due_time",
             one.fact.resource,
             one.revision,
             one.fact.recorded_at.ToDatetime(tzinfo=UTC) + timedelta(seconds=after),

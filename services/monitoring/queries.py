@@ -77,15 +77,18 @@ async def silences(pool: Pool, project: str, now: datetime) -> list[alerts.Silen
 async def overdue_alerts(pool: Pool, now: datetime, most: int) -> list[tuple[str, int]]:
     """Names of alerts that nobody has acknowledged in time, with the revision of the fact that opened them."""
     rows = await _fetch(
-        pool, "select alert, revision from escalation where due_time <= $1 order by due_time, alert limit $2", now, most
+        pool,
+        "select resource, revision from escalation where due_time <= $1 order by due_time, resource limit $2",
+        now,
+        most,
     )
-    return [(row["alert"], row["revision"]) for row in rows]
+    return [(row["resource"], row["revision"]) for row in rows]
 
 
 async def quiet_alerts(pool: Pool) -> list[types.Alert]:
     """Alerts that nobody was told of and nobody has taken."""
     rows = await _fetch(
-        pool, "select body from quiet_alert join alert on alert.name = quiet_alert.alert order by alert.name"
+        pool, "select body from quiet_alert join alert on alert.name = quiet_alert.resource order by alert.name"
     )
     return [types.Alert.FromString(row["body"]) for row in rows]
 

@@ -109,14 +109,14 @@ def requested() -> Life:
 def test_an_alert_requests_a_retraining_with_its_evidence() -> None:
     alert = life(ALERT, ALERT_NAME).given(raised()).state
     fact = life(RETRAINING, RETRAINING_NAME).when(
-        partial(retrainings.request_for_alert, alert=alert), types.Monitor(name=NAME)
+        partial(retrainings.request_for_alert, alert=alert, now=START), types.Monitor(name=NAME)
     )
     assert isinstance(fact.event, facts.RetrainingRequested)
     assert (fact.event.alert, fact.event.version, fact.event.evidence.check) == (ALERT_NAME, VERSION, "rows")
 
 
 def test_a_retraining_by_hand_needs_a_version_that_is_there() -> None:
-    verb = partial(retrainings.request_by_hand, version_name=VERSION)
+    verb = partial(retrainings.request_by_hand, version_name=VERSION, within_seconds=0, now=START)
     one = life(RETRAINING, RETRAINING_NAME)
     known, watched = types.KnownVersion(name=VERSION), types.Monitor(name=NAME, endpoint=ENDPOINT)
     one.when(verb, watched, known).then(facts.RetrainingRequested(endpoint=ENDPOINT, version=VERSION))

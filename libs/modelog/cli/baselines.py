@@ -31,6 +31,7 @@ _IMPORTANCE = click.Option(
 @click.command(
     "baseline",
     cls=Command,
+    method="monitoring.CaptureBaseline",
     short_help="Compare windows with a file (.parquet, .csv, .tsv), or with windows of a period, from now on.",
     params=[
         click.Argument(["monitor"], type=Name("monitor")),

@@ -19,6 +19,7 @@ from modelog.cli.verbs import arg, opt, verb
 @click.command(
     "claim",
     cls=Command,
+    method="monitoring.ClaimRetraining",
     short_help="Take the next retraining from the queue, and train with --exec.",
     params=[
         click.Argument(["project"], type=Name("project")),
@@ -75,6 +76,13 @@ retrainings = Noun(
     help="Requests to train a version anew. `versions register --answers` answers one.",
     commands=[
         claim,
+        verb(
+            "extend",
+            "monitoring.ExtendRetrainingClaim",
+            "Hold a claim for longer.",
+            arg("name", "retraining"),
+            opt("lease_seconds", "For so long from now on."),
+        ),
         verb(
             "release",
             "monitoring.ReleaseRetraining",

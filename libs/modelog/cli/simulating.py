@@ -21,6 +21,7 @@ _WORDS = {1: Cell("as it was"), 2: Cell("no longer", "yellow"), 3: Cell("newly",
 @click.command(
     "simulate",
     cls=Command,
+    method="monitoring.SimulateMonitor",
     short_help="What would have fired under other thresholds, checks or rules.",
     params=[
         click.Argument(["monitor"], type=Name("monitor")),

@@ -8,7 +8,7 @@ create index standing_silence_project on standing_silence (project, end_time);
 
 -- Alerts that are escalated unless somebody acknowledges them before that.
 create table escalation (
-  alert text primary key,
+  resource text primary key,
   revision bigint not null,
   due_time timestamptz not null
 );
@@ -16,7 +16,7 @@ create index escalation_due on escalation (due_time);
 
 -- Alerts that nobody was told of and nobody has taken: to be told when their silences are over.
 create table quiet_alert (
-  alert text primary key
+  resource text primary key
 );
 
 -- An alert may open again.

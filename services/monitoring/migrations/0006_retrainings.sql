@@ -16,5 +16,5 @@ create index retraining_queue_due on retraining_queue (due_at);
 
 -- Open alerts that may lead to a proposal to retire the version.
 create table retirement_watch (
-  alert text primary key
+  resource text primary key
 );

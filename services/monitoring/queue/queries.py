@@ -40,7 +40,7 @@ async def overdue(pool: Pool, now: datetime, most: int) -> Sequence[str]:
 
 async def watched_alerts(pool: Pool) -> Sequence[str]:
     """Open alerts that may lead to a proposal."""
-    return [row[0] for row in await pool.fetch("select alert from retirement_watch order by alert")]
+    return [row[0] for row in await pool.fetch("select resource from retirement_watch order by resource")]
 
 
 async def begin(
@@ -94,8 +94,8 @@ async def end(connection: Any, retraining: str) -> None:
 
 
 async def watch(connection: Any, alert: str) -> None:
-    await connection.execute("insert into retirement_watch (alert) values ($1) on conflict do nothing", alert)
+    await connection.execute("insert into retirement_watch (resource) values ($1) on conflict do nothing", alert)
 
 
 async def unwatch(connection: Any, alert: str) -> None:
-    await connection.execute("delete from retirement_watch where alert = $1", alert)
+    await connection.execute("delete from retirement_watch where resource = $1", alert)
