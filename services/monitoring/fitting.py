@@ -35,6 +35,11 @@ OF_WINDOWS_ONLY = (
     types.METHOD_LATENCY_QUANTILE,
     types.METHOD_SATURATION,
 )
+# What only alerts look at.
+OF_ALERTS = (
+    *("raise_after_windows", "resolve_after_windows", "severity", "actions"),
+    *("retrain_within_seconds", "retire_after_seconds"),
+)
 _LEVEL = 0.95
 _ALL_COLUMN_BYTES = 1 << 30
 _MONTH_SECONDS = 30 * 86_400
@@ -80,6 +85,23 @@ def fitted(checks: Iterable[types.Check], thresholds: Iterable[fits.FittedThresh
     """The checks with the thresholds that were fitted for them; those without have no chunks in their fit."""
     known = {one.check: one for one in thresholds}
     return [_with(check, known.get(check.id)) if check.HasField("fit") else check for check in checks]
+
+
+def still_fitted(
+    thresholds: Iterable[fits.FittedThreshold], before: Iterable[types.Check], after: Iterable[types.Check]
+) -> list[fits.FittedThreshold]:
+    """Those of checks that have changed in nothing but what alerts look at."""
+    was = {check.id: _of_statistic(check) for check in before}
+    same = {check.id for check in after if was.get(check.id) == _of_statistic(check)}
+    return [fits.FittedThreshold.FromString(one.SerializeToString()) for one in thresholds if one.check in same]
+
+
+def _of_statistic(check: types.Check) -> types.Check:
+    copy = types.Check()
+    copy.CopyFrom(check)
+    for field in OF_ALERTS:
+        copy.ClearField(field)
+    return copy
 
 
 def _with(check: types.Check, found: fits.FittedThreshold | None) -> types.Check:

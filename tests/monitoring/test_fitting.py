@@ -7,15 +7,18 @@ import pytest
 
 from kernel.errors import Invalid, NotAllowedNow
 from modelog.evaluate.intervals import wilson
+from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import fits_pb2 as fits
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring.capturing import Captured, captured_of
 from services.monitoring.checks import evaluate
+from services.monitoring.domain import MONITOR as MONITORS
 from services.monitoring.domain.checking import complete_checks
 from services.monitoring.fitting import fit_all, fitted, threshold_of
 from services.monitoring.profile import capture, count, layout_of
-from tests.monitoring.build import check, column, numbers, profiled
+from testkit.scenario import life
+from tests.monitoring.build import ENDPOINT, MONITOR, check, column, numbers, profiled
 
 BY_DEVIATIONS = fits.FITTING_STANDARD_DEVIATIONS
 BY_200 = types.WindowSpec(size_rows=200)
@@ -166,3 +169,17 @@ def test_defaults_are_written_out_and_a_check_without_its_threshold_says_so() ->
     (judging,) = fitted([asked], [fits.FittedThreshold(check="c", fitting=BY_DEVIATIONS, threshold=0.3, chunks=20)])
     assert (judging.threshold, judging.fit.chunks) == (0.3, 20)
     assert evaluate(judging, window, baseline).outcome == types.OUTCOME_OK
+
+
+def test_a_check_that_is_changed_is_fitted_anew_unless_only_alerts_look_at_it() -> None:
+    asked = fit(types.METHOD_PSI, QUANTILE, id="c")
+    event = facts.MonitorCreated(endpoint=ENDPOINT, window=BY_200, checks=complete_checks([asked]))
+    one = life(MONITORS, MONITOR).given(event)
+    told = fits.FittedThreshold(check="c", fitting=fits.FITTING_QUANTILE, threshold=0.3, chunks=20)
+    one.given(facts.BaselineCaptured(baseline=types.Baseline(digest="d", thresholds=[told])))
+    louder = facts.MonitorChanged(window=BY_200, checks=event.checks)
+    louder.checks[0].severity = types.SEVERITY_CRITICAL
+    assert list(one.given(louder).state.baseline.thresholds) == [told]
+    narrower = facts.MonitorChanged(window=BY_200, checks=louder.checks)
+    narrower.checks[0].columns.append("age")
+    assert list(one.given(narrower).state.baseline.thresholds) == []

@@ -15,7 +15,7 @@ from services.monitoring.domain import episodes
 from services.monitoring.domain.checking import complete_checks, complete_window, refuse_unsampled
 from services.monitoring.domain.rules import CONCLUSIVE, complete_rules, judge
 from services.monitoring.domain.target import answers
-from services.monitoring.fitting import fitted
+from services.monitoring.fitting import fitted, still_fitted
 from services.monitoring.methods import sensitive_of
 
 _MOST_JUDGED_BYTES = 48 * 1024  # Of a window's fact, which may have 64 KiB, with judgements; episodes come after.
@@ -261,6 +261,9 @@ def evolve(monitor: types.Monitor, fact: Message, envelope: Fact) -> None:
             _take(monitor, fact)
         case facts.MonitorChanged():
             causes = _meant(monitor, fact)
+            found = still_fitted(monitor.baseline.thresholds, monitor.checks, fact.checks)
+            del monitor.baseline.thresholds[:]
+            monitor.baseline.thresholds.extend(found)
             _take(monitor, fact)
             checks = {check.id for check in monitor.checks}
             _keep(monitor, [status for status in monitor.statuses if status.check in checks], causes)

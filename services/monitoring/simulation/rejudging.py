@@ -5,14 +5,13 @@ import math
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring import series
 from services.monitoring.checks import outcome_of, severity, summarize
+from services.monitoring.fitting import OF_ALERTS
 from services.monitoring.measures import Measure
 from services.monitoring.methods import METHODS
 
 _CONCLUSIVE = (types.OUTCOME_OK, types.OUTCOME_FAILED)
 # What a statistic is held against; it is the same whatever these are.
 _HELD_AGAINST = ("threshold", "failing_columns", "fit")
-# What only alerts look at.
-_OF_ALERTS = ("raise_after_windows", "resolve_after_windows", "severity", "actions")
 # A test of their own decides in these, or the series they follow goes on with what it decided.
 _DECIDED = frozenset({types.METHOD_DRIFT, types.METHOD_DATASET_DRIFT, *series.METHODS})
 
@@ -23,11 +22,11 @@ def rejudged(recorded: types.CheckResult, check: types.Check) -> types.CheckResu
     It does where anything else about the check differs than what a statistic is held against, and where columns were
     left out of the record that could matter now.
     """
-    if _without(recorded.check, *_OF_ALERTS) == _without(check, *_OF_ALERTS) or _is_fitted(recorded.check, check):
+    if _without(recorded.check, *OF_ALERTS) == _without(check, *OF_ALERTS) or _is_fitted(recorded.check, check):
         return _as_asked(recorded, check)
     if check.HasField("fit") or check.method in _DECIDED:
         return None
-    ignored = (*_HELD_AGAINST, *_OF_ALERTS)
+    ignored = (*_HELD_AGAINST, *OF_ALERTS)
     if _without(recorded.check, *ignored) != _without(check, *ignored):
         return None
     method = METHODS[check.method]
@@ -38,7 +37,7 @@ def rejudged(recorded: types.CheckResult, check: types.Check) -> types.CheckResu
 
 def _is_fitted(recorded: types.Check, check: types.Check) -> bool:
     """Both have their threshold fitted in the same way, each to the baseline of its time."""
-    ignored = ("threshold", *_OF_ALERTS)
+    ignored = ("threshold", *OF_ALERTS)
     if not (recorded.HasField("fit") and check.HasField("fit")):
         return False
     mine, other = _without(recorded, *ignored), _without(check, *ignored)
@@ -58,9 +57,9 @@ def _as_asked(recorded: types.CheckResult, check: types.Check) -> types.CheckRes
     """The same, with what alerts look at as it is now."""
     result = types.CheckResult()
     result.CopyFrom(recorded)
-    for field in _OF_ALERTS:
+    for field in OF_ALERTS:
         result.check.ClearField(field)
-    result.check.MergeFrom(types.Check(**{field: getattr(check, field) for field in _OF_ALERTS}))
+    result.check.MergeFrom(types.Check(**{field: getattr(check, field) for field in OF_ALERTS}))
     return result
 
 
