@@ -29,3 +29,13 @@ async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
 def schema() -> str:
     """A schema name nobody else uses in this run."""
     return f"s{next(_numbers)}"
+
+
+# Folders of few and slow files: begun last, one of them would run on alone while the other processes have ended.
+_FIRST = ("system", "suite", "faults", "deployment", "monitoring", "access", "archive")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {folder: place for place, folder in enumerate(_FIRST)}
+    here = Path(__file__).parent
+    items.sort(key=lambda item: order.get(item.path.relative_to(here).parts[0], len(order)))

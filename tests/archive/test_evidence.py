@@ -38,7 +38,7 @@ async def test_a_checkpoint_covers_each_fact_within_two_seconds(running: Archive
     same = await running.stub.GetCheckpoint(rpc.GetCheckpointRequest(size=30), timeout=5)
     assert (newest.name, newest.note) == (same.name, same.note)  # The witness may have come in between.
     page = await running.stub.ListCheckpoints(rpc.ListCheckpointsRequest(page_size=1), timeout=5)
-    assert list(page.checkpoints) == [newest]
+    assert [(one.name, one.note) for one in page.checkpoints] == [(newest.name, newest.note)]
     rest = await running.stub.ListCheckpoints(rpc.ListCheckpointsRequest(page_token=page.next_page_token), timeout=5)
     sizes = [one.head.size for one in rest.checkpoints]
     assert sizes == sorted(sizes, reverse=True)
