@@ -1,6 +1,7 @@
 """What a document asks for, and how that differs from what is there, value by value. Pure."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from modelog.declare.scalars import TEXTUAL, text_of
 
 # What members of a list are called by, so that one put in between is not told as a change of all that follow.
 _CALLED = ("id", "name", "alias")
+_PLAIN = re.compile(r"[^\d'\"].*", re.DOTALL)  # What is no place in a list, and not written like one.
 
 
 class Change(NamedTuple):
@@ -34,7 +36,11 @@ def _is_word(part: str | int) -> bool:
 
 
 def _inside(part: str | int) -> str:
-    return str(part) if isinstance(part, int) else part.strip("[]")
+    """A place as a number, an id as it is, unless it could be taken for a place."""
+    if isinstance(part, int):
+        return str(part)
+    called = part.removeprefix("[").removesuffix("]")
+    return called if _PLAIN.fullmatch(called) else repr(called)
 
 
 def wanted(document: Document, present: Any) -> Any:
