@@ -6,6 +6,7 @@ import click
 import pytest
 from google.protobuf.json_format import MessageToDict
 
+from modelog.cli.progressing import steps_of
 from modelog.cli.strategies import fill, options
 from modelog.deployment.v1.types_pb2 import Strategy
 
@@ -77,3 +78,23 @@ def test_a_shadow_may_be_followed_by_a_canary() -> None:
 def test_what_is_not_understood_is_said(line: str, told: str) -> None:
     with pytest.raises(click.UsageError, match=told):
         typed(*line.split())
+
+
+@pytest.mark.parametrize(
+    ("said", "steps"),
+    [
+        ({}, [("100 %", 0.0, False)]),
+        (
+            {"canary": {"steps": [{"percent": 5, "duration": {"seconds": 60}}, {"percent": 50, "pause": True}]}},
+            [("5 %", 60.0, False), ("50 %", 0.0, True)],
+        ),
+        ({"blue_green": {"gate": True, "soak": {"seconds": 9}}}, [("0 %", 0.0, True), ("100 %", 9.0, False)]),
+        ({"rolling": {"step": {"seconds": 30}}}, [("by replicas", 30.0, False)]),
+        (
+            {"shadow": {"percent": 20, "duration": {"seconds": 60}, "then": {"steps": [{"percent": 10}]}}},
+            [("copies of 20 %", 60.0, False), ("10 %", 0.0, False)],
+        ),
+    ],
+)
+def test_each_strategy_is_pictured_by_its_steps(said: dict[str, Any], steps: list[tuple[str, float, bool]]) -> None:
+    assert list(steps_of(Strategy(**said))) == steps

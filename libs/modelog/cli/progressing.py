@@ -39,17 +39,26 @@ class Seen:
             self.results.append((reply.rollout.step, reply.rollout.last_result))
 
 
-def steps_of(strategy: Any) -> Sequence[tuple[int, float, bool]]:
-    """(share, seconds, waits for a person) of each step before the version has everything."""
+def steps_of(strategy: Any) -> Sequence[tuple[str, float, bool]]:
+    """(share, seconds, waits for a person) of each step before the version has everything; a rolling rollout, whose
+    batches follow from the replicas there are, is one."""
     match strategy.WhichOneof("kind"):
         case "canary":
-            return [
-                (step.percent, step.duration.ToTimedelta().total_seconds(), step.pause)
-                for step in strategy.canary.steps
-            ]
+            return _canary(strategy.canary)
         case "blue_green":
-            return [(100, strategy.blue_green.soak.ToTimedelta().total_seconds(), False)]
-    return [(100, 0.0, False)]
+            gate = [("0 %", 0.0, True)] if strategy.blue_green.gate else []
+            return [*gate, ("100 %", strategy.blue_green.soak.ToTimedelta().total_seconds(), False)]
+        case "rolling":
+            return [("by replicas", strategy.rolling.step.ToTimedelta().total_seconds(), False)]
+        case "shadow":
+            shadow = strategy.shadow
+            mirror = (f"copies of {shadow.percent} %", shadow.duration.ToTimedelta().total_seconds(), False)
+            return [mirror, *_canary(shadow.then)]
+    return [("100 %", 0.0, False)]
+
+
+def _canary(canary: Any) -> list[tuple[str, float, bool]]:
+    return [(f"{one.percent} %", one.duration.ToTimedelta().total_seconds(), one.pause) for one in canary.steps]
 
 
 def picture(seen: Seen, now: datetime | None = None) -> RenderableType:
@@ -84,7 +93,7 @@ def _steps(seen: Seen, now: datetime) -> Table:
     for heading in ("STEP", "SHARE", "WATCHED FOR", "", "VERDICT"):
         table.add_column(heading, justify="right" if heading in ("STEP", "SHARE") else "left")
     rollout = seen.rollout
-    for number, (percent, seconds, pause) in enumerate(steps_of(rollout.strategy), 1):
+    for number, (share, seconds, pause) in enumerate(steps_of(rollout.strategy), 1):
         done = _done(rollout, number, seconds, now)
         style = "green" if done >= 1 else "yellow" if done > 0 or number == rollout.step else "dim"
         bar = ProgressBar(total=1.0, completed=done, width=_BAR, complete_style=style, finished_style="green")
@@ -92,7 +101,7 @@ def _steps(seen: Seen, now: datetime) -> Table:
         if pause:
             length += ", then a person"
         verdict = _verdict([result for step, result in seen.results if step == number])
-        table.add_row(str(number), f"{percent} %", length, bar, verdict, style="" if style != "dim" else "dim")
+        table.add_row(str(number), share, length, bar, verdict, style="" if style != "dim" else "dim")
     return table
 
 
