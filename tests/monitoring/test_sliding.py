@@ -1,6 +1,7 @@
 """Windows that slide, segments, and what windows are compared with."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from services.monitoring.profile import capture, count, encode, layout_of
 from services.monitoring.segments import MOST_SEGMENTS, Segments, rows_at, values_of
 from services.monitoring.sliding import earlier_of, window_of
 from services.monitoring.windows import MICROSECONDS, Lane, Plan, Rows
+from suite.nats_server import NatsServer
+from suite.postgres_server import PostgresServer
 from tests.monitoring.build import MONITOR, NEXT_VERSION, START, VERSION, batch, check, numbers, texts
-from tests.monitoring.station import Station, eventually
+from tests.monitoring.station import Station, eventually, station
 
 S = MICROSECONDS
 VALUES = np.random.default_rng(7).normal(40, 10, size=400)
@@ -159,22 +162,26 @@ async def test_steps_are_in_the_order_of_the_stream_and_the_oldest_are_forgotten
     assert {one.value for one in points} == {20.0}
 
 
-async def test_a_new_version_is_compared_with_the_running_one_of_the_same_time(live: Station) -> None:
+async def test_a_new_version_is_compared_with_the_running_one_of_the_same_time(
+    nats: NatsServer, postgres: PostgresServer, tmp_path: Path, schema: str
+) -> None:
     spec = types.WindowSpec(size_seconds=60, compare_with=types.COMPARISON_RUNNING_VERSION)
-    await live.serve(VERSION, NEXT_VERSION)
-    await live.create(check(types.METHOD_PSI, 0.5), window=spec)
-    await live.baseline(VALUES, [1.0] * 400)
     moved = VALUES + 30  # For both: the world has changed, not the new version.
-    await live.send(batch("n", moved[200:], version=NEXT_VERSION), batch("r", moved[:200]))
     after = START + timedelta(seconds=90)
-    await live.send(batch("n2", VALUES[:1], at=after, version=NEXT_VERSION), batch("r2", VALUES[:1], at=after))
+    # The clock looks ten years back, or it would end the windows before their rows have come.
+    async with station(nats, postgres, tmp_path, schema=schema, telemetry_delay_seconds=3e8) as live:
+        await live.serve(VERSION, NEXT_VERSION)
+        await live.create(check(types.METHOD_PSI, 0.5), window=spec)
+        await live.baseline(VALUES, [1.0] * 400)
+        await live.send(batch("n", moved[200:], version=NEXT_VERSION), batch("r", moved[:200]))
+        await live.send(batch("n2", VALUES[:1], at=after, version=NEXT_VERSION), batch("r2", VALUES[:1], at=after))
 
-    async def judged() -> dict[str, types.Outcome]:
-        points = (await live.call("ListWindows", parent=MONITOR)).points
-        found = {one.version: one.outcome for one in points if one.column == "age" and one.rows == 200}
-        return found if len(found) == 2 else {}
+        async def judged() -> dict[str, types.Outcome]:
+            points = (await live.call("ListWindows", parent=MONITOR)).points
+            found = {one.version: one.outcome for one in points if one.column == "age" and one.rows == 200}
+            return found if len(found) == 2 else {}
 
-    assert await eventually(judged) == {VERSION: types.OUTCOME_FAILED, NEXT_VERSION: types.OUTCOME_OK}
+        assert await eventually(judged) == {VERSION: types.OUTCOME_FAILED, NEXT_VERSION: types.OUTCOME_OK}
 
 
 async def test_all_versions_together_have_windows_and_alerts(live: Station) -> None:
