@@ -17,6 +17,7 @@ from services.monitoring.profile import Key
 from services.monitoring.vectors import absent_in, pair_of
 
 _MOST_COLUMN_BYTES = 24 * 1024  # Of all checks of a window together: the fact has to fit into 64 KiB.
+ALL_COLUMN_BYTES = 1 << 30  # Where no fact has to hold them.
 _MOST_EXPLANATION = 1000
 _NOT_FITTED = "its threshold is not fitted yet; capture the baseline again, of rows that can be cut into chunks"
 NO_ROWS = "no rows of the window are kept"

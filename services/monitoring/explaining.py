@@ -7,11 +7,10 @@ from modelog.monitoring.v1 import events_pb2 as facts
 from modelog.monitoring.v1 import explanations_pb2 as told
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring import drift
-from services.monitoring.checks import evaluate
+from services.monitoring.checks import ALL_COLUMN_BYTES, evaluate
 from services.monitoring.exact import mean_of
 from services.monitoring.methods import compares
 
-_ALL_COLUMN_BYTES = 1 << 30
 # Methods that hold no statistic of a column against the threshold: these rank by the statistic alone.
 _OF_THEIR_OWN = (types.METHOD_DRIFT, types.METHOD_DATASET_DRIFT)
 
@@ -39,7 +38,7 @@ def explain(
     A column explains its weight times its statistic in units of the threshold, as a share of all columns'. Columns
     without a weight have none where others have one; where none has, all weigh the same.
     """
-    judged = evaluate(check, window, baseline, _ALL_COLUMN_BYTES).columns
+    judged = evaluate(check, window, baseline, ALL_COLUMN_BYTES).columns
     before = {(one.role, one.name): one for one in baseline.columns}
     after = {(one.role, one.name): one for one in window.columns}
     weights = [importances.get(one.column, 0.0) for one in judged]

@@ -20,7 +20,7 @@ from modelog.evaluate.intervals import wilson
 from modelog.monitoring.v1 import fits_pb2 as fits
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring import series
-from services.monitoring.checks import evaluate
+from services.monitoring.checks import ALL_COLUMN_BYTES, evaluate
 from services.monitoring.exact import Floats
 from services.monitoring.methods import METHODS
 from services.monitoring.profile import merge
@@ -41,7 +41,6 @@ OF_ALERTS = (
     *("retrain_within_seconds", "retire_after_seconds"),
 )
 _LEVEL = 0.95
-_ALL_COLUMN_BYTES = 1 << 30
 _MONTH_SECONDS = 30 * 86_400
 
 
@@ -91,22 +90,22 @@ def still_fitted(
     thresholds: Iterable[fits.FittedThreshold], before: Iterable[types.Check], after: Iterable[types.Check]
 ) -> list[fits.FittedThreshold]:
     """Those of checks that have changed in nothing but what alerts look at."""
-    was = {check.id: _of_statistic(check) for check in before}
-    same = {check.id for check in after if was.get(check.id) == _of_statistic(check)}
+    was = {check.id: without(check, *OF_ALERTS) for check in before}
+    same = {check.id for check in after if was.get(check.id) == without(check, *OF_ALERTS)}
     return [fits.FittedThreshold.FromString(one.SerializeToString()) for one in thresholds if one.check in same]
 
 
-def _of_statistic(check: types.Check) -> types.Check:
+def without(check: types.Check, *fields: str) -> types.Check:
+    """A copy in which these fields are not set."""
     copy = types.Check()
     copy.CopyFrom(check)
-    for field in OF_ALERTS:
+    for field in fields:
         copy.ClearField(field)
     return copy
 
 
 def _with(check: types.Check, found: fits.FittedThreshold | None) -> types.Check:
-    complete = types.Check()
-    complete.CopyFrom(check)
+    complete = without(check)
     if found is not None and found.fitting == check.fit.fitting:
         complete.threshold, complete.fit.chunks = found.threshold, found.chunks
     return complete
@@ -138,9 +137,7 @@ def _fit(
         return None
     if check.method in OF_WINDOWS_ONLY and any(one.bounds is None for one in chunks):
         return None
-    asked = types.Check()
-    asked.CopyFrom(check)
-    asked.ClearField("fit")
+    asked = without(check, "fit")
     judged = [_judge(asked, *pair) for pair in zip(chunks, others, strict=True)]
     statistics: Floats = np.array([one.statistic for one in judged if one is not None], dtype=np.float64)
     if len(statistics) < LEAST_CHUNKS:
@@ -167,7 +164,7 @@ def _fit(
 
 def _judge(check: types.Check, chunk: Chunk, others: types.ProfileSet) -> Judged | None:
     """None when it says nothing of the chunk."""
-    result = evaluate(check, chunk.profiles, others, _ALL_COLUMN_BYTES, chunk.bounds)
+    result = evaluate(check, chunk.profiles, others, ALL_COLUMN_BYTES, chunk.bounds)
     if result.outcome not in (types.OUTCOME_OK, types.OUTCOME_FAILED):
         return None
     method = METHODS[check.method]

@@ -10,7 +10,7 @@ import click
 from modelog.cli import render
 from modelog.cli.cells import Cell, number
 from modelog.cli.names import Name
-from modelog.cli.state import Command, State, moment, state_of
+from modelog.cli.state import Command, State, state_of, time_of
 from modelog.cli.values import Pair
 from modelog.cli.verbs import arg, opt, verb
 
@@ -90,16 +90,9 @@ def _of_period(given: dict[str, Any], fields: dict[str, Any]) -> Any:
 
     request = CaptureBaselineRequest(name=given["monitor"], **fields)
     request.reference.version = given["version"]
-    request.reference.start_time.FromDatetime(_time("--from", given["start"]))
-    request.reference.end_time.FromDatetime(_time("--to", given["end"]) if given["end"] else datetime.now(UTC))
+    request.reference.start_time.FromDatetime(time_of(given["start"], "--from"))
+    request.reference.end_time.FromDatetime(time_of(given["end"], "--to") if given["end"] else datetime.now(UTC))
     return request
-
-
-def _time(option: str, text: str) -> datetime:
-    found = moment(text)
-    if isinstance(found, int):
-        raise click.BadParameter("say a time like 2026-05-01T12:00:00Z", param_hint=option)
-    return found
 
 
 def _columns(path: Path) -> tuple[dict[str, Any], str]:

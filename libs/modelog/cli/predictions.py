@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from modelog.cli import render
 from modelog.cli.cells import Cell
 from modelog.cli.names import Name
 from modelog.cli.progress import Told, bar
-from modelog.cli.state import Command, State, moment, state_of
+from modelog.cli.state import Command, State, state_of, time_of
 from modelog.cli.verbs import arg, opt, verb
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -52,7 +51,7 @@ def log(ctx: click.Context, /, **given: Any) -> int:
     if given["label"] and not given["id_column"]:
         raise click.UsageError("--label needs --id-column: labels join by the ids of predictions")
     endpoint = _endpoint(state, given)
-    at = _moment(given["answered_at"])
+    at = time_of(given["answered_at"], "--answered-at") if given["answered_at"] is not None else None
     named = _batch_id(given, endpoint)
     counts = {"rows": 0, "batches": 0, "repeated": 0}
     telemetry = state.client().telemetry
@@ -103,15 +102,6 @@ def _endpoint(state: Any, given: dict[str, Any]) -> str:
 
         return str(state.call("monitoring.GetMonitor", GetMonitorRequest(name=given["monitor"])).endpoint)
     return str(given["endpoint"] or given["version"].rpartition("/versions/")[0])
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    found = moment(text)
-    if isinstance(found, int):
-        raise click.BadParameter("say a time like 2026-05-01T12:00:00Z", param_hint="--answered-at")
-    return found
 
 
 def _batch_id(given: dict[str, Any], endpoint: str) -> str:

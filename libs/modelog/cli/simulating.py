@@ -10,7 +10,7 @@ import click
 from modelog.cli import render
 from modelog.cli.cells import Cell, number, tail
 from modelog.cli.names import Name
-from modelog.cli.state import Command, moment, state_of
+from modelog.cli.state import Command, state_of, time_of
 from modelog.cli.values import Pair
 
 _AGO = re.compile(r"(\d+)([dhm])")
@@ -59,12 +59,7 @@ def simulate(ctx: click.Context, /, **given: Any) -> int:
 def _start(text: str) -> datetime:
     if ago := _AGO.fullmatch(text):
         return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    found = moment(text)
-    if isinstance(found, int):
-        raise click.BadParameter(
-            "say how long ago, like 90d, or a time like 2026-05-01T12:00:00Z", param_hint="--since"
-        )
-    return found
+    return time_of(text, "--since", "say how long ago, like 90d, or since when: 2026-05-01T12:00:00Z")
 
 
 def _read(path: Path, request: Any) -> None:

@@ -107,6 +107,14 @@ def moment(text: str) -> int | datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
+def time_of(text: str, option: str, wanted: str = "say a time like 2026-05-01T12:00:00Z") -> datetime:
+    """A time, where a revision is none."""
+    found = moment(text)
+    if isinstance(found, int):
+        raise click.BadParameter(wanted, param_hint=option)
+    return found
+
+
 def common_options() -> list[click.Parameter]:
     """Options of the root that are also understood behind the command, where people tend to write them."""
 

@@ -5,7 +5,7 @@ import math
 from modelog.monitoring.v1 import types_pb2 as types
 from services.monitoring import series
 from services.monitoring.checks import outcome_of, severity, summarize
-from services.monitoring.fitting import OF_ALERTS
+from services.monitoring.fitting import OF_ALERTS, without
 from services.monitoring.measures import Measure
 from services.monitoring.methods import METHODS
 
@@ -22,12 +22,12 @@ def rejudged(recorded: types.CheckResult, check: types.Check) -> types.CheckResu
     It does where anything else about the check differs than what a statistic is held against, and where columns were
     left out of the record that could matter now.
     """
-    if _without(recorded.check, *OF_ALERTS) == _without(check, *OF_ALERTS) or _is_fitted(recorded.check, check):
+    if without(recorded.check, *OF_ALERTS) == without(check, *OF_ALERTS) or _is_fitted(recorded.check, check):
         return _as_asked(recorded, check)
     if check.HasField("fit") or check.method in _DECIDED:
         return None
     ignored = (*_HELD_AGAINST, *OF_ALERTS)
-    if _without(recorded.check, *ignored) != _without(check, *ignored):
+    if without(recorded.check, *ignored) != without(check, *ignored):
         return None
     method = METHODS[check.method]
     if not method.by_column:
@@ -40,17 +40,9 @@ def _is_fitted(recorded: types.Check, check: types.Check) -> bool:
     ignored = ("threshold", *OF_ALERTS)
     if not (recorded.HasField("fit") and check.HasField("fit")):
         return False
-    mine, other = _without(recorded, *ignored), _without(check, *ignored)
+    mine, other = without(recorded, *ignored), without(check, *ignored)
     mine.fit.chunks = other.fit.chunks = 0
     return mine == other
-
-
-def _without(check: types.Check, *fields: str) -> types.Check:
-    copy = types.Check()
-    copy.CopyFrom(check)
-    for field in fields:
-        copy.ClearField(field)
-    return copy
 
 
 def _as_asked(recorded: types.CheckResult, check: types.Check) -> types.CheckResult:
