@@ -17,6 +17,11 @@ class Tree:
         self.size = 0
         self._parts: list[bytes] = []
 
+    @property
+    def parts(self) -> Sequence[bytes]:
+        """What the tree goes on from: the roots of the perfect subtrees it is made of, largest first."""
+        return tuple(self._parts)
+
     def push(self, part: bytes, level: int = 0) -> None:
         """Appends a leaf hash, or the hash of a perfect subtree that starts where the tree ends."""
         carry = self.size >> level

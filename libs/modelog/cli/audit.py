@@ -178,7 +178,7 @@ def _verify(ctx: click.Context, bundle: Path, key: str, seen: tuple[Path, ...], 
 
     notes = [path.read_text(encoding="utf-8") for path in seen]
     report = verify(bundle, _first(key), notes, text_of(witness).strip() if witness else "")
-    return _report(state_of(ctx), report)
+    return tell_report(state_of(ctx), report)
 
 
 @audit.command("verify-fact")
@@ -191,7 +191,7 @@ def _verify_fact(ctx: click.Context, fact: Path, proof: Path, key: str) -> int:
     from modelog.audit import verify_fact
 
     report = verify_fact(fact.read_bytes(), proof.read_text(encoding="utf-8"), _first(key))
-    return _report(state_of(ctx), report)
+    return tell_report(state_of(ctx), report)
 
 
 def _first(key: str) -> str:
@@ -199,7 +199,7 @@ def _first(key: str) -> str:
     return (text_of(key).split() or [""])[0]
 
 
-def _report(state: State, report: Any) -> int:
+def tell_report(state: State, report: Any) -> int:
     """What was checked and what was found."""
     if state.as_json:
         render.print_json({"ok": report.ok, **dataclasses.asdict(report)})

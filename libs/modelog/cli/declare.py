@@ -112,7 +112,7 @@ def diff(ctx: click.Context, files: tuple[Path, ...], only: tuple[str, ...], sho
     return _dry(state_of(ctx), files, only, show_unmanaged)
 
 
-@click.command("export", cls=Command)
+@click.command("project", cls=Command)
 @click.argument("project", type=Name("project"))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here, not to the terminal."

@@ -14,7 +14,7 @@ from modelog.cli.text import clean
 from modelog.cli.verbs import fill, opt, verb
 from modelog.sdk.facts import Entry, event_of
 
-_FILTER = (
+FILTER = (
     opt("filter.event_types", "Only this kind of fact, StageChanged.", flag="--type"),
     opt("filter.actors", "Only what this principal did.", flag="--actor"),
     opt("filter.services", "Only facts of this service.", flag="--service"),
@@ -97,7 +97,7 @@ history = verb(
     "archive.GetHistory",
     "What happened to a resource, by its full name; to everything when none is named.",
     opt("below", "Also to everything below that name."),
-    *_FILTER,
+    *FILTER,
     opt("from_revision", "First revision.", flag="--from"),
     opt("to_revision", "Last revision.", flag="--to"),
     opt("descending", "Newest first.", flag="--newest-first"),
@@ -117,7 +117,7 @@ history = verb(
         click.Option(["--from", "from_revision"], type=click.IntRange(1), default=1, help="First revision. [1]"),
         click.Option(["--to", "to_revision"], type=click.IntRange(1), help="Last revision."),
         click.Option(["--follow", "-f"], is_flag=True, help="Go on with what happens from now, until Ctrl-C."),
-        *(field.parameter(rpc.ReadFactsRequest.DESCRIPTOR) for field in _FILTER),
+        *(field.parameter(rpc.ReadFactsRequest.DESCRIPTOR) for field in FILTER),
     ],
 )
 @click.pass_context
@@ -126,7 +126,7 @@ def replay(ctx: click.Context, /, from_revision: int, to_revision: int | None, f
     state = state_of(ctx)
     request = rpc.ReadFactsRequest()
     state.stub("archive.ReadFacts", request)
-    fill(request, _FILTER, values)
+    fill(request, FILTER, values)
     reader = state.client().subscribe(
         from_revision,
         request.filter if request.HasField("filter") else None,

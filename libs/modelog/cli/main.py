@@ -26,7 +26,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "As files": {
         "apply": ("declare", "Make projects, models, environments and monitors what files say."),
         "diff": ("declare", "What apply would change."),
-        "export": ("declare", "A project and what lives in it as a file for apply."),
+        "export": ("exports", "A project as a file for apply; facts and states for other tools."),
     },
     "Governance": {
         "policies": ("policies", "What versions must meet to move: templates, files, projects."),
