@@ -7,9 +7,8 @@ underscores. `data` is the event in the JSON form of its proto; one of a kind th
 import base64
 from typing import Any
 
-from google.protobuf import json_format
-
 from modelog.log.v1.fact_pb2 import Fact
+from modelog.message_json import message_json
 from modelog.sdk.facts import event_of
 
 CONTENT_TYPE = "application/cloudevents+json"
@@ -41,4 +40,4 @@ def cloud_event(fact: Fact, revision: int) -> dict[str, Any]:
             "datacontenttype": "application/protobuf",
             "data_base64": base64.b64encode(fact.event.value).decode(),
         }
-    return event | {"datacontenttype": "application/json", "data": json_format.MessageToDict(known)}
+    return event | {"datacontenttype": "application/json", "data": message_json(known)}

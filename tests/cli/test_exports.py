@@ -172,3 +172,49 @@ def test_a_project_is_exported_as_before(line: CommandLine, project: str) -> Non
     assert short == line("export", "project", project).out
     assert "kind: Project" in short
     assert "facts" in line("export", "--help").out
+
+
+def test_events_are_told_in_the_words_of_others(line: CommandLine, project: str) -> None:
+    line("environments", "define", project, "prod", "--driver", "process")
+    line("versions", "register", f"{project}/fraud", line.file(f"{project}.bin", "weights"))
+    replay = ("events", "replay", "--project", project)
+    text = line(*replay).out.splitlines()
+    assert sum("VersionRegistered" in one for one in text) == 1
+    assert len(text) >= 4
+
+    def told(form: str) -> list[dict[str, Any]]:
+        return [json.loads(one) for one in line(*replay, "--format", form).out.splitlines()]
+
+    assert told("cloudevents")[0]["subject"] == f"projects/{project}"
+    assert len(told("cloudevents")) == len(text)
+    assert [(one["context"]["type"], one["subject"]["id"]) for one in told("cdevents")] == [
+        ("dev.cdevents.environment.created.0.2.0", f"projects/{project}/environments/prod"),
+        ("dev.cdevents.artifact.published.0.2.0", f"pkg:generic/{project}/fraud@1"),
+    ]
+    lineage = told("openlineage")
+    assert [one["eventType"] for one in lineage] == ["START", "COMPLETE"]
+    assert lineage[0]["job"] == {"namespace": f"modelog:projects/{project}", "name": "fraud.train"}
+    assert [one["type"] for one in map(json.loads, line("--json", *replay).out.splitlines())][-1].endswith("Registered")
+
+
+def test_events_feed_a_command_whose_failure_is_theirs(line: CommandLine, project: str) -> None:
+    taken = line.folder / f"{project}.events"
+    line("events", "replay", "--project", project, "--exec", f"tee {taken}")
+    assert json.loads(taken.read_text().splitlines()[0])["subject"] == f"projects/{project}"
+    failed = line("events", "replay", "--project", project, "--exec", "sh -c 'cat >/dev/null; exit 3'", expect=FAILED)
+    assert "ended with 3" in failed.err
+    line("events", "replay", "--exec", "true", expect=0)
+
+
+def test_events_are_followed_from_now_on(line: CommandLine, project: str) -> None:
+    process = line.start("events", "tail", "--last", "1", "--format", "cloudevents")
+    assert process.stdout is not None
+    try:
+        assert json.loads(process.stdout.readline())["revision"]
+        line("models", "tag", f"{project}/fraud", "team", "risk")
+        while not (event := json.loads(process.stdout.readline()))["type"].endswith("TagSet"):
+            pass
+        assert event["subject"] == f"projects/{project}/models/fraud"
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)

@@ -72,6 +72,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "history": ("log", "What happened to a resource."),
         "why": ("causes", "The facts that led to what happened, as a tree."),
         "replay": ("log", "The facts of the log from a revision on, and live."),
+        "events": ("events", "The same as CloudEvents, CDEvents or OpenLineage events, or into a command."),
         "subscriptions": ("subscriptions", "Places in the log kept for groups of consumers."),
         "audit": ("audit", "Export, verify, checkpoints and proofs."),
         "records": ("archive", "Sealed records of retired versions."),

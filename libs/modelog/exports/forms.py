@@ -78,63 +78,51 @@ class Parquet:
 
 
 class JsonLines:
-    """An object a line: the parts of a row that there are, times in RFC 3339, the payload in base64."""
+    """An object a line: the parts of a row that there are, times in RFC 3339, the payload in base64; the event last."""
 
     suffix = ".jsonl"
+    # What of a line a later build may tell otherwise, and where the log's subject stands.
+    _event_names: Sequence[str] = ("event",)
+    _subject = "subject"
 
-    def record(self, entry: Entry) -> Mapping[str, Any]:
+    def record(self, entry: Entry) -> str:
         row = row_of(entry)
-        told = {name: value for name, value in row._asdict().items() if value}
-        if row.on_behalf_of:
-            told["on_behalf_of"] = list(row.on_behalf_of)
+        told = {name: value for name, value in row._asdict().items() if value and name != "event"}
         told |= {name: _time(told[name]) for name in ("time", "happened") if name in told}
-        if row.event is not None:
-            told["event"] = json.loads(row.event)
-        return told | {"payload": _base64(row.payload)}
+        line = compact(told | {"payload": _base64(row.payload)})
+        return line if row.event is None else f'{line[:-1]},"event":{row.event}}}'
 
-    def write(self, path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    def write(self, path: Path, records: Sequence[str]) -> None:
         with self._open(path, "wb") as file:
-            file.write("".join(compact(one) + "\n" for one in records).encode())
+            file.write("".join(f"{one}\n" for one in records).encode())
 
-    def read(self, path: Path) -> Iterator[tuple[Entry, Mapping[str, Any]]]:
+    def read(self, path: Path) -> Iterator[tuple[Entry, str]]:
         with self._open(path, "rb") as file:
             for line in file:
                 told = json.loads(line)
                 try:
-                    yield self._entry(told, base64.b64decode(told["payload"], validate=True)), told
+                    payload = base64.b64decode(told["payload"], validate=True)
+                    entry = Entry(int(told["revision"]), told[self._subject], payload)
                 except (KeyError, TypeError) as error:
                     raise ValueError(f"a line without {error}") from error
+                yield entry, line.decode().rstrip("\n")
 
-    def without_event(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {name: value for name, value in record.items() if name != "event"}
-
-    def _entry(self, told: Any, payload: bytes) -> Entry:
-        return Entry(int(told["revision"]), told["subject"], payload)
+    def without_event(self, record: str) -> Mapping[str, Any]:
+        return {name: value for name, value in json.loads(record).items() if name not in self._event_names}
 
     def _open(self, path: Path, mode: str) -> IO[bytes]:
         return path.open(mode)
 
 
 class CloudEvents(JsonLines):
-    """A CloudEvent a line (structured mode, 1.0), in zstd. Extensions `payload` and `logsubject` hold the message.
-
-    A message that is no fact is of the type `modelog.log.v1.Unreadable`.
-    """
+    """A CloudEvent a line (structured mode, 1.0), in zstd. Extensions `payload` and `logsubject` hold the message."""
 
     suffix = ".jsonl.zst"
+    _event_names = ("data", "data_base64", "datacontenttype")
+    _subject = "logsubject"
 
-    def record(self, entry: Entry) -> Mapping[str, Any]:
-        more = {"logsubject": entry.subject, "payload": _base64(entry.payload)}
-        if entry.fact is not None and is_fact(entry):
-            return cloud_event(entry.fact, entry.revision) | more
-        event = {"specversion": "1.0", "id": f"revision-{entry.revision}", "source": "/log"}
-        return event | {"type": "modelog.log.v1.Unreadable", "revision": str(entry.revision)} | more
-
-    def without_event(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {name: value for name, value in record.items() if name not in ("data", "data_base64", "datacontenttype")}
-
-    def _entry(self, told: Any, payload: bytes) -> Entry:
-        return Entry(int(told["revision"]), told["logsubject"], payload)
+    def record(self, entry: Entry) -> str:
+        return compact(cloud_event_of(entry) | {"logsubject": entry.subject, "payload": _base64(entry.payload)})
 
     def _open(self, path: Path, mode: str) -> IO[bytes]:
         pa, _ = arrow()
@@ -142,6 +130,14 @@ class CloudEvents(JsonLines):
             return io.BufferedReader(pa.input_stream(path, compression="zstd"))
         writing: IO[bytes] = pa.output_stream(path, compression="zstd")
         return writing
+
+
+def cloud_event_of(entry: Entry) -> dict[str, Any]:
+    """A message of the log as a CloudEvent; one that is no fact is of the type `modelog.log.v1.Unreadable`."""
+    if entry.fact is not None and is_fact(entry):
+        return cloud_event(entry.fact, entry.revision)
+    event = {"specversion": "1.0", "id": f"revision-{entry.revision}", "source": "/log"}
+    return event | {"type": "modelog.log.v1.Unreadable", "revision": str(entry.revision)}
 
 
 def arrow() -> tuple[Any, Any]:

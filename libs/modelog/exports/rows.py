@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from modelog.message_json import message_json
 from modelog.sdk.facts import Entry, event_of
 
 _MICROSECONDS = 1_000_000
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
@@ -62,7 +63,7 @@ def row_of(entry: Entry) -> Row:
         fact.correlation_id,
         fact.causation_id,
         entry.subject,
-        None if event is None else compact(json_format.MessageToDict(event)),
+        None if event is None else compact(message_json(event)),
         entry.payload,
     )
 
@@ -90,4 +91,4 @@ def _microseconds(time: Timestamp) -> int:
 
 def compact(value: object) -> str:
     """JSON that is the same for the same value: maps of a message come in no order of their own."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return _ENCODE(value)

@@ -1,7 +1,7 @@
 """What the log holds, read: the envelope of an entry and the event inside it."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from google.protobuf import message_factory
@@ -45,6 +45,7 @@ def event_of(fact: Fact) -> Message | None:
     return event
 
 
+@lru_cache(maxsize=1024)
 def known(type_url: str) -> type[Any] | None:
     """The message class of an event, its service's code loaded on the way; None when there is none."""
     descriptor = descriptor_of(type_url.rpartition("/")[2])
