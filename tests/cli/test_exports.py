@@ -42,6 +42,15 @@ def asked(query: str) -> list[tuple[Any, ...]]:
     return relation.fetchall()
 
 
+def wait_for(line: CommandLine, resource: str, kind: str) -> None:
+    """Until a reaction has recorded such a fact."""
+    for _ in range(100):
+        if line.json("history", resource, "--type", kind):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no {kind} of {resource}")
+
+
 def rows_of(out: Path, what: str = "count(*)", where: str = "true") -> list[tuple[Any, ...]]:
     """What DuckDB reads of an export of facts."""
     pattern = f"{out}/facts/**/*.parquet"
@@ -175,7 +184,11 @@ def test_a_project_is_exported_as_before(line: CommandLine, project: str) -> Non
 
 
 def test_events_are_told_in_the_words_of_others(line: CommandLine, project: str) -> None:
-    line("environments", "define", project, "prod", "--driver", "process")
+    line("environments", "define", project, "lab", "--driver", "process")
+    line("endpoints", "create", project, "eu", f"{project}/lab")
+    environment, endpoint = f"projects/{project}/environments/lab", f"projects/{project}/endpoints/eu"
+    line("endpoints", "remove", f"{project}/eu")
+    wait_for(line, endpoint, "EndpointRemoved")
     line("versions", "register", f"{project}/fraud", line.file(f"{project}.bin", "weights"))
     replay = ("events", "replay", "--project", project)
     text = line(*replay).out.splitlines()
@@ -187,10 +200,14 @@ def test_events_are_told_in_the_words_of_others(line: CommandLine, project: str)
 
     assert told("cloudevents")[0]["subject"] == f"projects/{project}"
     assert len(told("cloudevents")) == len(text)
-    assert [(one["context"]["type"], one["subject"]["id"]) for one in told("cdevents")] == [
-        ("dev.cdevents.environment.created.0.2.0", f"projects/{project}/environments/prod"),
+    delivered = told("cdevents")
+    assert [(one["context"]["type"], one["subject"]["id"]) for one in delivered] == [
+        ("dev.cdevents.environment.created.0.2.0", environment),
+        ("dev.cdevents.service.removed.0.2.0", endpoint),
         ("dev.cdevents.artifact.published.0.2.0", f"pkg:generic/{project}/fraud@1"),
     ]
+    # What the fact does not say, read from the services.
+    assert delivered[1]["subject"]["content"] == {"environment": {"id": environment}}
     lineage = told("openlineage")
     assert [one["eventType"] for one in lineage] == ["START", "COMPLETE"]
     assert lineage[0]["job"] == {"namespace": f"modelog:projects/{project}", "name": "fraud.train"}

@@ -18,7 +18,7 @@ from modelog.registry.v1.types_pb2 import DataSet, Evaluation
 
 PROJECT = "projects/risk"
 VERSION = f"{PROJECT}/models/fraud/versions/3"
-ENVIRONMENT = f"{PROJECT}/environments/production"
+ENVIRONMENT = ENV = f"{PROJECT}/environments/production"
 ENDPOINT = f"{PROJECT}/endpoints/fraud-eu"
 ROLLOUT = f"{ENDPOINT}/rollouts/9"
 MONITOR = f"{PROJECT}/monitors/fraud-eu"
@@ -26,7 +26,7 @@ ALERT = f"{MONITOR}/alerts/4"
 RETRAINING = f"{MONITOR}/retrainings/2"
 RECORD = f"{PROJECT}/records/fraud-3"
 REVISION = 41
-OTHER_VERSION = f"{PROJECT}/models/fraud/versions/2"
+FORMER = f"{PROJECT}/models/fraud/versions/2"
 
 
 class Known:
@@ -58,7 +58,7 @@ def fact(resource: str, event: Message) -> Fact:
 
 
 def registered() -> registry.VersionRegistered:
-    event = registry.VersionRegistered(parent_version=OTHER_VERSION)
+    event = registry.VersionRegistered(parent_version=FORMER)
     event.artifact.sha256 = "5e" * 32
     event.source.repository, event.source.commit = "https://git.example/risk/fraud", "c0ffee"
     event.training_data.add(name="loans", uri="s3://lake/loans/2026.parquet", sha256="ab" * 32)
@@ -77,17 +77,15 @@ def events(key: Any) -> list[Fact]:
         fact(ENVIRONMENT, deployment.EnvironmentDefined(driver="process")),
         fact(ENVIRONMENT, deployment.EnvironmentChanged(description="new")),
         fact(ENVIRONMENT, deployment.EnvironmentRemoved()),
-        fact(ROLLOUT, deployment.RolloutStarted(version=VERSION, environment=ENVIRONMENT)),
-        fact(ROLLOUT, deployment.RolloutSucceeded(version=VERSION, environment=ENVIRONMENT)),
+        fact(ROLLOUT, deployment.RolloutStarted(version=VERSION, environment=ENV)),
+        fact(ROLLOUT, deployment.RolloutSucceeded(version=VERSION, environment=ENV)),
         fact(
             ROLLOUT,
-            deployment.RolloutSucceeded(version=VERSION, previous_version=OTHER_VERSION, environment=ENVIRONMENT),
+            deployment.RolloutSucceeded(version=VERSION, previous_version=FORMER, environment=ENV),
         ),
-        fact(
-            ROLLOUT, strategies.RolloutShadowed(version=VERSION, serving_version=OTHER_VERSION, environment=ENVIRONMENT)
-        ),
+        fact(ROLLOUT, strategies.RolloutShadowed(version=VERSION, serving_version=FORMER, environment=ENV)),
         fact(ROLLOUT, deployment.RolloutFailed(version=VERSION, cause="it did not start")),
-        fact(ROLLOUT, deployment.RolledBack(version=VERSION, restored_version=OTHER_VERSION, cause="too slow")),
+        fact(ROLLOUT, deployment.RolledBack(version=VERSION, restored_version=FORMER, cause="too slow")),
         fact(ENDPOINT, deployment.EndpointAddressed(address="http://127.0.0.1:1/")),
         fact(ENDPOINT, deployment.EndpointRemoved()),
         fact(ALERT, monitoring.AlertRaised(version=VERSION, endpoint=ENDPOINT, monitor=MONITOR, check="drift")),
@@ -98,9 +96,7 @@ def events(key: Any) -> list[Fact]:
         fact(RETRAINING, monitoring.RetrainingAbandoned()),
         fact(RECORD, archive.ArchivingStarted(version=VERSION)),
         fact(RECORD, archive.RecordSealed(version=VERSION)),
-        fact(
-            RECORD, archive.ArchivingFailed(version=VERSION, failure_reason="ARTIFACT_MISSING", failure_message="gone")
-        ),
+        fact(RECORD, archive.ArchivingFailed(version=VERSION, failure_reason="ARTIFACT_MISSING", failure_message="no")),
     ]
 
 

@@ -109,11 +109,11 @@ def _views(
 ) -> None:
     """Write the state of everything to a folder, a table for each kind; --at tells the past. What was there goes."""
     from modelog.exports import export_views
-    from modelog.sdk import connect_sync
 
     state = state_of(ctx)
-    then = moment(state.at) if state.at else 0
-    with connect_sync(actor=state.actor, deadline_seconds=state.timeout) as client, _watched(state, "tables") as told:
+    then, state.at = moment(state.at) if state.at else 0, ""
+    client = state.client()
+    with _watched(state, "tables") as told:
         done = export_views(
             client,
             folder,
