@@ -79,7 +79,9 @@ def _run(state: State, first: int, last: int, follow: bool, values: dict[str, An
     chosen = request.filter if request.HasField("filter") else None
     command = values["command"]
     told = _format(state, values["form"] or ("cloudevents" if state.as_json or command else "text"))
-    reader = state.client().subscribe(first, chosen, to_revision=last, follow=follow, patience_seconds=state.timeout)
+    reader = state.client().subscribe(
+        first, chosen, to_revision=last, follow=follow, patience_seconds=state.timeout, with_texts=True
+    )
     with _output(command, flush=follow) as put:
         for entry in reader:
             for text in told(entry):
