@@ -15,15 +15,14 @@ from google.protobuf.descriptor import FieldDescriptor
 
 _Convert = Callable[[Any], Any]
 _LARGE = (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64)
-# Messages of this package have forms of their own.
-_WELL_KNOWN = "google.protobuf."
 
 
 def message_json(message: Any) -> Any:
     """What json_format.MessageToDict answers for it."""
-    if message.DESCRIPTOR.full_name.startswith(_WELL_KNOWN):
+    kind: Any = type(message)
+    fields = _fields(kind)
+    if fields is None:
         return json_format.MessageToDict(message)
-    fields = _fields(message.DESCRIPTOR.full_name, message.DESCRIPTOR)
     made = {}
     for field, value in message.ListFields():
         name, convert = fields[field.number]
@@ -31,13 +30,13 @@ def message_json(message: Any) -> Any:
     return made
 
 
-class _Kinds(dict[int, tuple[str, _Convert | None]]):
-    """Of each field by its number: its name in JSON, and how its value is converted; None: not at all."""
-
-
 @lru_cache(maxsize=4096)
-def _fields(_full_name: str, descriptor: Any) -> _Kinds:
-    return _Kinds({one.number: (one.json_name, _whole(one)) for one in descriptor.fields})
+def _fields(kind: Any) -> dict[int, tuple[str, _Convert | None]] | None:
+    """Of each field by its number: its name in JSON, and how its value is converted, None where it is not; None for
+    messages with forms of their own."""
+    if kind.DESCRIPTOR.full_name.startswith("google.protobuf."):
+        return None
+    return {one.number: (one.json_name, _whole(one)) for one in kind.DESCRIPTOR.fields}
 
 
 def _whole(field: FieldDescriptor) -> _Convert | None:

@@ -199,8 +199,8 @@ def _first(key: str) -> str:
     return (text_of(key).split() or [""])[0]
 
 
-def tell_report(state: State, report: Any) -> int:
-    """What was checked and what was found."""
+def tell_report(state: State, report: Any, checked: str = "") -> int:
+    """What was checked and what was found. checked: in other words than those for bundles."""
     if state.as_json:
         render.print_json({"ok": report.ok, **dataclasses.asdict(report)})
         return 0 if report.ok else UNVERIFIED
@@ -209,8 +209,9 @@ def tell_report(state: State, report: Any) -> int:
         render.table(["finding", "revision", "what is wrong"], rows)
     for note in report.notes:
         click.echo(f"note: {note}", err=True)
-    checked = f"facts {report.from_revision} to {report.to_revision}"
-    checked += f", {report.checkpoints} checkpoints, {report.proofs} proofs"
+    if not checked:
+        checked = f"facts {report.from_revision} to {report.to_revision}"
+        checked += f", {report.checkpoints} checkpoints, {report.proofs} proofs"
     root = f"; root of {report.origin} at size {report.size}: {report.root}" if report.size else ""
     word = Cell("verified", "green") if report.ok else Cell("NOT verified", "red")
     render.table(["outcome", "what was checked"], [[word, checked + root]])

@@ -154,7 +154,9 @@ def _verify(ctx: click.Context, folder: Path, log_key: str | None, keys: tuple[P
     vkey = (text_of(log_key or "").split() or [""])[0]
     with _watched(state, "facts") as told:
         report = verify_export(folder, log_key=vkey, keys=trusted, progress=told)
-    return tell_report(state, report)
+    return tell_report(
+        state, report, f"{report.entries} rows of revisions {report.from_revision} to {report.to_revision}"
+    )
 
 
 def _key(path: Path | None, password_file: Path | None) -> Any:

@@ -11,7 +11,7 @@ from modelog.audit import BadNote, Keys, open_checkpoint
 from modelog.audit.tree import Tree, leaf_hash, push_left
 from modelog.exports.folder import BadExport, Folder
 from modelog.exports.forms import FORMS, Form
-from modelog.exports.manifest import MADE_BY, File, Manifest
+from modelog.exports.manifest import File, Manifest, made_by
 from modelog.exports.rows import day_of, service_of
 from modelog.sdk.facts import Entry
 
@@ -93,7 +93,7 @@ def _wanted(client: "SyncClient", form: str, first: int, chosen: "FactFilter | N
     return Manifest(
         content="facts",
         form=form,
-        made_by=MADE_BY,
+        made_by=made_by(),
         from_revision=first,
         to_revision=checkpoint.head.size,
         files=(),

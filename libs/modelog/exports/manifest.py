@@ -12,7 +12,6 @@ from modelog.provenance.statements import STATEMENT, read
 
 VERSION = "modelog-export/1"
 NAME = "manifest.json"
-MADE_BY = "modelog"
 PREDICATE = "https://modelog.dev/export/v1"
 
 
@@ -64,6 +63,13 @@ class Manifest:
     def encoded(self) -> bytes:
         told = {"version": VERSION, **{name: value for name, value in asdict(self).items() if value}}
         return (json.dumps(told, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def made_by() -> str:
+    """The build that makes an export."""
+    from importlib.metadata import version  # Slow to import.
+
+    return f"modelog {version('modelog')}"
 
 
 def decoded(content: bytes) -> Manifest:

@@ -11,7 +11,7 @@ from google.protobuf import json_format, message_factory
 
 from modelog.exports.folder import BadExport, Folder
 from modelog.exports.forms import arrow
-from modelog.exports.manifest import MADE_BY, File, Manifest
+from modelog.exports.manifest import File, Manifest, made_by
 from modelog.exports.rows import compact
 from modelog.sdk.errors import Denied
 from modelog.sdk.paging import pages
@@ -95,7 +95,7 @@ def export_views(
         made = Manifest(
             content="views",
             form="parquet",
-            made_by=MADE_BY,
+            made_by=made_by(),
             from_revision=revision,
             to_revision=revision,
             files=files,
