@@ -1,4 +1,4 @@
-"""Retired versions become records."""
+"""Retired versions become records, and what has expired of them is erased."""
 
 from functools import partial
 
@@ -9,6 +9,7 @@ from modelog.archive.v1 import types_pb2 as types
 from modelog.registry.v1 import events_pb2 as registry
 from services.archive.domain import RECORD
 from services.archive.domain.record import fail, record_name, seal, start
+from services.archive.expiry.reacting import Erasing
 from services.archive.parts import Parts
 from services.archive.sealing.content import Subject
 from services.archive.sealing.store import ArtifactTrouble
@@ -50,4 +51,8 @@ def reactions(rooms: Rooms) -> Reactions:
         else:
             await rooms.transact(RECORD, name, cause, partial(seal, attempt=attempt, sealed=sealed))
 
-    return {registry.VersionRetired: retired, facts.ArchivingStarted: started}
+    return {
+        registry.VersionRetired: retired,
+        facts.ArchivingStarted: started,
+        facts.RecordExpired: Erasing(rooms).expired,
+    }

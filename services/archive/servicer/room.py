@@ -1,6 +1,6 @@
 """What every part of the door is made from."""
 
-from kernel.errors import invalid_field
+from kernel.errors import NotFound, invalid_field
 from kernel.rooms import Rooms
 from modelog.type.v1.read_pb2 import ReadOptions
 from services.archive.growth import Growth
@@ -19,6 +19,15 @@ class Room:
 
     def _growth(self) -> Growth:
         return Growth(self._rooms.position)
+
+    async def _check_project(self, project: str) -> None:
+        """A hold on nothing, or a rule for it, would be a mistake nobody sees. Projects never go away, so one look is
+        enough."""
+        if await self._copy.has(project):
+            return
+        await self._resources.catch_up()
+        if not await self._copy.has(project):
+            raise NotFound("PROJECT_NOT_FOUND", f"there is no {project}", metadata={"resource": project})
 
     async def _wait(self, read: ReadOptions) -> None:
         """at_least, for reads where another field already says as of when."""
