@@ -43,6 +43,10 @@ _MENTIONING = (
     "select distinct resource from entry where subject >= $1 and subject < $2 and revision <= $3"
     " and position($4::bytea in payload) > 0 and event_type <> '' order by resource"
 )
+_REGISTERED = (
+    "select distinct resource from entry where event_type = 'modelog.registry.v1.VersionRegistered' and exists"
+    " (select from unnest($1::bytea[]) as wanted (digest) where position(digest in payload) > 0) order by resource"
+)
 _OF_CORRELATIONS = "correlation_id = any($1::text[]) and correlation_id <> '' order by revision limit $2"
 _LAST_BEFORE = (
     "select asked.resource, asked.revision, found.revision, found.subject, found.payload, found.event_type"
@@ -135,6 +139,11 @@ class Copy:
         """Resources of a service's project of which some fact holds the text; the text may be part of a longer one."""
         low = f"lifecycle.{service}.{project.removeprefix('projects/')}."
         rows = await self._fetch(_MENTIONING, low, low[:-1] + "/", upto, text.encode())
+        return [row[0] for row in rows]
+
+    async def registered_with(self, digests: Sequence[str]) -> list[str]:
+        """Versions of any project whose registration holds one of these digests, hexadecimal, wherever it stands."""
+        rows = await self._fetch(_REGISTERED, [one.encode() for one in digests])
         return [row[0] for row in rows]
 
     async def hashes(self, spans: Sequence[Span]) -> list[bytes]:

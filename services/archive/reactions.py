@@ -1,4 +1,4 @@
-"""Retired versions become records, and what is to be erased is."""
+"""Retired versions become records; what has expired of them is erased, and so is what people wrote, when asked."""
 
 from functools import partial
 
@@ -10,6 +10,7 @@ from modelog.archive.v1 import types_pb2 as types
 from modelog.registry.v1 import events_pb2 as registry
 from services.archive.domain import RECORD
 from services.archive.domain.record import fail, record_name, seal, start
+from services.archive.expiry.reacting import Erasing
 from services.archive.parts import Parts
 from services.archive.sealing.content import Subject
 from services.archive.sealing.store import ArtifactTrouble
@@ -55,4 +56,5 @@ def reactions(rooms: Rooms) -> Reactions:
         registry.VersionRetired: retired,
         facts.ArchivingStarted: started,
         erasures.ErasureRequested: parts.erasing.carry_out,
+        facts.RecordExpired: Erasing(rooms).expired,
     }

@@ -19,6 +19,8 @@ class Settings(kernel.settings.Settings):
     # Comparing all stores in the background: the share of its time it may take from others, and the rest in between.
     scrub_share: float = 0.1
     scrub_pause_seconds: float = 300.0
+    # How often records are looked through for those that have expired; with 0 nothing expires.
+    expiry_pause_seconds: float = 86_400.0
     # Streams of facts open at once, and how long one may block before it is sent away.
     max_readers: int = 200
     reader_stall_seconds: float = 30.0

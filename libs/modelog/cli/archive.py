@@ -32,20 +32,22 @@ records = Noun(
 
 holds = Noun(
     "holds",
-    help="Legal holds: nothing below them expires or is erased.",
+    help="Legal holds: nothing they cover expires or is erased.",
     commands=[
         verb("list", "archive.ListHolds", "The holds of a project.", arg("parent", "project")),
         verb("get", "archive.GetHold", "One hold.", arg("name", "hold")),
         verb(
             "place",
             "archive.PlaceHold",
-            "Put resources, by their full names, under a hold.",
+            "Put resources, by their full names, or whatever meets a query, under a hold.",
             arg("parent", "project"),
             arg("hold_id"),
-            arg("resources"),
+            arg("resources", required=False),
+            opt("query", "Also versions that meet this filter, now or later: tags.use = credit AND phases:PRODUCTION."),
             opt("title", "What it is for."),
             opt("authority", "Whose order it is."),
         ),
         verb("release", "archive.ReleaseHold", "Lift a hold.", arg("name", "hold")),
+        verb("covers", "retentions.ListHeld", "The versions that a hold covers now.", arg("name", "hold")),
     ],
 )

@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 from kernel.errors import NotAllowedNow, NotFound, UnknownFact
 from kernel.names import child, project_of
 from modelog.archive.v1 import events_pb2 as facts
+from modelog.archive.v1 import retention_events_pb2 as erasing
 from modelog.archive.v1 import types_pb2 as types
 from modelog.log.v1.fact_pb2 import Fact
 
@@ -106,6 +107,15 @@ def evolve_record(record: types.Record, fact: Message, envelope: Fact) -> None:
             record.state = types.RECORD_STATE_EXPIRED
             record.expire_time.CopyFrom(envelope.recorded_at)
             record.expiry_rule = fact.rule
+            record.erased_paths[:] = fact.erased_paths
+            record.erased_bytes = fact.erased_bytes
+        case erasing.RecordExpiryWithdrawn():
+            record.state = types.RECORD_STATE_SEALED
+            for field in ("expire_time", "expiry_rule", "erased_paths", "erased_bytes"):
+                record.ClearField(field)
+        case erasing.RecordErased():
+            record.erase_time.CopyFrom(envelope.recorded_at)
+            record.artifact_outcome = fact.artifact
         case _:
             raise UnknownFact(fact)
 

@@ -22,13 +22,28 @@ class Wrong(NamedTuple):
 
 
 class Verified(NamedTuple):
+    """file_count: read again, without the manifest. erased: paths that are rightly not there."""
+
     file_count: int
     proof_count: int
     wrong: list[Wrong]
+    erased: Sequence[str] = ()
 
 
-def verify_record(folder: Path, manifest_sha256: str, verifiers: Sequence[Verifier]) -> Verified:
-    """Blocking. `manifest_sha256` comes from the log, which is what the record is measured by."""
+class Erased(NamedTuple):
+    """What a record that expired need not hold any more, or, once it is `done`, must not."""
+
+    paths: frozenset[str] = frozenset()
+    done: bool = False
+
+
+NOTHING = Erased()
+
+
+def verify_record(
+    folder: Path, manifest_sha256: str, verifiers: Sequence[Verifier], erased: Erased = NOTHING
+) -> Verified:
+    """Blocking. `manifest_sha256` and `erased` come from the log, which is what the record is measured by."""
     wrong: list[Wrong] = []
     manifest_bytes = _read(folder, MANIFEST, wrong)
     if manifest_bytes is None:
@@ -37,15 +52,19 @@ def verify_record(folder: Path, manifest_sha256: str, verifiers: Sequence[Verifi
         wrong.append(Wrong("MANIFEST_CHANGED", MANIFEST, "the manifest is not the one whose digest is in the log"))
         return Verified(0, 0, wrong)
     manifest = json.loads(manifest_bytes)
+    gone = sorted(name for name in erased.paths & manifest["files"].keys() if not (folder / name).exists())
     for name, entry in manifest["files"].items():
-        _compare(folder, name, entry, wrong)
+        if name not in gone:
+            _compare(folder, name, entry, wrong)
+    left = sorted(erased.paths - set(gone)) if erased.done else []
+    wrong += [Wrong("FILE_NOT_ERASED", name, "the log says that it was erased, and it is here") for name in left]
     known = {*manifest["files"], MANIFEST}
     for path in sorted(one for one in folder.rglob("*") if one.is_file()):
         name = str(path.relative_to(folder))
         if name not in known:
             wrong.append(Wrong("FILE_UNEXPECTED", name, "the manifest does not know this file"))
     proofs = _verify_proofs(folder, manifest, verifiers, wrong)
-    return Verified(len(manifest["files"]), proofs, wrong)
+    return Verified(len(manifest["files"]) - len(gone), proofs, wrong, gone)
 
 
 def _compare(folder: Path, name: str, entry: Mapping[str, Any], wrong: list[Wrong]) -> None:

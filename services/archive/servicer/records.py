@@ -10,7 +10,7 @@ from modelog.archive.v1 import types_pb2 as types
 from services.archive.domain import RECORD
 from services.archive.domain.record import retry
 from services.archive.keys import verifiers
-from services.archive.sealing.verifying import verify_record
+from services.archive.sealing.verifying import Erased, verify_record
 from services.archive.servicer.room import Room
 
 PROJECT = Pattern("projects/*")
@@ -30,15 +30,17 @@ class Records(Room):
 
     async def VerifyRecord(self, request: rpc.VerifyRecordRequest, context: Context) -> rpc.VerifyRecordResponse:
         record = types.Record.FromString(await self._resources.get(RECORD, request.name, request.read))
-        if record.state != types.RECORD_STATE_SEALED:
+        if record.state not in (types.RECORD_STATE_SEALED, types.RECORD_STATE_EXPIRED):
             raise NotAllowedNow("RECORD_NOT_SEALED", f"{record.name} is not sealed, so there is nothing to verify")
         folder = self._parts.store.path(record.manifest_sha256)
         keys = verifiers(self._checkpoints.folder)
-        verified = await asyncio.to_thread(verify_record, folder, record.manifest_sha256, keys)
+        erased = Erased(frozenset(record.erased_paths), record.HasField("erase_time"))
+        verified = await asyncio.to_thread(verify_record, folder, record.manifest_sha256, keys, erased)
         return rpc.VerifyRecordResponse(
             name=record.name,
             intact=not verified.wrong,
             file_count=verified.file_count,
             proof_count=verified.proof_count,
             findings=[types.Finding(reason=one.reason, path=one.path, message=one.message) for one in verified.wrong],
+            erased_paths=verified.erased,
         )

@@ -159,8 +159,8 @@ class ArchiveServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def VerifyRecord(self, request, context):
-        """Reads every byte of a sealed record again and compares it with the digest in the log; checks every proof inside.
-        FAILED_PRECONDITION RECORD_NOT_SEALED.
+        """Reads every byte of a sealed record again and compares it with the digest in the log; checks every proof inside. Of
+        an expired one what is left of it. FAILED_PRECONDITION RECORD_NOT_SEALED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -175,7 +175,8 @@ class ArchiveServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PlaceHold(self, request, context):
-        """Puts resources under a legal hold. ALREADY_EXISTS HOLD_EXISTS; INVALID_ARGUMENT when a resource is of another project.
+        """Puts resources, or whatever meets a query, under a legal hold. ALREADY_EXISTS HOLD_EXISTS; INVALID_ARGUMENT when a
+        resource is of another project, or the query cannot be read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,15 +41,17 @@ class ArchiveServiceStub:
     ListRecords: _grpc.UnaryUnaryMultiCallable[_archive_service_pb2.ListRecordsRequest, _archive_service_pb2.ListRecordsResponse]
     """Records of a project, by name."""
     VerifyRecord: _grpc.UnaryUnaryMultiCallable[_archive_service_pb2.VerifyRecordRequest, _archive_service_pb2.VerifyRecordResponse]
-    """Reads every byte of a sealed record again and compares it with the digest in the log; checks every proof inside.
-    FAILED_PRECONDITION RECORD_NOT_SEALED.
+    """Reads every byte of a sealed record again and compares it with the digest in the log; checks every proof inside. Of
+    an expired one what is left of it. FAILED_PRECONDITION RECORD_NOT_SEALED.
     """
     RetryArchiving: _grpc.UnaryUnaryMultiCallable[_archive_service_pb2.RetryArchivingRequest, _archive_service_pb2.RetryArchivingResponse]
     """Tries again to make a record that failed, for example after the artifact was put back. NOT_FOUND RECORD_NOT_FOUND;
     FAILED_PRECONDITION RECORD_NOT_FAILED.
     """
     PlaceHold: _grpc.UnaryUnaryMultiCallable[_archive_service_pb2.PlaceHoldRequest, _archive_service_pb2.PlaceHoldResponse]
-    """Puts resources under a legal hold. ALREADY_EXISTS HOLD_EXISTS; INVALID_ARGUMENT when a resource is of another project."""
+    """Puts resources, or whatever meets a query, under a legal hold. ALREADY_EXISTS HOLD_EXISTS; INVALID_ARGUMENT when a
+    resource is of another project, or the query cannot be read.
+    """
     ReleaseHold: _grpc.UnaryUnaryMultiCallable[_archive_service_pb2.ReleaseHoldRequest, _archive_service_pb2.ReleaseHoldResponse]
     """Lifts a hold. NOT_FOUND HOLD_NOT_FOUND; nothing happens when it is lifted already."""
     GetHold: _grpc.UnaryUnaryMultiCallable[_archive_service_pb2.GetHoldRequest, _types_pb2.Hold]
@@ -103,15 +105,17 @@ class ArchiveServiceAsyncStub(ArchiveServiceStub):
     ListRecords: _aio.UnaryUnaryMultiCallable[_archive_service_pb2.ListRecordsRequest, _archive_service_pb2.ListRecordsResponse]  # type: ignore[assignment]
     """Records of a project, by name."""
     VerifyRecord: _aio.UnaryUnaryMultiCallable[_archive_service_pb2.VerifyRecordRequest, _archive_service_pb2.VerifyRecordResponse]  # type: ignore[assignment]
-    """Reads every byte of a sealed record again and compares it with the digest in the log; checks every proof inside.
-    FAILED_PRECONDITION RECORD_NOT_SEALED.
+    """Reads every byte of a sealed record again and compares it with the digest in the log; checks every proof inside. Of
+    an expired one what is left of it. FAILED_PRECONDITION RECORD_NOT_SEALED.
     """
     RetryArchiving: _aio.UnaryUnaryMultiCallable[_archive_service_pb2.RetryArchivingRequest, _archive_service_pb2.RetryArchivingResponse]  # type: ignore[assignment]
     """Tries again to make a record that failed, for example after the artifact was put back. NOT_FOUND RECORD_NOT_FOUND;
     FAILED_PRECONDITION RECORD_NOT_FAILED.
     """
     PlaceHold: _aio.UnaryUnaryMultiCallable[_archive_service_pb2.PlaceHoldRequest, _archive_service_pb2.PlaceHoldResponse]  # type: ignore[assignment]
-    """Puts resources under a legal hold. ALREADY_EXISTS HOLD_EXISTS; INVALID_ARGUMENT when a resource is of another project."""
+    """Puts resources, or whatever meets a query, under a legal hold. ALREADY_EXISTS HOLD_EXISTS; INVALID_ARGUMENT when a
+    resource is of another project, or the query cannot be read.
+    """
     ReleaseHold: _aio.UnaryUnaryMultiCallable[_archive_service_pb2.ReleaseHoldRequest, _archive_service_pb2.ReleaseHoldResponse]  # type: ignore[assignment]
     """Lifts a hold. NOT_FOUND HOLD_NOT_FOUND; nothing happens when it is lifted already."""
     GetHold: _aio.UnaryUnaryMultiCallable[_archive_service_pb2.GetHoldRequest, _types_pb2.Hold]  # type: ignore[assignment]
@@ -180,8 +184,8 @@ class ArchiveServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _archive_service_pb2.VerifyRecordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_archive_service_pb2.VerifyRecordResponse, _abc.Awaitable[_archive_service_pb2.VerifyRecordResponse]]:
-        """Reads every byte of a sealed record again and compares it with the digest in the log; checks every proof inside.
-        FAILED_PRECONDITION RECORD_NOT_SEALED.
+        """Reads every byte of a sealed record again and compares it with the digest in the log; checks every proof inside. Of
+        an expired one what is left of it. FAILED_PRECONDITION RECORD_NOT_SEALED.
         """
 
     @_abc_1.abstractmethod
@@ -200,7 +204,9 @@ class ArchiveServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _archive_service_pb2.PlaceHoldRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_archive_service_pb2.PlaceHoldResponse, _abc.Awaitable[_archive_service_pb2.PlaceHoldResponse]]:
-        """Puts resources under a legal hold. ALREADY_EXISTS HOLD_EXISTS; INVALID_ARGUMENT when a resource is of another project."""
+        """Puts resources, or whatever meets a query, under a legal hold. ALREADY_EXISTS HOLD_EXISTS; INVALID_ARGUMENT when a
+        resource is of another project, or the query cannot be read.
+        """
 
     @_abc_1.abstractmethod
     def ReleaseHold(

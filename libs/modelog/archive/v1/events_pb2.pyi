@@ -59,22 +59,28 @@ class RecordRestored(_message.Message):
     def __init__(self, target: _Optional[str] = ..., approvers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RecordExpired(_message.Message):
-    __slots__ = ("rule", "erased_paths")
+    __slots__ = ("rule", "erased_paths", "version", "erased_bytes")
     RULE_FIELD_NUMBER: _ClassVar[int]
     ERASED_PATHS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ERASED_BYTES_FIELD_NUMBER: _ClassVar[int]
     rule: str
     erased_paths: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, rule: _Optional[str] = ..., erased_paths: _Optional[_Iterable[str]] = ...) -> None: ...
+    version: str
+    erased_bytes: int
+    def __init__(self, rule: _Optional[str] = ..., erased_paths: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ..., erased_bytes: _Optional[int] = ...) -> None: ...
 
 class HoldPlaced(_message.Message):
-    __slots__ = ("resources", "title", "authority")
+    __slots__ = ("resources", "title", "authority", "query")
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
     resources: _containers.RepeatedScalarFieldContainer[str]
     title: str
     authority: str
-    def __init__(self, resources: _Optional[_Iterable[str]] = ..., title: _Optional[str] = ..., authority: _Optional[str] = ...) -> None: ...
+    query: str
+    def __init__(self, resources: _Optional[_Iterable[str]] = ..., title: _Optional[str] = ..., authority: _Optional[str] = ..., query: _Optional[str] = ...) -> None: ...
 
 class HoldReleased(_message.Message):
     __slots__ = ()

@@ -1,0 +1,33 @@
+"""Filters decided in memory against the oracle of search: random versions, random filters."""
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from kernel.errors import Invalid, Refusal
+from kernel.filters import parse
+from kernel.matching import condition, meets
+from modelog.registry.v1 import types_pb2 as types
+from tests.registry.oracle import holds
+from tests.registry.test_search_properties import SCHEMA, SEARCHABLE, filters, told, versions
+
+
+@settings(max_examples=600, deadline=None)
+@given(versions(), filters)
+def test_a_filter_means_the_same_in_memory_as_in_a_search(version: types.Version, filter_: str) -> None:
+    try:
+        expression = condition(filter_, SCHEMA, "filter")
+    except Refusal:
+        assume(False)
+    (row,) = told([(1, version)])
+    row.state.revision = row.revision
+    assert meets(expression, SEARCHABLE, row.state) == holds(expression, row, SEARCHABLE), filter_
+
+
+@given(st.sampled_from(["fraud", "model = m1 fraud", "NOT (stage = x OR fraud)", '"a phrase"', "-fraud"]))
+def test_words_decide_nothing(filter_: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        condition(filter_, SCHEMA, "query")
+    assert "a field is missing" in str(refused.value)
+    with pytest.raises(ValueError, match="full text decides nothing"):
+        meets(parse("fraud", SCHEMA), SEARCHABLE, types.Version(name="projects/p/models/m1/versions/1"))
