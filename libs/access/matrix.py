@@ -51,7 +51,8 @@ _TEND_WEBHOOKS = frozenset(
     " registry.webhooks.resume registry.webhooks.redeliver registry.webhooks.test".split()
 )
 _HISTORY = frozenset(
-    "archive.history.get archive.facts.read archive.proofs.get archive.bundles.export archive.records.verify".split()
+    "archive.history.get archive.facts.read archive.proofs.get archive.bundles.export archive.records.verify"
+    " archive.records.fetch".split()
 )
 
 
@@ -121,7 +122,7 @@ ROLES: Mapping[str, frozenset[str]] = {
         " monitoring.retirements.accept monitoring.retirements.decline"
         " archive.records.verify"
         " archive.records.retry archive.holds.place archive.holds.release archive.history.get"
-        " archive.texts.erase"
+        " archive.texts.erase archive.records.fetch archive.records.restore"
         " archive.retentions.set archive.retentions.remove"
     ),
     # Reads everything that ever happened, who was refused and who may do what; changes nothing.

@@ -21,6 +21,12 @@ class Settings(kernel.settings.Settings):
     scrub_pause_seconds: float = 300.0
     # How often records are looked through for those that have expired; with 0 nothing expires.
     expiry_pause_seconds: float = 86_400.0
+    # Where records lie, and where artifacts are copied from and restored to: `s3://bucket/prefix` and the like, region,
+    # endpoint and credentials as AWS_... say; when empty, below data_dir and in artifacts_dir.
+    records_address: str = ""
+    artifacts_address: str = ""
+    # What a month of a gibibyte in that store costs, for `modelog records cost`; in whatever currency.
+    gibibyte_month_price: float = 0.023
     # Streams of facts open at once, and how long one may block before it is sent away.
     max_readers: int = 200
     reader_stall_seconds: float = 30.0
@@ -32,6 +38,14 @@ class Settings(kernel.settings.Settings):
     @property
     def records_dir(self) -> Path:
         return Path(self.data_dir) / "records"
+
+    @property
+    def records(self) -> str | Path:
+        return self.records_address or self.records_dir
+
+    @property
+    def artifacts(self) -> str | Path:
+        return self.artifacts_address or Path(self.artifacts_dir)
 
     @property
     def copy_dir(self) -> Path:

@@ -47,7 +47,7 @@ class Erasing:
             take_back = partial(withdraw, attempt=attempt, expire_revision=reaction.revision, holds=verdict.holds)
             await self._rooms.transact(RECORD, name, cause, take_back)
             return
-        await asyncio.to_thread(erasing.erase, self._store.path(record.manifest_sha256), event.erased_paths)
+        await asyncio.to_thread(erasing.erase, self._store.open(record.manifest_sha256), event.erased_paths)
         outcome = await self._erase_artifact(record)
         told = partial(erase, attempt=attempt, expire_revision=reaction.revision, artifact=outcome)
         await self._rooms.transact(RECORD, name, reaction.cause("erase", reason=reaction.fact.reason), told)

@@ -59,8 +59,8 @@ class Expiry:
 
     async def _expire(self, record: Record, verdict: Verdict, standing: Standing, now: datetime) -> bool:
         try:
-            folder = self._store.path(record.manifest_sha256)
-            paths = await asyncio.to_thread(erasable, folder, record.manifest_sha256)
+            contents = self._store.open(record.manifest_sha256)
+            paths = await asyncio.to_thread(erasable, contents, record.manifest_sha256)
         except Unreadable as error:  # Somebody has to look: `records verify` says the same.
             _log.error("record_cannot_expire", record=record.name, message=str(error))
             return False

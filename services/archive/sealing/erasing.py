@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from modelog.archive.v1 import record_erasures_pb2 as types
 from services.archive.files import sync_folder
 from services.archive.sealing.content import MANIFEST
+from services.archive.sealing.contents import Contents, read
 
 # The skeleton: facts as they stand in the log, their proofs, and what holds no text of people's. Whatever else a record
 # comes to hold goes with the artifact.
@@ -21,10 +22,10 @@ class Unreadable(Exception):
     """The record cannot be read, so nobody can say what is to be erased of it."""
 
 
-def erasable(folder: Path, manifest_sha256: str) -> dict[str, int]:
+def erasable(contents: Contents, manifest_sha256: str) -> dict[str, int]:
     """Paths inside a record that go when it expires, with their lengths: the artifact, and every text for people."""
     try:
-        manifest = (folder / MANIFEST).read_bytes()
+        manifest = read(contents, MANIFEST)
     except OSError as error:
         raise Unreadable(f"its manifest cannot be read: {error}") from error
     if hashlib.sha256(manifest).hexdigest() != manifest_sha256:
@@ -33,11 +34,11 @@ def erasable(folder: Path, manifest_sha256: str) -> dict[str, int]:
     return {name: int(one["bytes"]) for name, one in files.items() if not _KEPT.fullmatch(name)}
 
 
-def erase(folder: Path, paths: Iterable[str]) -> None:
-    """After this they are gone even if the power fails. OSError when the disk fails."""
+def erase(contents: Contents, paths: Iterable[str]) -> None:
+    """After this they are gone even if the power fails. OSError when the store fails."""
     for name in sorted(paths):
         if _is_inside(name):
-            _remove(folder / name)
+            contents.remove(name)
 
 
 def erase_artifact(store: Path, gone: Iterable[str], shared: Iterable[str]) -> types.ArtifactOutcome:
