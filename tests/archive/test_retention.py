@@ -253,7 +253,7 @@ def test_a_withdrawn_expiry_leaves_the_record_as_it_was() -> None:
     rules.then(facts.RecordExpiryWithdrawn(expire_revision=7, withdrawal_reason="RULE_CHANGED"))
     back: Record = gone.given(facts.RecordExpiryWithdrawn(expire_revision=7, withdrawal_reason="HELD")).state
     assert back.state == RECORD_STATE_SEALED
-    assert (back.expiry_rule, back.erased_paths, back.erased_bytes) == ("", [], 0)
+    assert (back.expiry_rule, list(back.erased_paths), back.erased_bytes) == ("", [], 0)
     assert not back.HasField("expire_time")
     gone.when(withdraw, attempt=3, expire_revision=7, holds=[]).then_refused("RECORD_NOT_EXPIRING")
 
