@@ -35,7 +35,7 @@ def test_rules_are_set_previewed_and_removed(line: CommandLine, project: str) ->
     assert held["holds"] == [f"projects/{project}/holds/case-1"]
     assert held["expires"] is False
     (covered,) = line.json("holds", "covers", f"{project}/case-1")
-    assert (covered["record"], covered["by_query"]) == (record, True)
+    assert (covered["record"], covered["byQuery"]) == (record, True)
     assert f"{project}/models/fraud/versions/1" in line("holds", "covers", f"{project}/case-1").out
     line("retention", "remove", f"{project}/short")
     assert line.json("retention", "preview", project, "--until", "2099-01-01") == []
