@@ -33,11 +33,6 @@ def condition(text: str, schema: Schema, request_field: str) -> Expression:
     return found
 
 
-def meets(expression: Expression, searchable: Searchable, state: Any) -> bool:
-    """state: the message of a resource of that kind. ValueError where the expression asks for words."""
-    return _Row(state, document(searchable, state).values).meets(expression)
-
-
 def _words_in(expression: Expression) -> Words | None:
     match expression:
         case And(parts) | Or(parts):
@@ -49,14 +44,16 @@ def _words_in(expression: Expression) -> Words | None:
     return None
 
 
-class _Row:
-    """A resource: its header, and its values by path."""
+class Asked:
+    """A resource that is asked about filters: its header, and its values by path."""
 
-    def __init__(self, state: Any, values: Mapping[str, Any]) -> None:
+    def __init__(self, searchable: Searchable, state: Any) -> None:
+        """state: the message of a resource of that kind."""
         self._state = state
-        self._values = values
+        self._values = document(searchable, state).values
 
     def meets(self, expression: Expression) -> bool:
+        """ValueError where the expression asks for words."""
         match expression:
             case And(parts):
                 return all(self.meets(one) for one in parts)

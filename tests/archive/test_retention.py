@@ -18,7 +18,7 @@ from modelog.registry.v1.governance_events_pb2 import VersionRestored
 from modelog.registry.v1.types_pb2 import PHASE_DEVELOPMENT, PHASE_PRODUCTION, Artifact
 from modelog.type.v1.quarantine_pb2 import Quarantine
 from services.archive.domain import HOLD, KNOWN_VERSION, RECORD, RETENTION
-from services.archive.domain.choosing import chooses
+from services.archive.domain.choosing import Candidate
 from services.archive.domain.expiring import Standing, Verdict, erase, expire, is_held, judge, stands, withdraw
 from services.archive.domain.hold import place
 from services.archive.domain.known import digests
@@ -128,7 +128,7 @@ def test_a_rule_says_how_long_and_of_which_versions(settings: types.RetentionSet
     ],
 )
 def test_versions_are_chosen_by_what_they_were_at_the_end(filter_: str, chosen: bool) -> None:
-    assert chooses(filter_, ended().state) is chosen
+    assert Candidate(ended().state).meets(filter_) is chosen
 
 
 def test_what_happens_to_a_retired_version_changes_no_choice() -> None:
@@ -190,7 +190,7 @@ def test_a_record_goes_when_its_time_has_come_and_not_before() -> None:
 )
 def test_a_hold_wins_over_every_rule(placed: dict[str, Any], held: bool) -> None:
     one = hold(**placed)
-    assert is_held(one, ended().state, RECORDED) is held
+    assert is_held(one, Candidate(ended().state), RECORDED) is held
     found = verdict(rule(), holds=(one,))
     assert (found.holds, found.is_due(in_days(31))) == ((CASE,) if held else (), not held)
     released = of(HOLD, CASE, events.HoldPlaced(**placed), events.HoldReleased())
@@ -253,7 +253,7 @@ def test_a_withdrawn_expiry_leaves_the_record_as_it_was() -> None:
     rules.then(facts.RecordExpiryWithdrawn(expire_revision=7, withdrawal_reason="RULE_CHANGED"))
     back: Record = gone.given(facts.RecordExpiryWithdrawn(expire_revision=7, withdrawal_reason="HELD")).state
     assert back.state == RECORD_STATE_SEALED
-    assert (back.expiry_rule, back.erased_paths, back.erased_bytes) == ("", [], 0)
+    assert (back.expiry_rule, list(back.erased_paths), back.erased_bytes) == ("", [], 0)
     assert not back.HasField("expire_time")
     gone.when(withdraw, attempt=3, expire_revision=7, holds=[]).then_refused("RECORD_NOT_EXPIRING")
 

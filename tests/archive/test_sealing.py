@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import obstore
 import pytest
 
 from modelog import audit
 from services.archive.checkpoint import Head, parse_vkey
-from services.archive.sealing import objects
 from services.archive.sealing.content import Proven, Subject, manifest, small_files
 from services.archive.sealing.contents import read
 from services.archive.sealing.erasing import erase
@@ -185,7 +185,7 @@ def test_a_crash_at_any_step_leaves_no_record_or_a_whole_one(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", dying(os.fsync))
-        patch.setattr(objects.obstore, "put", dying(objects.obstore.put))
+        patch.setattr(obstore, "put", dying(obstore.put))
         with suppress(Killed):
             write(store)
     complete = [one.parent.name for one in records.glob("*/index.json")]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from kernel.errors import Invalid, Refusal
 from kernel.filters import parse
-from kernel.matching import condition, meets
+from kernel.matching import Asked, condition
 from modelog.registry.v1 import types_pb2 as types
 from tests.registry.oracle import holds
 from tests.registry.test_search_properties import SCHEMA, SEARCHABLE, filters, told, versions
@@ -21,7 +21,7 @@ def test_a_filter_means_the_same_in_memory_as_in_a_search(version: types.Version
         assume(False)
     (row,) = told([(1, version)])
     row.state.revision = row.revision
-    assert meets(expression, SEARCHABLE, row.state) == holds(expression, row, SEARCHABLE), filter_
+    assert Asked(SEARCHABLE, row.state).meets(expression) == holds(expression, row, SEARCHABLE), filter_
 
 
 @given(st.sampled_from(["fraud", "model = m1 fraud", "NOT (stage = x OR fraud)", '"a phrase"', "-fraud"]))
@@ -30,4 +30,4 @@ def test_words_decide_nothing(filter_: str) -> None:
         condition(filter_, SCHEMA, "query")
     assert "a field is missing" in str(refused.value)
     with pytest.raises(ValueError, match="full text decides nothing"):
-        meets(parse("fraud", SCHEMA), SEARCHABLE, types.Version(name="projects/p/models/m1/versions/1"))
+        Asked(SEARCHABLE, types.Version(name="projects/p/models/m1/versions/1")).meets(parse("fraud", SCHEMA))

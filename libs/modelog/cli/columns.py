@@ -68,8 +68,11 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     ),
     "modelog.archive.v1.Expected": ("record", "expires", "expire_time", "rule", "holds", "seal_time", "size_bytes"),
     "modelog.archive.v1.HeldVersion": ("version", "resource", "by_query", "record", "record_state"),
-    "modelog.archive.v1.Erasure": (
+    "modelog.archive.v1.RecordErasure": (
         "record", "rule", "expire_time", "erase_time", "erase_revision", "paths", "size_bytes", "artifact",
+    ),
+    "modelog.archive.v1.Erasure": (
+        "name", "state", "authority", "requested_by", "erased_count", "held_count", "complete_time",
     ),
     "modelog.archive.v1.Subscription": (
         "name", "state", "settings.title", "from_revision", "settings.max_batches", "created_by", "update_time",

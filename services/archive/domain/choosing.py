@@ -4,7 +4,7 @@ from functools import cache, lru_cache
 
 from kernel.fields import Field, Schema, Searchable, Type, flag, map_of, number, text, texts
 from kernel.filters import Expression
-from kernel.matching import condition, meets
+from kernel.matching import Asked, condition
 from modelog.archive.v1.retentions_pb2 import KnownVersion
 from modelog.registry.v1.types_pb2 import Phase
 from services.archive.domain.known import KNOWN_VERSION
@@ -38,9 +38,16 @@ def check_filter(filter_: str, request_field: str) -> None:
     condition(filter_, _schema(), request_field)
 
 
-def chooses(filter_: str, version: KnownVersion) -> bool:
-    """Whether the version, as it was when it retired, meets a filter that was checked when it was recorded."""
-    return meets(_expression(filter_), VERSIONS, version)
+class Candidate:
+    """A version, as it was when it retired, that rules and holds are asked about: read once, however many they are."""
+
+    def __init__(self, version: KnownVersion) -> None:
+        self.version = version
+        self._asked = Asked(VERSIONS, version) if version.name else None
+
+    def meets(self, filter_: str) -> bool:
+        """Whether it meets a filter that was checked when it was recorded; an unknown version meets none."""
+        return self._asked is not None and self._asked.meets(_expression(filter_))
 
 
 def _phase(phase: int) -> str:

@@ -22,7 +22,7 @@ from modelog.archive.v1.types_pb2 import (
     Hold,
     Record,
 )
-from services.archive.domain.choosing import chooses
+from services.archive.domain.choosing import Candidate
 from services.archive.domain.hold import covers
 
 HELD, RULE_CHANGED = "HELD", "RULE_CHANGED"
@@ -51,32 +51,33 @@ class Verdict:
 
 def judge(record: Record, version: types.KnownVersion, standing: Standing) -> Verdict:
     """What becomes of a sealed record; of any other, and of one whose version came back to life, nothing."""
-    holds = tuple(sorted(one.name for one in standing.holds if is_held(one, version, record.name)))
+    candidate = Candidate(version)
+    holds = tuple(sorted(one.name for one in standing.holds if is_held(one, candidate, record.name)))
     if record.state != RECORD_STATE_SEALED or not version.retired or version.HasField("quarantine"):
         return Verdict(holds=holds)
-    rule = deciding(version, standing.rules)
+    rule = deciding(candidate, standing.rules)
     if rule is None:
         return Verdict(holds=holds)
     return Verdict(rule.name, _expires(record, version, rule), holds)
 
 
-def deciding(version: types.KnownVersion, rules: Sequence[types.Retention]) -> types.Retention | None:
+def deciding(candidate: Candidate, rules: Sequence[types.Retention]) -> types.Retention | None:
     """The first rule by priority, then by name, that the version meets."""
     active = (one for one in rules if one.state != types.RETENTION_STATE_REMOVED or one.HasField("quarantine"))
     # An unreadable rule might be the first one, and the one that keeps.
     ordered = sorted(active, key=lambda one: (not one.HasField("quarantine"), one.settings.priority, one.name))
-    return next((one for one in ordered if one.HasField("quarantine") or chooses(one.settings.filter, version)), None)
+    return next((one for one in ordered if one.HasField("quarantine") or candidate.meets(one.settings.filter)), None)
 
 
-def is_held(hold: Hold, version: types.KnownVersion, record: str) -> bool:
+def is_held(hold: Hold, candidate: Candidate, record: str) -> bool:
     """Whether a hold covers a version or its record, by name or by its query."""
     if hold.HasField("quarantine"):
         return True
     if hold.state == HOLD_STATE_RELEASED:
         return False
-    if covers(hold, version.name) or (record and covers(hold, record)):
+    if covers(hold, candidate.version.name) or (record and covers(hold, record)):
         return True
-    return bool(hold.query) and chooses(hold.query, version)
+    return bool(hold.query) and candidate.meets(hold.query)
 
 
 def _expires(record: Record, version: types.KnownVersion, rule: types.Retention) -> datetime | None:

@@ -8,7 +8,6 @@ crash at any moment ends in the same reaction to the same fact, and in the same 
 import asyncio
 from datetime import UTC
 from functools import partial
-from pathlib import Path
 
 from kernel.names import project_of
 from kernel.reactor import Reaction
@@ -33,7 +32,6 @@ class Erasing:
         self._rooms = rooms
         parts = Parts(rooms)
         self._copy, self._store = parts.copy, parts.store
-        self._artifacts = Path(parts.settings.artifacts_dir)
 
     async def expired(self, reaction: Reaction) -> None:
         name, attempt = reaction.fact.resource, reaction.fact.generation
@@ -68,7 +66,7 @@ class Erasing:
         for version in others:
             if version != record.version and not await self._is_erased(version):
                 live |= digests(await self._rooms.resources.load(KNOWN_VERSION, version))
-        return await asyncio.to_thread(erasing.erase_artifact, self._artifacts, own - live, own & live)
+        return await asyncio.to_thread(erasing.erase_artifact, self._store.artifacts, own - live, own & live)
 
     async def _is_erased(self, version: str) -> bool:
         """Whether its record is erased, and it has not been brought back."""

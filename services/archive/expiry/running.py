@@ -52,6 +52,7 @@ class Expiry:
             async for records in records_of(resources, project):
                 versions = await versions_of(resources, records)
                 for record, version in zip(records, versions, strict=True):
+                    await asyncio.sleep(0)  # There may be thousands, and others want to be answered meanwhile.
                     verdict = judge(record, version, standing)
                     if verdict.is_due(now):
                         count += await self._expire(record, verdict, standing, now)

@@ -70,8 +70,7 @@ class Folder:
             yield from file_chunks(file)
 
     def remove(self, name: str) -> None:
-        folder = Objects(self._folder)
-        folder.remove(name)
+        Objects(self._folder).remove(name)
 
     def wrong(self) -> list[Wrong]:
         return []

@@ -5,12 +5,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from modelog.archive.v1 import record_erasures_pb2 as types
-from services.archive.files import sync_folder
 from services.archive.sealing.content import MANIFEST
 from services.archive.sealing.contents import Contents, read
+from services.archive.sealing.objects import Objects
 
 # The skeleton: facts as they stand in the log, their proofs, and what holds no text of people's. Whatever else a record
 # comes to hold goes with the artifact.
@@ -41,25 +41,19 @@ def erase(contents: Contents, paths: Iterable[str]) -> None:
             contents.remove(name)
 
 
-def erase_artifact(store: Path, gone: Iterable[str], shared: Iterable[str]) -> types.ArtifactOutcome:
+def erase_artifact(artifacts: Objects, gone: Iterable[str], shared: Iterable[str]) -> types.ArtifactOutcome:
     """Erases files of an artifact in the store that the registry names, by their digests, and says what came of it.
 
     shared: digests of it that stay, because others have them.
     """
     try:
         for digest in sorted(gone):
-            _remove(store / "sha256" / digest)
+            artifacts.remove(f"sha256/{digest}")
     except OSError as error:
         if error.errno in _MAY_NOT_WRITE:
             return types.ARTIFACT_OUTCOME_READ_ONLY
         raise
     return types.ARTIFACT_OUTCOME_SHARED if list(shared) else types.ARTIFACT_OUTCOME_GONE
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    if path.parent.is_dir():  # Also where it was gone already: a crash may have come before this.
-        sync_folder(path.parent)
 
 
 def _is_inside(name: str) -> bool:

@@ -5,6 +5,7 @@ region, endpoint and credentials come from the environment, as its tools read th
 """
 
 import contextlib
+import errno
 import os
 import re
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError
 from obstore.store import LocalStore, from_url
 
 from services.archive.files import sync_folder
@@ -105,10 +106,14 @@ class Objects:
 
     def remove(self, key: str) -> None:
         """Gone for good when this returns, also if the power fails; nothing where it was gone already."""
-        with self._told(), contextlib.suppress(FileNotFoundError):
-            obstore.delete(self._store, key)
-        if self.folder is not None and (self.folder / key).parent.is_dir():
-            sync_folder((self.folder / key).parent)
+        if self.folder is None:
+            with self._told(), contextlib.suppress(FileNotFoundError):
+                obstore.delete(self._store, key)
+            return
+        path = self.folder / key
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir():  # Also where it was gone already: a crash may have come before this.
+            sync_folder(path.parent)
 
     def sweep(self) -> None:
         """Removes what crashes left half written, unless it is so young that somebody may be at work on it."""
@@ -122,5 +127,7 @@ class Objects:
             yield
         except (AlreadyExistsError, OSError):
             raise
+        except PermissionDeniedError as error:
+            raise PermissionError(errno.EACCES, f"{self._address}: {str(error).splitlines()[0][:400]}") from error
         except BaseError as error:
             raise OSError(f"{self._address}: {str(error).splitlines()[0][:400]}") from error

@@ -58,7 +58,7 @@ class RecordStore:
         """Addresses: folders, or `s3://bucket/prefix` and the like."""
         self._address = records
         self._objects = Objects(records)
-        self._artifacts = Objects(artifacts)
+        self.artifacts = Objects(artifacts)
 
     def open(self, manifest_sha256: str) -> Contents:
         """A record, in whichever form it was sealed."""
@@ -93,7 +93,7 @@ class RecordStore:
 
     def _write(self, below: str, artifact: Blob, contents: Mapping[str, bytes], index: bytes) -> None:
         keys = [below + blob_key(artifact.sha256)]
-        with _lying_here(self._artifacts, f"sha256/{artifact.sha256}") as chunks:
+        with _lying_here(self.artifacts, f"sha256/{artifact.sha256}") as chunks:
             self._objects.put(keys[0], _checked(chunks, artifact.sha256))
         for name, content in contents.items():
             keys.append(below + blob_key(blob_of(name, content).sha256))
@@ -107,14 +107,14 @@ class RecordStore:
     def restore(self, manifest_sha256: str, sha256: str) -> bool:
         """Puts a record's artifact back to the artifacts; False when it was there. ArtifactTrouble, OSError."""
         key = f"sha256/{sha256}"
-        if self._artifacts.has(key):
+        if self.artifacts.has(key):
             return False
         lying = f"sha256/{manifest_sha256}/{blob_key(sha256)}"
         if isinstance(self.open(manifest_sha256), Folder):
             lying = f"sha256/{manifest_sha256}/{ARTIFACT}"
         with _lying_here(self._objects, lying) as chunks:
-            self._artifacts.put(key, _checked(chunks, sha256))
-        self._artifacts.settled([key])
+            self.artifacts.put(key, _checked(chunks, sha256))
+        self.artifacts.settled([key])
         return True
 
     def sweep(self) -> None:
@@ -125,7 +125,7 @@ class RecordStore:
         if not _DIGEST.fullmatch(sha256):  # It becomes part of a key.
             raise ArtifactTrouble("ARTIFACT_MISSING", f"{sha256!r} is no digest of an artifact")
         try:
-            return Blob(ARTIFACT, sha256, self._artifacts.size_bytes(f"sha256/{sha256}"))
+            return Blob(ARTIFACT, sha256, self.artifacts.size_bytes(f"sha256/{sha256}"))
         except FileNotFoundError as error:
             raise ArtifactTrouble("ARTIFACT_MISSING", f"there is no artifact {sha256} in the store: {error}") from error
 

@@ -58,13 +58,13 @@ class Records(Room):
             erased_paths=verified.erased,
         )
 
-    async def ListRecordFiles(
-        self, request: records.ListRecordFilesRequest, context: Context
-    ) -> records.ListRecordFilesResponse:
+    async def GetRecordContents(
+        self, request: records.GetRecordContentsRequest, context: Context
+    ) -> records.GetRecordContentsResponse:
         record = await self._whole(request.name, request.read)
         contents = self._parts.store.open(record.manifest_sha256)
         manifest, present = await asyncio.to_thread(lambda: (read(contents, MANIFEST), contents.names()))
-        reply = records.ListRecordFilesResponse(image_sha256=record.image_sha256)
+        reply = records.GetRecordContentsResponse(image_sha256=record.image_sha256)
         if record.image_sha256:
             reply.image_address = self._parts.store.address(record.manifest_sha256)
         for path, one in sorted(json.loads(manifest)["files"].items()):

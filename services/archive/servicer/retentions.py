@@ -14,7 +14,7 @@ from modelog.archive.v1.record_erasures_pb2 import RecordErasure
 from modelog.archive.v1.types_pb2 import FactFilter, Hold, Record
 from modelog.type.v1.read_pb2 import ReadOptions
 from services.archive.domain import HOLD, KNOWN_VERSION, RECORD, RETENTION
-from services.archive.domain.choosing import chooses
+from services.archive.domain.choosing import Candidate
 from services.archive.domain.expiring import Verdict, is_held, judge
 from services.archive.domain.hold import covering
 from services.archive.domain.record import record_name
@@ -81,11 +81,11 @@ class RetentionServicer(Room):
         while not reply.versions:
             bodies, page.page_token = await self._resources.page_of(KNOWN_VERSION, prefix, page)
             for body in bodies:
-                version = types.KnownVersion.FromString(body)
-                name = record_name(version.name)
-                if is_held(hold, version, name):
+                candidate = Candidate(types.KnownVersion.FromString(body))
+                name = record_name(candidate.version.name)
+                if is_held(hold, candidate, name):
                     record = await self._resources.load(RECORD, name, request.read)
-                    reply.versions.append(_held(hold, version, name, record))
+                    reply.versions.append(_held(hold, candidate, name, record))
             if not page.page_token:
                 break
         reply.next_page_token = page.page_token
@@ -140,13 +140,13 @@ def _expected(record: Record, verdict: Verdict, *, expires: bool) -> types.Expec
     return one
 
 
-def _held(hold: Hold, version: types.KnownVersion, name: str, record: Record) -> types.HeldVersion:
+def _held(hold: Hold, candidate: Candidate, name: str, record: Record) -> types.HeldVersion:
     return types.HeldVersion(
-        version=version.name,
+        version=candidate.version.name,
         record=record.name,
         record_state=record.state,
-        resource=covering(hold, version.name) or covering(hold, name),
-        by_query=bool(hold.query) and chooses(hold.query, version),
+        resource=covering(hold, candidate.version.name) or covering(hold, name),
+        by_query=bool(hold.query) and candidate.meets(hold.query),
     )
 
 

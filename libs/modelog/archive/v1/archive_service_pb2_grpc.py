@@ -59,10 +59,10 @@ class ArchiveServiceStub(object):
                 request_serializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.RetryArchivingRequest.SerializeToString,
                 response_deserializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.RetryArchivingResponse.FromString,
                 _registered_method=True)
-        self.ListRecordFiles = channel.unary_unary(
-                '/modelog.archive.v1.ArchiveService/ListRecordFiles',
-                request_serializer=modelog_dot_archive_dot_v1_dot_records__pb2.ListRecordFilesRequest.SerializeToString,
-                response_deserializer=modelog_dot_archive_dot_v1_dot_records__pb2.ListRecordFilesResponse.FromString,
+        self.GetRecordContents = channel.unary_unary(
+                '/modelog.archive.v1.ArchiveService/GetRecordContents',
+                request_serializer=modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordContentsRequest.SerializeToString,
+                response_deserializer=modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordContentsResponse.FromString,
                 _registered_method=True)
         self.GetRecordFile = channel.unary_stream(
                 '/modelog.archive.v1.ArchiveService/GetRecordFile',
@@ -200,7 +200,7 @@ class ArchiveServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListRecordFiles(self, request, context):
+    def GetRecordContents(self, request, context):
         """The files of a record, with their digests. NOT_FOUND RECORD_NOT_FOUND; FAILED_PRECONDITION RECORD_NOT_SEALED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -380,10 +380,10 @@ def add_ArchiveServiceServicer_to_server(servicer, server):
                     request_deserializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.RetryArchivingRequest.FromString,
                     response_serializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.RetryArchivingResponse.SerializeToString,
             ),
-            'ListRecordFiles': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListRecordFiles,
-                    request_deserializer=modelog_dot_archive_dot_v1_dot_records__pb2.ListRecordFilesRequest.FromString,
-                    response_serializer=modelog_dot_archive_dot_v1_dot_records__pb2.ListRecordFilesResponse.SerializeToString,
+            'GetRecordContents': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRecordContents,
+                    request_deserializer=modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordContentsRequest.FromString,
+                    response_serializer=modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordContentsResponse.SerializeToString,
             ),
             'GetRecordFile': grpc.unary_stream_rpc_method_handler(
                     servicer.GetRecordFile,
@@ -606,7 +606,7 @@ class ArchiveService(object):
             _registered_method=True)
 
     @staticmethod
-    def ListRecordFiles(request,
+    def GetRecordContents(request,
             target,
             options=(),
             channel_credentials=None,
@@ -619,9 +619,9 @@ class ArchiveService(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/modelog.archive.v1.ArchiveService/ListRecordFiles',
-            modelog_dot_archive_dot_v1_dot_records__pb2.ListRecordFilesRequest.SerializeToString,
-            modelog_dot_archive_dot_v1_dot_records__pb2.ListRecordFilesResponse.FromString,
+            '/modelog.archive.v1.ArchiveService/GetRecordContents',
+            modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordContentsRequest.SerializeToString,
+            modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordContentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,7 +49,7 @@ class ArchiveServiceStub:
     """Tries again to make a record that failed, for example after the artifact was put back. NOT_FOUND RECORD_NOT_FOUND;
     FAILED_PRECONDITION RECORD_NOT_FAILED.
     """
-    ListRecordFiles: _grpc.UnaryUnaryMultiCallable[_records_pb2.ListRecordFilesRequest, _records_pb2.ListRecordFilesResponse]
+    GetRecordContents: _grpc.UnaryUnaryMultiCallable[_records_pb2.GetRecordContentsRequest, _records_pb2.GetRecordContentsResponse]
     """The files of a record, with their digests. NOT_FOUND RECORD_NOT_FOUND; FAILED_PRECONDITION RECORD_NOT_SEALED."""
     GetRecordFile: _grpc.UnaryStreamMultiCallable[_records_pb2.GetRecordFileRequest, _records_pb2.GetRecordFileResponse]
     """One file of a record, in chunks. NOT_FOUND RECORD_FILE_NOT_FOUND, also for what was erased."""
@@ -127,7 +127,7 @@ class ArchiveServiceAsyncStub(ArchiveServiceStub):
     """Tries again to make a record that failed, for example after the artifact was put back. NOT_FOUND RECORD_NOT_FOUND;
     FAILED_PRECONDITION RECORD_NOT_FAILED.
     """
-    ListRecordFiles: _aio.UnaryUnaryMultiCallable[_records_pb2.ListRecordFilesRequest, _records_pb2.ListRecordFilesResponse]  # type: ignore[assignment]
+    GetRecordContents: _aio.UnaryUnaryMultiCallable[_records_pb2.GetRecordContentsRequest, _records_pb2.GetRecordContentsResponse]  # type: ignore[assignment]
     """The files of a record, with their digests. NOT_FOUND RECORD_NOT_FOUND; FAILED_PRECONDITION RECORD_NOT_SEALED."""
     GetRecordFile: _aio.UnaryStreamMultiCallable[_records_pb2.GetRecordFileRequest, _records_pb2.GetRecordFileResponse]  # type: ignore[assignment]
     """One file of a record, in chunks. NOT_FOUND RECORD_FILE_NOT_FOUND, also for what was erased."""
@@ -228,11 +228,11 @@ class ArchiveServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
-    def ListRecordFiles(
+    def GetRecordContents(
         self,
-        request: _records_pb2.ListRecordFilesRequest,
+        request: _records_pb2.GetRecordContentsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_records_pb2.ListRecordFilesResponse, _abc.Awaitable[_records_pb2.ListRecordFilesResponse]]:
+    ) -> _typing.Union[_records_pb2.GetRecordContentsResponse, _abc.Awaitable[_records_pb2.GetRecordContentsResponse]]:
         """The files of a record, with their digests. NOT_FOUND RECORD_NOT_FOUND; FAILED_PRECONDITION RECORD_NOT_SEALED."""
 
     @_abc_1.abstractmethod

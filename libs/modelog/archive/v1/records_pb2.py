@@ -28,15 +28,15 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from modelog.type.v1 import read_pb2 as modelog_dot_type_dot_v1_dot_read__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n modelog/archive/v1/records.proto\x12\x12modelog.archive.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1amodelog/type/v1/read.proto\"\xe0\x01\n\x0eRestoreRequest\x12\x14\n\x0crequested_by\x18\x01 \x01(\t\x12\x30\n\x0crequest_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06people\x18\x03 \x03(\t\x12\x13\n\x0b\x61pproved_by\x18\x04 \x01(\t\x12\x30\n\x0c\x61pprove_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x66\x61ilure_reason\x18\x06 \x01(\t\x12\x17\n\x0f\x66\x61ilure_message\x18\x07 \x01(\t\"b\n\nRecordFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x0e\n\x06\x65rased\x18\x05 \x01(\x08\"^\n\x16ListRecordFilesRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12*\n\x04read\x18\x02 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"u\n\x17ListRecordFilesResponse\x12-\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x1e.modelog.archive.v1.RecordFile\x12\x15\n\rimage_address\x18\x02 \x01(\t\x12\x14\n\x0cimage_sha256\x18\x03 \x01(\t\"J\n\x14GetRecordFileRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x18\n\x04path\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\"&\n\x15GetRecordFileResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"\x9d\x01\n\x1bRequestRecordRestoreRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x18\n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x15\n\x04\x65tag\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\">\n\x1cRequestRecordRestoreResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\x9d\x01\n\x1b\x41pproveRecordRestoreRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x18\n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x15\n\x04\x65tag\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\">\n\x1c\x41pproveRecordRestoreResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\"_\n\x15GetRecordCostsRequest\x12\x1a\n\x06parent\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12*\n\x04read\x18\x02 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"r\n\nRecordCost\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x14\n\x0crecord_count\x18\x02 \x01(\x03\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x14\n\x0c\x65rased_bytes\x18\x04 \x01(\x03\x12\x13\n\x0bmonth_price\x18\x05 \x01(\x01\"e\n\x16GetRecordCostsResponse\x12-\n\x05\x63osts\x18\x01 \x03(\x0b\x32\x1e.modelog.archive.v1.RecordCost\x12\x1c\n\x14gibibyte_month_price\x18\x02 \x01(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n modelog/archive/v1/records.proto\x12\x12modelog.archive.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1amodelog/type/v1/read.proto\"\xe0\x01\n\x0eRestoreRequest\x12\x14\n\x0crequested_by\x18\x01 \x01(\t\x12\x30\n\x0crequest_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06people\x18\x03 \x03(\t\x12\x13\n\x0b\x61pproved_by\x18\x04 \x01(\t\x12\x30\n\x0c\x61pprove_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x66\x61ilure_reason\x18\x06 \x01(\t\x12\x17\n\x0f\x66\x61ilure_message\x18\x07 \x01(\t\"b\n\nRecordFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x0e\n\x06\x65rased\x18\x05 \x01(\x08\"`\n\x18GetRecordContentsRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12*\n\x04read\x18\x02 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"w\n\x19GetRecordContentsResponse\x12-\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x1e.modelog.archive.v1.RecordFile\x12\x15\n\rimage_address\x18\x02 \x01(\t\x12\x14\n\x0cimage_sha256\x18\x03 \x01(\t\"J\n\x14GetRecordFileRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x18\n\x04path\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\"&\n\x15GetRecordFileResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"\x9d\x01\n\x1bRequestRecordRestoreRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x18\n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x15\n\x04\x65tag\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\">\n\x1cRequestRecordRestoreResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\x9d\x01\n\x1b\x41pproveRecordRestoreRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x18\n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x15\n\x04\x65tag\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\">\n\x1c\x41pproveRecordRestoreResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\"_\n\x15GetRecordCostsRequest\x12\x1a\n\x06parent\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12*\n\x04read\x18\x02 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"r\n\nRecordCost\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x14\n\x0crecord_count\x18\x02 \x01(\x03\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x14\n\x0c\x65rased_bytes\x18\x04 \x01(\x03\x12\x13\n\x0bmonth_price\x18\x05 \x01(\x01\"e\n\x16GetRecordCostsResponse\x12-\n\x05\x63osts\x18\x01 \x03(\x0b\x32\x1e.modelog.archive.v1.RecordCost\x12\x1c\n\x14gibibyte_month_price\x18\x02 \x01(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelog.archive.v1.records_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTRECORDFILESREQUEST'].fields_by_name['name']._loaded_options = None
-  _globals['_LISTRECORDFILESREQUEST'].fields_by_name['name']._serialized_options = b'\272H\007r\005\020\001\030\200\004'
+  _globals['_GETRECORDCONTENTSREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETRECORDCONTENTSREQUEST'].fields_by_name['name']._serialized_options = b'\272H\007r\005\020\001\030\200\004'
   _globals['_GETRECORDFILEREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETRECORDFILEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\007r\005\020\001\030\200\004'
   _globals['_GETRECORDFILEREQUEST'].fields_by_name['path']._loaded_options = None
@@ -63,26 +63,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESTOREREQUEST']._serialized_end=371
   _globals['_RECORDFILE']._serialized_start=373
   _globals['_RECORDFILE']._serialized_end=471
-  _globals['_LISTRECORDFILESREQUEST']._serialized_start=473
-  _globals['_LISTRECORDFILESREQUEST']._serialized_end=567
-  _globals['_LISTRECORDFILESRESPONSE']._serialized_start=569
-  _globals['_LISTRECORDFILESRESPONSE']._serialized_end=686
-  _globals['_GETRECORDFILEREQUEST']._serialized_start=688
-  _globals['_GETRECORDFILEREQUEST']._serialized_end=762
-  _globals['_GETRECORDFILERESPONSE']._serialized_start=764
-  _globals['_GETRECORDFILERESPONSE']._serialized_end=802
-  _globals['_REQUESTRECORDRESTOREREQUEST']._serialized_start=805
-  _globals['_REQUESTRECORDRESTOREREQUEST']._serialized_end=962
-  _globals['_REQUESTRECORDRESTORERESPONSE']._serialized_start=964
-  _globals['_REQUESTRECORDRESTORERESPONSE']._serialized_end=1026
-  _globals['_APPROVERECORDRESTOREREQUEST']._serialized_start=1029
-  _globals['_APPROVERECORDRESTOREREQUEST']._serialized_end=1186
-  _globals['_APPROVERECORDRESTORERESPONSE']._serialized_start=1188
-  _globals['_APPROVERECORDRESTORERESPONSE']._serialized_end=1250
-  _globals['_GETRECORDCOSTSREQUEST']._serialized_start=1252
-  _globals['_GETRECORDCOSTSREQUEST']._serialized_end=1347
-  _globals['_RECORDCOST']._serialized_start=1349
-  _globals['_RECORDCOST']._serialized_end=1463
-  _globals['_GETRECORDCOSTSRESPONSE']._serialized_start=1465
-  _globals['_GETRECORDCOSTSRESPONSE']._serialized_end=1566
+  _globals['_GETRECORDCONTENTSREQUEST']._serialized_start=473
+  _globals['_GETRECORDCONTENTSREQUEST']._serialized_end=569
+  _globals['_GETRECORDCONTENTSRESPONSE']._serialized_start=571
+  _globals['_GETRECORDCONTENTSRESPONSE']._serialized_end=690
+  _globals['_GETRECORDFILEREQUEST']._serialized_start=692
+  _globals['_GETRECORDFILEREQUEST']._serialized_end=766
+  _globals['_GETRECORDFILERESPONSE']._serialized_start=768
+  _globals['_GETRECORDFILERESPONSE']._serialized_end=806
+  _globals['_REQUESTRECORDRESTOREREQUEST']._serialized_start=809
+  _globals['_REQUESTRECORDRESTOREREQUEST']._serialized_end=966
+  _globals['_REQUESTRECORDRESTORERESPONSE']._serialized_start=968
+  _globals['_REQUESTRECORDRESTORERESPONSE']._serialized_end=1030
+  _globals['_APPROVERECORDRESTOREREQUEST']._serialized_start=1033
+  _globals['_APPROVERECORDRESTOREREQUEST']._serialized_end=1190
+  _globals['_APPROVERECORDRESTORERESPONSE']._serialized_start=1192
+  _globals['_APPROVERECORDRESTORERESPONSE']._serialized_end=1254
+  _globals['_GETRECORDCOSTSREQUEST']._serialized_start=1256
+  _globals['_GETRECORDCOSTSREQUEST']._serialized_end=1351
+  _globals['_RECORDCOST']._serialized_start=1353
+  _globals['_RECORDCOST']._serialized_end=1467
+  _globals['_GETRECORDCOSTSRESPONSE']._serialized_start=1469
+  _globals['_GETRECORDCOSTSRESPONSE']._serialized_end=1570
 # @@protoc_insertion_point(module_scope)

@@ -44,7 +44,7 @@ class RecordFile(_message.Message):
     erased: bool
     def __init__(self, path: _Optional[str] = ..., media_type: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., erased: bool = ...) -> None: ...
 
-class ListRecordFilesRequest(_message.Message):
+class GetRecordContentsRequest(_message.Message):
     __slots__ = ("name", "read")
     NAME_FIELD_NUMBER: _ClassVar[int]
     READ_FIELD_NUMBER: _ClassVar[int]
@@ -52,7 +52,7 @@ class ListRecordFilesRequest(_message.Message):
     read: _read_pb2.ReadOptions
     def __init__(self, name: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ...) -> None: ...
 
-class ListRecordFilesResponse(_message.Message):
+class GetRecordContentsResponse(_message.Message):
     __slots__ = ("files", "image_address", "image_sha256")
     FILES_FIELD_NUMBER: _ClassVar[int]
     IMAGE_ADDRESS_FIELD_NUMBER: _ClassVar[int]
