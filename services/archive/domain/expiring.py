@@ -114,8 +114,10 @@ def withdraw(record: Record, *, attempt: int, expire_revision: int, holds: Seque
     )
 
 
-def erase(record: Record, *, attempt: int, expire_revision: int, artifact: ArtifactOutcome) -> Message:
-    """Nothing is left of what the RecordExpired of generation `attempt` named."""
+def erase(
+    record: Record, *, attempt: int, expire_revision: int, artifact: ArtifactOutcome, text_count: int = 0
+) -> Message:
+    """Nothing is left of what the RecordExpired of generation `attempt` named, nor of what people wrote."""
     _wants(record, attempt)
     return facts.RecordErased(
         version=record.version,
@@ -125,6 +127,7 @@ def erase(record: Record, *, attempt: int, expire_revision: int, artifact: Artif
         size_bytes=record.erased_bytes,
         artifact_sha256=record.artifact_sha256,
         artifact=artifact,
+        text_count=text_count,
     )
 
 

@@ -1,6 +1,6 @@
 """Carries out an erasure: finds the facts that hold markers, erases what no hold keeps, and records what went."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -8,11 +8,14 @@ from kernel.names import project_of
 from kernel.reactor import Reaction
 from kernel.rooms import Rooms
 from modelog.archive.v1 import erasures_pb2 as types
+from modelog.archive.v1.retentions_pb2 import KnownVersion
 from modelog.archive.v1.types_pb2 import Hold
 from modelog.texts import author_of, markers_in
-from services.archive.domain import ERASURE
+from services.archive.domain import ERASURE, KNOWN_VERSION
 from services.archive.domain.erasure import EVERYTHING, record
+from services.archive.domain.expiring import is_held
 from services.archive.domain.hold import covers
+from services.archive.domain.record import record_name
 from services.archive.erasing.eraser import Eraser
 from services.archive.erasing.queries import Marked, Marks
 
@@ -47,6 +50,25 @@ class Erasing:
             verb = partial(record, portion=number, erased=portion.erased, held=portion.held, upto=upto, complete=last)
             await self._rooms.transact(ERASURE, name, reaction.cause(f"erase-{number}"), verb)
 
+    async def forget(self, version: str, upto: int) -> int:
+        """Erases what was written about a version whose record has expired; how many facts held some of it."""
+        scope, after, count = types.ErasureScope(resource=version), 0, 0
+        while found := await self._marks.behind(after, upto, project_of(version), scope, PORTION):
+            await self._eraser.erase(mark for one in found for mark in markers_in(one.payload))
+            after, count = found[-1].revision, count + len(found)
+        return count
+
+    async def _held(self, found: Sequence[Marked], holds: Sequence[Hold]) -> set[str]:
+        """Of the resources that these facts are about, those that a hold names, or chooses by its query."""
+        kept = set()
+        for resource in {one.resource for one in found}:
+            name = _version_of(resource)
+            version = await self._rooms.resources.load(KNOWN_VERSION, name) if name else KnownVersion()
+            record = record_name(name) if name else ""
+            if any(covers(hold, resource) or (name and is_held(hold, version, record)) for hold in holds):
+                kept.add(resource)
+        return kept
+
     async def _portions(
         self, project: str, scope: types.ErasureScope, upto: int
     ) -> AsyncIterator[tuple[_Sorted, bool]]:
@@ -55,18 +77,25 @@ class Erasing:
         while True:
             found = await self._marks.behind(after, upto, project, scope, PORTION)
             last = len(found) < PORTION
-            yield _sorted(found, holds, scope), last
+            yield _sorted(found, await self._held(found, holds), scope), last
             if last:
                 return
             after = found[-1].revision
 
 
-def _sorted(found: Sequence[Marked], holds: Sequence[Hold], scope: types.ErasureScope) -> _Sorted:
+def _version_of(resource: str) -> str:
+    """The version that a resource is or belongs to; empty when it is none's."""
+    parts = resource.split("/")
+    return "/".join(parts[:6]) if parts[4:5] == ["versions"] else ""
+
+
+def _sorted(found: Sequence[Marked], kept: Collection[str], scope: types.ErasureScope) -> _Sorted:
+    """kept: resources under a hold."""
     erased, held, markers = [], [], []
     only = f"text:{author_of(scope.author)}:" if scope.WhichOneof("what") == "author" else ""
     for one in found:
         mine = [mark for mark in markers_in(one.payload) if mark.startswith(only)]
-        if any(covers(hold, one.resource) for hold in holds):
+        if one.resource in kept:
             held.append(one.revision)
         elif mine:
             erased.append(one.revision)

@@ -31,7 +31,7 @@ class Erasing:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         parts = Parts(rooms)
-        self._copy, self._store = parts.copy, parts.store
+        self._copy, self._store, self._texts = parts.copy, parts.store, parts.erasing
 
     async def expired(self, reaction: Reaction) -> None:
         name, attempt = reaction.fact.resource, reaction.fact.generation
@@ -47,7 +47,8 @@ class Erasing:
             return
         await asyncio.to_thread(erasing.erase, self._store.open(record.manifest_sha256), event.erased_paths)
         outcome = await self._erase_artifact(record)
-        told = partial(erase, attempt=attempt, expire_revision=reaction.revision, artifact=outcome)
+        texts = await self._texts.forget(record.version, reaction.revision)
+        told = partial(erase, attempt=attempt, expire_revision=reaction.revision, artifact=outcome, text_count=texts)
         await self._rooms.transact(RECORD, name, reaction.cause("erase", reason=reaction.fact.reason), told)
 
     async def _verdict(self, name: str, revision: int) -> Verdict:

@@ -20,7 +20,7 @@ class RetentionRemoved(_message.Message):
     def __init__(self) -> None: ...
 
 class RecordErased(_message.Message):
-    __slots__ = ("version", "rule", "expire_revision", "paths", "size_bytes", "artifact_sha256", "artifact")
+    __slots__ = ("version", "rule", "expire_revision", "paths", "size_bytes", "artifact_sha256", "artifact", "text_count")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,7 @@ class RecordErased(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_SHA256_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_COUNT_FIELD_NUMBER: _ClassVar[int]
     version: str
     rule: str
     expire_revision: int
@@ -35,7 +36,8 @@ class RecordErased(_message.Message):
     size_bytes: int
     artifact_sha256: str
     artifact: _record_erasures_pb2.ArtifactOutcome
-    def __init__(self, version: _Optional[str] = ..., rule: _Optional[str] = ..., expire_revision: _Optional[int] = ..., paths: _Optional[_Iterable[str]] = ..., size_bytes: _Optional[int] = ..., artifact_sha256: _Optional[str] = ..., artifact: _Optional[_Union[_record_erasures_pb2.ArtifactOutcome, str]] = ...) -> None: ...
+    text_count: int
+    def __init__(self, version: _Optional[str] = ..., rule: _Optional[str] = ..., expire_revision: _Optional[int] = ..., paths: _Optional[_Iterable[str]] = ..., size_bytes: _Optional[int] = ..., artifact_sha256: _Optional[str] = ..., artifact: _Optional[_Union[_record_erasures_pb2.ArtifactOutcome, str]] = ..., text_count: _Optional[int] = ...) -> None: ...
 
 class RecordExpiryWithdrawn(_message.Message):
     __slots__ = ("expire_revision", "withdrawal_reason", "holds")
