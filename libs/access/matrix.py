@@ -34,7 +34,8 @@ _READ = frozenset(
     " monitoring.retrainings.get monitoring.retrainings.list monitoring.retirements.get monitoring.retirements.list"
     " archive.records.get archive.records.list archive.holds.get archive.holds.list"
     " archive.subscriptions.get archive.subscriptions.list"
-    " archive.retentions.get archive.retentions.list archive.retentions.preview archive.erasures.list"
+    " archive.retentions.get archive.retentions.list archive.retentions.preview archive.erasures.get"
+    " archive.erasures.list"
     # What everybody sees, and what concerns nobody but themselves.
     " registry.threads.get registry.threads.list registry.threads.mark_read registry.watches.set"
     " registry.watches.remove registry.watches.list registry.tasks.list registry.activity.list".split()
@@ -121,7 +122,7 @@ ROLES: Mapping[str, frozenset[str]] = {
         " monitoring.retirements.accept monitoring.retirements.decline"
         " archive.records.verify"
         " archive.records.retry archive.holds.place archive.holds.release archive.history.get"
-        " archive.retentions.set archive.retentions.remove"
+        " archive.retentions.set archive.retentions.remove archive.texts.erase"
     ),
     # Reads everything that ever happened, who was refused and who may do what; changes nothing.
     AUDITOR: _READ
@@ -216,4 +217,5 @@ READING: Mapping[str, str] = {
     "holds": "archive.holds.get",
     "retentions": "archive.retentions.get",
     "subscriptions": "archive.subscriptions.get",
+    "erasures": "archive.erasures.get",
 }

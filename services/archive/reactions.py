@@ -1,15 +1,16 @@
-"""Retired versions become records, and what has expired of them is erased."""
+"""Retired versions become records; what has expired of them, and what is to be erased, is."""
 
 from functools import partial
 
 from kernel.reactor import Reaction, Reactions
 from kernel.rooms import Rooms
+from modelog.archive.v1 import erasure_events_pb2 as erasures
 from modelog.archive.v1 import events_pb2 as facts
 from modelog.archive.v1 import types_pb2 as types
 from modelog.registry.v1 import events_pb2 as registry
 from services.archive.domain import RECORD
 from services.archive.domain.record import fail, record_name, seal, start
-from services.archive.expiry.reacting import Erasing
+from services.archive.expiry.reacting import Expired
 from services.archive.parts import Parts
 from services.archive.sealing.content import Subject
 from services.archive.sealing.store import ArtifactTrouble
@@ -54,5 +55,6 @@ def reactions(rooms: Rooms) -> Reactions:
     return {
         registry.VersionRetired: retired,
         facts.ArchivingStarted: started,
-        facts.RecordExpired: Erasing(rooms).expired,
+        facts.RecordExpired: Expired(rooms).carry_out,
+        erasures.ErasureRequested: parts.erasing.carry_out,
     }

@@ -17,8 +17,12 @@ from modelog.archive.v1 import events_pb2 as events
 from modelog.archive.v1 import retention_service_pb2 as rpc
 from modelog.archive.v1 import retention_service_pb2_grpc as stubs
 from modelog.archive.v1 import retentions_pb2 as types
-from modelog.archive.v1.erasures_pb2 import ARTIFACT_OUTCOME_GONE, ARTIFACT_OUTCOME_READ_ONLY, ARTIFACT_OUTCOME_SHARED
 from modelog.archive.v1.evidence_requests_pb2 import ScrubRequest
+from modelog.archive.v1.record_erasures_pb2 import (
+    ARTIFACT_OUTCOME_GONE,
+    ARTIFACT_OUTCOME_READ_ONLY,
+    ARTIFACT_OUTCOME_SHARED,
+)
 from modelog.archive.v1.types_pb2 import RECORD_STATE_EXPIRED, RECORD_STATE_SEALED, Record
 from modelog.registry.v1 import events_pb2 as registry
 from modelog.registry.v1 import types_pb2 as registry_types
@@ -146,8 +150,8 @@ async def test_the_report_tells_what_went_when_and_by_which_rule(up: Archive) ->
     await set_rule(up, days=30)
     await look(up, 31)
     record = await erased(up)
-    asked = rpc.ListErasuresRequest(parent=PROJECT)
-    (told,) = (await retentions(up).ListErasures(asked, timeout=10)).erasures
+    asked = rpc.ListRecordErasuresRequest(parent=PROJECT)
+    (told,) = (await retentions(up).ListRecordErasures(asked, timeout=10)).erasures
     assert (told.record, told.version, told.rule) == (RECORDED, VERSION, RULE)
     assert (list(told.paths), told.size_bytes) == (TEXTS, record.erased_bytes)
     assert (told.expire_time, told.erase_time) == (record.expire_time, record.erase_time)
@@ -155,10 +159,10 @@ async def test_the_report_tells_what_went_when_and_by_which_rule(up: Archive) ->
     assert told.expire_revision < told.erase_revision == record.revision
     assert told.size_bytes > len(CONTENT)
     asked.from_time.FromDatetime(later(32))
-    assert not (await retentions(up).ListErasures(asked, timeout=10)).erasures
-    asked = rpc.ListErasuresRequest(parent=PROJECT)
+    assert not (await retentions(up).ListRecordErasures(asked, timeout=10)).erasures
+    asked = rpc.ListRecordErasuresRequest(parent=PROJECT)
     asked.read.as_of_revision = told.expire_revision
-    assert not (await retentions(up).ListErasures(asked, timeout=10)).erasures
+    assert not (await retentions(up).ListRecordErasures(asked, timeout=10)).erasures
 
 
 async def test_a_preview_tells_what_would_go_and_what_is_held(up: Archive) -> None:
@@ -208,7 +212,9 @@ async def test_an_expiry_that_a_hold_came_before_is_withdrawn_and_erases_nothing
     assert (record.state, record.expiry_rule, list(record.erased_paths)) == (RECORD_STATE_SEALED, "", [])
     assert files(up, record) == before
     assert (await verify(up)).intact
-    assert not (await retentions(up).ListErasures(rpc.ListErasuresRequest(parent=PROJECT), timeout=10)).erasures
+    assert not (
+        await retentions(up).ListRecordErasures(rpc.ListRecordErasuresRequest(parent=PROJECT), timeout=10)
+    ).erasures
 
 
 async def retire_other(up: Archive) -> None:

@@ -22,7 +22,7 @@ from kernel.names import subject_of
 from modelog.archive.v1 import events_pb2 as events
 from modelog.archive.v1 import retention_events_pb2 as facts
 from modelog.archive.v1 import retentions_pb2 as types
-from modelog.archive.v1.erasures_pb2 import ARTIFACT_OUTCOME_GONE
+from modelog.archive.v1.record_erasures_pb2 import ARTIFACT_OUTCOME_GONE
 from modelog.registry.v1 import events_pb2 as registry
 from modelog.registry.v1.governance_events_pb2 import VersionRestored
 from modelog.registry.v1.types_pb2 import PHASE_DEVELOPMENT, PHASE_PRODUCTION

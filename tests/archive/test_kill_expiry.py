@@ -98,8 +98,8 @@ async def test_killed_while_erasing(nats: NatsServer, postgres: PostgresServer, 
         assert not any((folder / name).exists() for name in PATHS)
         verified = await last.stub.VerifyRecord(archive_rpc.VerifyRecordRequest(name=NAME), timeout=10)
         assert (verified.intact, list(verified.erased_paths)) == (True, PATHS)
-        asked = rpc.ListErasuresRequest(parent=PROJECT)
-        told = await stubs.RetentionServiceStub(last.live.channel).ListErasures(asked, timeout=10)
+        asked = rpc.ListRecordErasuresRequest(parent=PROJECT)
+        told = await stubs.RetentionServiceStub(last.live.channel).ListRecordErasures(asked, timeout=10)
         assert [one.erase_revision for one in told.erasures] == [after.revision]
         kinds = [
             Fact.FromString(entry.payload).event.type_url.rpartition(".")[2]

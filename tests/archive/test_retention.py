@@ -10,7 +10,7 @@ from kernel.fold import Kind
 from modelog.archive.v1 import events_pb2 as events
 from modelog.archive.v1 import retention_events_pb2 as facts
 from modelog.archive.v1 import retentions_pb2 as types
-from modelog.archive.v1.erasures_pb2 import ARTIFACT_OUTCOME_GONE
+from modelog.archive.v1.record_erasures_pb2 import ARTIFACT_OUTCOME_GONE
 from modelog.archive.v1.types_pb2 import RECORD_STATE_EXPIRED, RECORD_STATE_SEALED, Hold, Record
 from modelog.registry.v1 import events_pb2 as registry
 from modelog.registry.v1.artifacts_pb2 import ArtifactFile

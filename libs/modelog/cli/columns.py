@@ -68,7 +68,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     ),
     "modelog.archive.v1.Expected": ("record", "expires", "expire_time", "rule", "holds", "seal_time", "size_bytes"),
     "modelog.archive.v1.HeldVersion": ("version", "resource", "by_query", "record", "record_state"),
-    "modelog.archive.v1.Erasure": (
+    "modelog.archive.v1.RecordErasure": (
         "record", "rule", "expire_time", "erase_time", "erase_revision", "paths", "size_bytes", "artifact",
     ),
     "modelog.archive.v1.Subscription": (

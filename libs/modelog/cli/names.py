@@ -24,6 +24,7 @@ PATTERNS = {
     "hold": "projects/*/holds/*",
     "retention": "projects/*/retentions/*",
     "subscription": "projects/*/subscriptions/*",
+    "erasure": "projects/*/erasures/*",
 }
 
 

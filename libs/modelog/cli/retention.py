@@ -32,7 +32,7 @@ retention = Noun(
         ),
         verb(
             "report",
-            "retentions.ListErasures",
+            "retentions.ListRecordErasures",
             "What was erased, when and by which rule.",
             arg("parent", "project"),
             opt("from_time", "Erased then or later.", flag="--since"),

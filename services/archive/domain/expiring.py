@@ -14,7 +14,7 @@ from kernel.errors import NotAllowedNow
 from modelog.archive.v1 import events_pb2 as events
 from modelog.archive.v1 import retention_events_pb2 as facts
 from modelog.archive.v1 import retentions_pb2 as types
-from modelog.archive.v1.erasures_pb2 import ArtifactOutcome
+from modelog.archive.v1.record_erasures_pb2 import ArtifactOutcome
 from modelog.archive.v1.types_pb2 import (
     HOLD_STATE_RELEASED,
     RECORD_STATE_EXPIRED,
@@ -70,7 +70,7 @@ def deciding(candidate: Candidate, rules: Sequence[types.Retention]) -> types.Re
 
 
 def is_held(hold: Hold, candidate: Candidate, record: str) -> bool:
-    """Whether a hold covers a version or its record, by name or by its query."""
+    """Whether a hold of the same project covers a version or its record, by name or by its query."""
     if hold.HasField("quarantine"):
         return True
     if hold.state == HOLD_STATE_RELEASED:

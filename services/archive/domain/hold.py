@@ -25,7 +25,7 @@ def place(
         raise invalid_field("resources", "name resources, or say by a query which versions are meant", "REQUIRED")
     check_filter(query, "query")
     for number, resource in enumerate(resources):
-        _check_resource(resource, project, f"resources[{number}]")
+        check_resource(resource, project, f"resources[{number}]")
     return facts.HoldPlaced(resources=sorted(resources), title=title, authority=authority, query=query)
 
 
@@ -47,7 +47,7 @@ def covering(hold: types.Hold, resource: str) -> str:
     return next((held for held in hold.resources if resource == held or resource.startswith(held + "/")), "")
 
 
-def _check_resource(resource: str, project: str, field: str) -> None:
+def check_resource(resource: str, project: str, field: str) -> None:
     if resource != project and not resource.startswith(project + "/"):
         raise invalid_field(field, f"{resource!r} does not belong to {project}", "OTHER_PROJECT")
     parts = resource.split("/")

@@ -14,7 +14,7 @@ from kernel.names import project_of
 from kernel.reactor import Reaction
 from kernel.rooms import Rooms
 from modelog.archive.v1 import events_pb2 as facts
-from modelog.archive.v1.erasures_pb2 import ArtifactOutcome
+from modelog.archive.v1.record_erasures_pb2 import ArtifactOutcome
 from modelog.archive.v1.types_pb2 import RECORD_STATE_EXPIRED, Record
 from modelog.type.v1.read_pb2 import ReadOptions
 from services.archive.domain import KNOWN_VERSION, RECORD
@@ -26,8 +26,8 @@ from services.archive.parts import Parts
 from services.archive.sealing import erasing
 
 
-class Erasing:
-    """`expired` is the reaction to RecordExpired."""
+class Expired:
+    """`carry_out` is the reaction to RecordExpired."""
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
@@ -35,7 +35,7 @@ class Erasing:
         self._copy, self._store = parts.copy, parts.store
         self._artifacts = Path(parts.settings.artifacts_dir)
 
-    async def expired(self, reaction: Reaction) -> None:
+    async def carry_out(self, reaction: Reaction) -> None:
         name, attempt = reaction.fact.resource, reaction.fact.generation
         record: Record = await self._rooms.resources.load(RECORD, name)
         if record.generation != attempt:

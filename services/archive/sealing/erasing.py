@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from modelog.archive.v1 import erasures_pb2 as types
+from modelog.archive.v1 import record_erasures_pb2 as types
 from services.archive.files import sync_folder
 from services.archive.sealing.content import MANIFEST
 

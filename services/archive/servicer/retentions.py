@@ -10,7 +10,7 @@ from kernel.transact import Decided
 from modelog.archive.v1 import retention_events_pb2 as facts
 from modelog.archive.v1 import retention_service_pb2 as rpc
 from modelog.archive.v1 import retentions_pb2 as types
-from modelog.archive.v1.erasures_pb2 import Erasure
+from modelog.archive.v1.record_erasures_pb2 import RecordErasure
 from modelog.archive.v1.types_pb2 import FactFilter, Hold, Record
 from modelog.type.v1.read_pb2 import ReadOptions
 from services.archive.domain import HOLD, KNOWN_VERSION, RECORD, RETENTION
@@ -91,7 +91,9 @@ class RetentionServicer(Room):
         reply.next_page_token = page.page_token
         return reply
 
-    async def ListErasures(self, request: rpc.ListErasuresRequest, context: Context) -> rpc.ListErasuresResponse:
+    async def ListRecordErasures(
+        self, request: rpc.ListRecordErasuresRequest, context: Context
+    ) -> rpc.ListRecordErasuresResponse:
         PROJECT.ids(request.parent, "parent")
         read: ReadOptions = request.read
         await self._resources.wait(max(read.at_least, read.as_of_revision))
@@ -100,12 +102,12 @@ class RetentionServicer(Room):
         size = request.page_size or _PAGE_SIZE
         found = await self._copy.history(query, cursor, size + 1)
         page = within(found[:size])
-        reply = rpc.ListErasuresResponse(erasures=await self._erasures(page))
+        reply = rpc.ListRecordErasuresResponse(erasures=await self._erasures(page))
         if len(found) > len(page):
             reply.next_page_token = sealed(str(page[-1].revision), binding)
         return reply
 
-    async def _erasures(self, page: Any) -> list[Erasure]:
+    async def _erasures(self, page: Any) -> list[RecordErasure]:
         told = [(one, fact) for one in page if (fact := fact_in(one.payload, one.subject)) is not None]
         events = [facts.RecordErased.FromString(fact.event.value) for _, fact in told]
         expired = {one.revision: one for one in await self._copy.at(sorted({one.expire_revision for one in events}))}
@@ -148,7 +150,7 @@ def _held(hold: Hold, candidate: Candidate, name: str, record: Record) -> types.
     )
 
 
-def _query(request: rpc.ListErasuresRequest) -> HistoryQuery:
+def _query(request: rpc.ListRecordErasuresRequest) -> HistoryQuery:
     read = request.read
     filter_ = FactFilter(event_types=[_ERASED])
     for field in ("from_time", "to_time"):
@@ -158,16 +160,16 @@ def _query(request: rpc.ListErasuresRequest) -> HistoryQuery:
     return HistoryQuery(request.parent, True, filter_, to_revision=read.as_of_revision, until=until)
 
 
-def _binding(request: rpc.ListErasuresRequest) -> str:
+def _binding(request: rpc.ListRecordErasuresRequest) -> str:
     """A token belongs to one query: everything asked for but the page, and how fresh it had to be."""
-    query = rpc.ListErasuresRequest()
+    query = rpc.ListRecordErasuresRequest()
     query.CopyFrom(request)
     query.page_size, query.page_token, query.read.at_least = 0, "", 0
     return query.SerializeToString(deterministic=True).hex()
 
 
-def _erasure(revision: int, fact: Any, event: facts.RecordErased, expired: Stored | None) -> Erasure:
-    one = Erasure(
+def _erasure(revision: int, fact: Any, event: facts.RecordErased, expired: Stored | None) -> RecordErasure:
+    one = RecordErasure(
         record=fact.resource,
         version=event.version,
         rule=event.rule,

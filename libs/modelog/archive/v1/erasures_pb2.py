@@ -23,18 +23,31 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from modelog.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from modelog.type.v1 import options_pb2 as modelog_dot_type_dot_v1_dot_options__pb2
+from modelog.type.v1 import quarantine_pb2 as modelog_dot_type_dot_v1_dot_quarantine__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!modelog/archive/v1/erasures.proto\x12\x12modelog.archive.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x02\n\x07\x45rasure\x12\x0e\n\x06record\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x65xpire_revision\x18\x05 \x01(\x03\x12.\n\nerase_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x65rase_revision\x18\x07 \x01(\x03\x12\r\n\x05paths\x18\x08 \x03(\t\x12\x12\n\nsize_bytes\x18\t \x01(\x03\x12\x17\n\x0f\x61rtifact_sha256\x18\n \x01(\t\x12\x35\n\x08\x61rtifact\x18\x0b \x01(\x0e\x32#.modelog.archive.v1.ArtifactOutcome*\x8b\x01\n\x0f\x41rtifactOutcome\x12 \n\x1c\x41RTIFACT_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41RTIFACT_OUTCOME_GONE\x10\x01\x12\x1b\n\x17\x41RTIFACT_OUTCOME_SHARED\x10\x02\x12\x1e\n\x1a\x41RTIFACT_OUTCOME_READ_ONLY\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!modelog/archive/v1/erasures.proto\x12\x12modelog.archive.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dmodelog/type/v1/options.proto\x1a modelog/type/v1/quarantine.proto\"9\n\x0f\x45rasedRevisions\x12&\n\trevisions\x18\x01 \x03(\x03\x42\x13\xbaH\x10\x92\x01\r\x08\x01\x10\xa0\x1f\x18\x01\"\x04\"\x02(\x01\"\x8e\x01\n\x0c\x45rasureScope\x12\x1c\n\x06\x61uthor\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02H\x00\x12\"\n\x08resource\x18\x02 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x04\xd8\xf3\x18\x02H\x00\x12\x34\n\x05\x66\x61\x63ts\x18\x03 \x01(\x0b\x32#.modelog.archive.v1.ErasedRevisionsH\x00\x42\x06\n\x04what\"\xec\x03\n\x07\x45rasure\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nquarantine\x18\x06 \x01(\x0b\x32\x1b.modelog.type.v1.Quarantine\x12/\n\x05scope\x18\n \x01(\x0b\x32 .modelog.archive.v1.ErasureScope\x12\x11\n\tauthority\x18\x0b \x01(\t\x12/\n\x05state\x18\x0c \x01(\x0e\x32 .modelog.archive.v1.ErasureState\x12\x14\n\x0crequested_by\x18\r \x01(\t\x12\x15\n\rupto_revision\x18\x0e \x01(\x03\x12\x14\n\x0c\x65rased_count\x18\x0f \x01(\x03\x12\x12\n\nheld_count\x18\x10 \x01(\x03\x12\x31\n\rcomplete_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rportion_count\x18\x12 \x01(\x05J\x04\x08\x07\x10\n*b\n\x0c\x45rasureState\x12\x1d\n\x19\x45RASURE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45RASURE_STATE_ERASING\x10\x01\x12\x18\n\x14\x45RASURE_STATE_ERASED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelog.archive.v1.erasures_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ARTIFACTOUTCOME']._serialized_start=411
-  _globals['_ARTIFACTOUTCOME']._serialized_end=550
-  _globals['_ERASURE']._serialized_start=91
-  _globals['_ERASURE']._serialized_end=408
+  _globals['_ERASEDREVISIONS'].fields_by_name['revisions']._loaded_options = None
+  _globals['_ERASEDREVISIONS'].fields_by_name['revisions']._serialized_options = b'\272H\020\222\001\r\010\001\020\240\037\030\001\"\004\"\002(\001'
+  _globals['_ERASURESCOPE'].fields_by_name['author']._loaded_options = None
+  _globals['_ERASURESCOPE'].fields_by_name['author']._serialized_options = b'\272H\007r\005\020\001\030\200\002'
+  _globals['_ERASURESCOPE'].fields_by_name['resource']._loaded_options = None
+  _globals['_ERASURESCOPE'].fields_by_name['resource']._serialized_options = b'\272H\007r\005\020\001\030\200\004\330\363\030\002'
+  _globals['_ERASURESTATE']._serialized_start=883
+  _globals['_ERASURESTATE']._serialized_end=981
+  _globals['_ERASEDREVISIONS']._serialized_start=184
+  _globals['_ERASEDREVISIONS']._serialized_end=241
+  _globals['_ERASURESCOPE']._serialized_start=244
+  _globals['_ERASURESCOPE']._serialized_end=386
+  _globals['_ERASURE']._serialized_start=389
+  _globals['_ERASURE']._serialized_end=881
 # @@protoc_insertion_point(module_scope)

@@ -23,23 +23,23 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from modelog.archive.v1 import erasures_pb2 as modelog_dot_archive_dot_v1_dot_erasures__pb2
+from modelog.archive.v1 import record_erasures_pb2 as modelog_dot_archive_dot_v1_dot_record__erasures__pb2
 from modelog.archive.v1 import retentions_pb2 as modelog_dot_archive_dot_v1_dot_retentions__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)modelog/archive/v1/retention_events.proto\x12\x12modelog.archive.v1\x1a!modelog/archive/v1/erasures.proto\x1a#modelog/archive/v1/retentions.proto\"G\n\x0cRetentionSet\x12\x37\n\x08settings\x18\x01 \x01(\x0b\x32%.modelog.archive.v1.RetentionSettings\"\x12\n\x10RetentionRemoved\"\xb9\x01\n\x0cRecordErased\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x17\n\x0f\x65xpire_revision\x18\x03 \x01(\x03\x12\r\n\x05paths\x18\x04 \x03(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12\x17\n\x0f\x61rtifact_sha256\x18\x06 \x01(\t\x12\x35\n\x08\x61rtifact\x18\x07 \x01(\x0e\x32#.modelog.archive.v1.ArtifactOutcome\"Z\n\x15RecordExpiryWithdrawn\x12\x17\n\x0f\x65xpire_revision\x18\x01 \x01(\x03\x12\x19\n\x11withdrawal_reason\x18\x02 \x01(\t\x12\r\n\x05holds\x18\x03 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)modelog/archive/v1/retention_events.proto\x12\x12modelog.archive.v1\x1a(modelog/archive/v1/record_erasures.proto\x1a#modelog/archive/v1/retentions.proto\"G\n\x0cRetentionSet\x12\x37\n\x08settings\x18\x01 \x01(\x0b\x32%.modelog.archive.v1.RetentionSettings\"\x12\n\x10RetentionRemoved\"\xb9\x01\n\x0cRecordErased\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x17\n\x0f\x65xpire_revision\x18\x03 \x01(\x03\x12\r\n\x05paths\x18\x04 \x03(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12\x17\n\x0f\x61rtifact_sha256\x18\x06 \x01(\t\x12\x35\n\x08\x61rtifact\x18\x07 \x01(\x0e\x32#.modelog.archive.v1.ArtifactOutcome\"Z\n\x15RecordExpiryWithdrawn\x12\x17\n\x0f\x65xpire_revision\x18\x01 \x01(\x03\x12\x19\n\x11withdrawal_reason\x18\x02 \x01(\t\x12\r\n\x05holds\x18\x03 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelog.archive.v1.retention_events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RETENTIONSET']._serialized_start=137
-  _globals['_RETENTIONSET']._serialized_end=208
-  _globals['_RETENTIONREMOVED']._serialized_start=210
-  _globals['_RETENTIONREMOVED']._serialized_end=228
-  _globals['_RECORDERASED']._serialized_start=231
-  _globals['_RECORDERASED']._serialized_end=416
-  _globals['_RECORDEXPIRYWITHDRAWN']._serialized_start=418
-  _globals['_RECORDEXPIRYWITHDRAWN']._serialized_end=508
+  _globals['_RETENTIONSET']._serialized_start=144
+  _globals['_RETENTIONSET']._serialized_end=215
+  _globals['_RETENTIONREMOVED']._serialized_start=217
+  _globals['_RETENTIONREMOVED']._serialized_end=235
+  _globals['_RECORDERASED']._serialized_start=238
+  _globals['_RECORDERASED']._serialized_end=423
+  _globals['_RECORDEXPIRYWITHDRAWN']._serialized_start=425
+  _globals['_RECORDEXPIRYWITHDRAWN']._serialized_end=515
 # @@protoc_insertion_point(module_scope)

@@ -25,13 +25,13 @@ _sym_db = _symbol_database.Default()
 
 from modelog.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from modelog.archive.v1 import erasures_pb2 as modelog_dot_archive_dot_v1_dot_erasures__pb2
+from modelog.archive.v1 import record_erasures_pb2 as modelog_dot_archive_dot_v1_dot_record__erasures__pb2
 from modelog.archive.v1 import retentions_pb2 as modelog_dot_archive_dot_v1_dot_retentions__pb2
 from modelog.type.v1 import options_pb2 as modelog_dot_type_dot_v1_dot_options__pb2
 from modelog.type.v1 import read_pb2 as modelog_dot_type_dot_v1_dot_read__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*modelog/archive/v1/retention_service.proto\x12\x12modelog.archive.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!modelog/archive/v1/erasures.proto\x1a#modelog/archive/v1/retentions.proto\x1a\x1dmodelog/type/v1/options.proto\x1a\x1amodelog/type/v1/read.proto\"\xf1\x01\n\x13SetRetentionRequest\x12\x1a\n\x06parent\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x1f\n\x0cretention_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x37\n\x08settings\x18\x03 \x01(\x0b\x32%.modelog.archive.v1.RetentionSettings\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x18\n\x06reason\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x15\n\x04\x65tag\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"6\n\x14SetRetentionResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\x98\x01\n\x16RemoveRetentionRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x18\n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x15\n\x04\x65tag\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"9\n\x17RemoveRetentionResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\"[\n\x13GetRetentionRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12*\n\x04read\x18\x02 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"\x9c\x01\n\x15ListRetentionsRequest\x12\x1a\n\x06parent\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12*\n\x04read\x18\x04 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"d\n\x16ListRetentionsResponse\x12\x31\n\nretentions\x18\x01 \x03(\x0b\x32\x1d.modelog.archive.v1.Retention\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe1\x01\n\x14PreviewExpiryRequest\x12\x1a\n\x06parent\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12.\n\nuntil_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cinclude_kept\x18\x03 \x01(\x08\x12\x1d\n\tpage_size\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12*\n\x04read\x18\x06 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"_\n\x15PreviewExpiryResponse\x12-\n\x07records\x18\x01 \x03(\x0b\x32\x1c.modelog.archive.v1.Expected\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x94\x01\n\x0fListHeldRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12*\n\x04read\x18\x04 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"^\n\x10ListHeldResponse\x12\x31\n\x08versions\x18\x01 \x03(\x0b\x32\x1f.modelog.archive.v1.HeldVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf6\x01\n\x13ListErasuresRequest\x12\x1a\n\x06parent\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12-\n\tfrom_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\tpage_size\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12*\n\x04read\x18\x06 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"^\n\x14ListErasuresResponse\x12-\n\x08\x65rasures\x18\x01 \x03(\x0b\x32\x1b.modelog.archive.v1.Erasure\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9a\x07\n\x10RetentionService\x12}\n\x0cSetRetention\x12\'.modelog.archive.v1.SetRetentionRequest\x1a(.modelog.archive.v1.SetRetentionResponse\"\x1a\xca\xf3\x18\x16\x61rchive.retentions.set\x12\x89\x01\n\x0fRemoveRetention\x12*.modelog.archive.v1.RemoveRetentionRequest\x1a+.modelog.archive.v1.RemoveRetentionResponse\"\x1d\xca\xf3\x18\x19\x61rchive.retentions.remove\x12u\n\x0cGetRetention\x12\'.modelog.archive.v1.GetRetentionRequest\x1a\x1d.modelog.archive.v1.Retention\"\x1d\x90\x02\x01\xca\xf3\x18\x16\x61rchive.retentions.get\x12\x87\x01\n\x0eListRetentions\x12).modelog.archive.v1.ListRetentionsRequest\x1a*.modelog.archive.v1.ListRetentionsResponse\"\x1e\x90\x02\x01\xca\xf3\x18\x17\x61rchive.retentions.list\x12\x87\x01\n\rPreviewExpiry\x12(.modelog.archive.v1.PreviewExpiryRequest\x1a).modelog.archive.v1.PreviewExpiryResponse\"!\x90\x02\x01\xca\xf3\x18\x1a\x61rchive.retentions.preview\x12o\n\x08ListHeld\x12#.modelog.archive.v1.ListHeldRequest\x1a$.modelog.archive.v1.ListHeldResponse\"\x18\x90\x02\x01\xca\xf3\x18\x11\x61rchive.holds.get\x12\x7f\n\x0cListErasures\x12\'.modelog.archive.v1.ListErasuresRequest\x1a(.modelog.archive.v1.ListErasuresResponse\"\x1c\x90\x02\x01\xca\xf3\x18\x15\x61rchive.erasures.listb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*modelog/archive/v1/retention_service.proto\x12\x12modelog.archive.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(modelog/archive/v1/record_erasures.proto\x1a#modelog/archive/v1/retentions.proto\x1a\x1dmodelog/type/v1/options.proto\x1a\x1amodelog/type/v1/read.proto\"\xf1\x01\n\x13SetRetentionRequest\x12\x1a\n\x06parent\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x1f\n\x0cretention_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x37\n\x08settings\x18\x03 \x01(\x0b\x32%.modelog.archive.v1.RetentionSettings\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x18\n\x06reason\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x15\n\x04\x65tag\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"6\n\x14SetRetentionResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\x98\x01\n\x16RemoveRetentionRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x18\n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x15\n\x04\x65tag\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"9\n\x17RemoveRetentionResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\"[\n\x13GetRetentionRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12*\n\x04read\x18\x02 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"\x9c\x01\n\x15ListRetentionsRequest\x12\x1a\n\x06parent\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12*\n\x04read\x18\x04 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"d\n\x16ListRetentionsResponse\x12\x31\n\nretentions\x18\x01 \x03(\x0b\x32\x1d.modelog.archive.v1.Retention\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe1\x01\n\x14PreviewExpiryRequest\x12\x1a\n\x06parent\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12.\n\nuntil_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cinclude_kept\x18\x03 \x01(\x08\x12\x1d\n\tpage_size\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12*\n\x04read\x18\x06 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"_\n\x15PreviewExpiryResponse\x12-\n\x07records\x18\x01 \x03(\x0b\x32\x1c.modelog.archive.v1.Expected\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x94\x01\n\x0fListHeldRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12*\n\x04read\x18\x04 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"^\n\x10ListHeldResponse\x12\x31\n\x08versions\x18\x01 \x03(\x0b\x32\x1f.modelog.archive.v1.HeldVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xfc\x01\n\x19ListRecordErasuresRequest\x12\x1a\n\x06parent\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12-\n\tfrom_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\tpage_size\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12*\n\x04read\x18\x06 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"j\n\x1aListRecordErasuresResponse\x12\x33\n\x08\x65rasures\x18\x01 \x03(\x0b\x32!.modelog.archive.v1.RecordErasure\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xad\x07\n\x10RetentionService\x12}\n\x0cSetRetention\x12\'.modelog.archive.v1.SetRetentionRequest\x1a(.modelog.archive.v1.SetRetentionResponse\"\x1a\xca\xf3\x18\x16\x61rchive.retentions.set\x12\x89\x01\n\x0fRemoveRetention\x12*.modelog.archive.v1.RemoveRetentionRequest\x1a+.modelog.archive.v1.RemoveRetentionResponse\"\x1d\xca\xf3\x18\x19\x61rchive.retentions.remove\x12u\n\x0cGetRetention\x12\'.modelog.archive.v1.GetRetentionRequest\x1a\x1d.modelog.archive.v1.Retention\"\x1d\x90\x02\x01\xca\xf3\x18\x16\x61rchive.retentions.get\x12\x87\x01\n\x0eListRetentions\x12).modelog.archive.v1.ListRetentionsRequest\x1a*.modelog.archive.v1.ListRetentionsResponse\"\x1e\x90\x02\x01\xca\xf3\x18\x17\x61rchive.retentions.list\x12\x87\x01\n\rPreviewExpiry\x12(.modelog.archive.v1.PreviewExpiryRequest\x1a).modelog.archive.v1.PreviewExpiryResponse\"!\x90\x02\x01\xca\xf3\x18\x1a\x61rchive.retentions.preview\x12o\n\x08ListHeld\x12#.modelog.archive.v1.ListHeldRequest\x1a$.modelog.archive.v1.ListHeldResponse\"\x18\x90\x02\x01\xca\xf3\x18\x11\x61rchive.holds.get\x12\x91\x01\n\x12ListRecordErasures\x12-.modelog.archive.v1.ListRecordErasuresRequest\x1a..modelog.archive.v1.ListRecordErasuresResponse\"\x1c\x90\x02\x01\xca\xf3\x18\x15\x61rchive.erasures.listb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -76,12 +76,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTHELDREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\364\003(\000'
   _globals['_LISTHELDREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTHELDREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
-  _globals['_LISTERASURESREQUEST'].fields_by_name['parent']._loaded_options = None
-  _globals['_LISTERASURESREQUEST'].fields_by_name['parent']._serialized_options = b'\272H\007r\005\020\001\030\200\004'
-  _globals['_LISTERASURESREQUEST'].fields_by_name['page_size']._loaded_options = None
-  _globals['_LISTERASURESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\364\003(\000'
-  _globals['_LISTERASURESREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_LISTERASURESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_LISTRECORDERASURESREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTRECORDERASURESREQUEST'].fields_by_name['parent']._serialized_options = b'\272H\007r\005\020\001\030\200\004'
+  _globals['_LISTRECORDERASURESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTRECORDERASURESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\364\003(\000'
+  _globals['_LISTRECORDERASURESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTRECORDERASURESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_RETENTIONSERVICE'].methods_by_name['SetRetention']._loaded_options = None
   _globals['_RETENTIONSERVICE'].methods_by_name['SetRetention']._serialized_options = b'\312\363\030\026archive.retentions.set'
   _globals['_RETENTIONSERVICE'].methods_by_name['RemoveRetention']._loaded_options = None
@@ -94,34 +94,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RETENTIONSERVICE'].methods_by_name['PreviewExpiry']._serialized_options = b'\220\002\001\312\363\030\032archive.retentions.preview'
   _globals['_RETENTIONSERVICE'].methods_by_name['ListHeld']._loaded_options = None
   _globals['_RETENTIONSERVICE'].methods_by_name['ListHeld']._serialized_options = b'\220\002\001\312\363\030\021archive.holds.get'
-  _globals['_RETENTIONSERVICE'].methods_by_name['ListErasures']._loaded_options = None
-  _globals['_RETENTIONSERVICE'].methods_by_name['ListErasures']._serialized_options = b'\220\002\001\312\363\030\025archive.erasures.list'
-  _globals['_SETRETENTIONREQUEST']._serialized_start=260
-  _globals['_SETRETENTIONREQUEST']._serialized_end=501
-  _globals['_SETRETENTIONRESPONSE']._serialized_start=503
-  _globals['_SETRETENTIONRESPONSE']._serialized_end=557
-  _globals['_REMOVERETENTIONREQUEST']._serialized_start=560
-  _globals['_REMOVERETENTIONREQUEST']._serialized_end=712
-  _globals['_REMOVERETENTIONRESPONSE']._serialized_start=714
-  _globals['_REMOVERETENTIONRESPONSE']._serialized_end=771
-  _globals['_GETRETENTIONREQUEST']._serialized_start=773
-  _globals['_GETRETENTIONREQUEST']._serialized_end=864
-  _globals['_LISTRETENTIONSREQUEST']._serialized_start=867
-  _globals['_LISTRETENTIONSREQUEST']._serialized_end=1023
-  _globals['_LISTRETENTIONSRESPONSE']._serialized_start=1025
-  _globals['_LISTRETENTIONSRESPONSE']._serialized_end=1125
-  _globals['_PREVIEWEXPIRYREQUEST']._serialized_start=1128
-  _globals['_PREVIEWEXPIRYREQUEST']._serialized_end=1353
-  _globals['_PREVIEWEXPIRYRESPONSE']._serialized_start=1355
-  _globals['_PREVIEWEXPIRYRESPONSE']._serialized_end=1450
-  _globals['_LISTHELDREQUEST']._serialized_start=1453
-  _globals['_LISTHELDREQUEST']._serialized_end=1601
-  _globals['_LISTHELDRESPONSE']._serialized_start=1603
-  _globals['_LISTHELDRESPONSE']._serialized_end=1697
-  _globals['_LISTERASURESREQUEST']._serialized_start=1700
-  _globals['_LISTERASURESREQUEST']._serialized_end=1946
-  _globals['_LISTERASURESRESPONSE']._serialized_start=1948
-  _globals['_LISTERASURESRESPONSE']._serialized_end=2042
-  _globals['_RETENTIONSERVICE']._serialized_start=2045
-  _globals['_RETENTIONSERVICE']._serialized_end=2967
+  _globals['_RETENTIONSERVICE'].methods_by_name['ListRecordErasures']._loaded_options = None
+  _globals['_RETENTIONSERVICE'].methods_by_name['ListRecordErasures']._serialized_options = b'\220\002\001\312\363\030\025archive.erasures.list'
+  _globals['_SETRETENTIONREQUEST']._serialized_start=267
+  _globals['_SETRETENTIONREQUEST']._serialized_end=508
+  _globals['_SETRETENTIONRESPONSE']._serialized_start=510
+  _globals['_SETRETENTIONRESPONSE']._serialized_end=564
+  _globals['_REMOVERETENTIONREQUEST']._serialized_start=567
+  _globals['_REMOVERETENTIONREQUEST']._serialized_end=719
+  _globals['_REMOVERETENTIONRESPONSE']._serialized_start=721
+  _globals['_REMOVERETENTIONRESPONSE']._serialized_end=778
+  _globals['_GETRETENTIONREQUEST']._serialized_start=780
+  _globals['_GETRETENTIONREQUEST']._serialized_end=871
+  _globals['_LISTRETENTIONSREQUEST']._serialized_start=874
+  _globals['_LISTRETENTIONSREQUEST']._serialized_end=1030
+  _globals['_LISTRETENTIONSRESPONSE']._serialized_start=1032
+  _globals['_LISTRETENTIONSRESPONSE']._serialized_end=1132
+  _globals['_PREVIEWEXPIRYREQUEST']._serialized_start=1135
+  _globals['_PREVIEWEXPIRYREQUEST']._serialized_end=1360
+  _globals['_PREVIEWEXPIRYRESPONSE']._serialized_start=1362
+  _globals['_PREVIEWEXPIRYRESPONSE']._serialized_end=1457
+  _globals['_LISTHELDREQUEST']._serialized_start=1460
+  _globals['_LISTHELDREQUEST']._serialized_end=1608
+  _globals['_LISTHELDRESPONSE']._serialized_start=1610
+  _globals['_LISTHELDRESPONSE']._serialized_end=1704
+  _globals['_LISTRECORDERASURESREQUEST']._serialized_start=1707
+  _globals['_LISTRECORDERASURESREQUEST']._serialized_end=1959
+  _globals['_LISTRECORDERASURESRESPONSE']._serialized_start=1961
+  _globals['_LISTRECORDERASURESRESPONSE']._serialized_end=2067
+  _globals['_RETENTIONSERVICE']._serialized_start=2070
+  _globals['_RETENTIONSERVICE']._serialized_end=3011
 # @@protoc_insertion_point(module_scope)

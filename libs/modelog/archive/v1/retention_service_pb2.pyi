@@ -3,7 +3,7 @@ import datetime
 
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
-from modelog.archive.v1 import erasures_pb2 as _erasures_pb2
+from modelog.archive.v1 import record_erasures_pb2 as _record_erasures_pb2
 from modelog.archive.v1 import retentions_pb2 as _retentions_pb2
 from modelog.type.v1 import options_pb2 as _options_pb2
 from modelog.type.v1 import read_pb2 as _read_pb2
@@ -135,7 +135,7 @@ class ListHeldResponse(_message.Message):
     next_page_token: str
     def __init__(self, versions: _Optional[_Iterable[_Union[_retentions_pb2.HeldVersion, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
-class ListErasuresRequest(_message.Message):
+class ListRecordErasuresRequest(_message.Message):
     __slots__ = ("parent", "from_time", "to_time", "page_size", "page_token", "read")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     FROM_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -151,10 +151,10 @@ class ListErasuresRequest(_message.Message):
     read: _read_pb2.ReadOptions
     def __init__(self, parent: _Optional[str] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ...) -> None: ...
 
-class ListErasuresResponse(_message.Message):
+class ListRecordErasuresResponse(_message.Message):
     __slots__ = ("erasures", "next_page_token")
     ERASURES_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    erasures: _containers.RepeatedCompositeFieldContainer[_erasures_pb2.Erasure]
+    erasures: _containers.RepeatedCompositeFieldContainer[_record_erasures_pb2.RecordErasure]
     next_page_token: str
-    def __init__(self, erasures: _Optional[_Iterable[_Union[_erasures_pb2.Erasure, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    def __init__(self, erasures: _Optional[_Iterable[_Union[_record_erasures_pb2.RecordErasure, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

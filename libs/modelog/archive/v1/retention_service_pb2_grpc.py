@@ -71,10 +71,10 @@ class RetentionServiceStub(object):
                 request_serializer=modelog_dot_archive_dot_v1_dot_retention__service__pb2.ListHeldRequest.SerializeToString,
                 response_deserializer=modelog_dot_archive_dot_v1_dot_retention__service__pb2.ListHeldResponse.FromString,
                 _registered_method=True)
-        self.ListErasures = channel.unary_unary(
-                '/modelog.archive.v1.RetentionService/ListErasures',
-                request_serializer=modelog_dot_archive_dot_v1_dot_retention__service__pb2.ListErasuresRequest.SerializeToString,
-                response_deserializer=modelog_dot_archive_dot_v1_dot_retention__service__pb2.ListErasuresResponse.FromString,
+        self.ListRecordErasures = channel.unary_unary(
+                '/modelog.archive.v1.RetentionService/ListRecordErasures',
+                request_serializer=modelog_dot_archive_dot_v1_dot_retention__service__pb2.ListRecordErasuresRequest.SerializeToString,
+                response_deserializer=modelog_dot_archive_dot_v1_dot_retention__service__pb2.ListRecordErasuresResponse.FromString,
                 _registered_method=True)
 
 
@@ -128,7 +128,7 @@ class RetentionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListErasures(self, request, context):
+    def ListRecordErasures(self, request, context):
         """What was erased in a project, when and by which rule, in the order of the log.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -168,10 +168,10 @@ def add_RetentionServiceServicer_to_server(servicer, server):
                     request_deserializer=modelog_dot_archive_dot_v1_dot_retention__service__pb2.ListHeldRequest.FromString,
                     response_serializer=modelog_dot_archive_dot_v1_dot_retention__service__pb2.ListHeldResponse.SerializeToString,
             ),
-            'ListErasures': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListErasures,
-                    request_deserializer=modelog_dot_archive_dot_v1_dot_retention__service__pb2.ListErasuresRequest.FromString,
-                    response_serializer=modelog_dot_archive_dot_v1_dot_retention__service__pb2.ListErasuresResponse.SerializeToString,
+            'ListRecordErasures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRecordErasures,
+                    request_deserializer=modelog_dot_archive_dot_v1_dot_retention__service__pb2.ListRecordErasuresRequest.FromString,
+                    response_serializer=modelog_dot_archive_dot_v1_dot_retention__service__pb2.ListRecordErasuresResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -352,7 +352,7 @@ class RetentionService(object):
             _registered_method=True)
 
     @staticmethod
-    def ListErasures(request,
+    def ListRecordErasures(request,
             target,
             options=(),
             channel_credentials=None,
@@ -365,9 +365,9 @@ class RetentionService(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/modelog.archive.v1.RetentionService/ListErasures',
-            modelog_dot_archive_dot_v1_dot_retention__service__pb2.ListErasuresRequest.SerializeToString,
-            modelog_dot_archive_dot_v1_dot_retention__service__pb2.ListErasuresResponse.FromString,
+            '/modelog.archive.v1.RetentionService/ListRecordErasures',
+            modelog_dot_archive_dot_v1_dot_retention__service__pb2.ListRecordErasuresRequest.SerializeToString,
+            modelog_dot_archive_dot_v1_dot_retention__service__pb2.ListRecordErasuresResponse.FromString,
             options,
             channel_credentials,
             insecure,

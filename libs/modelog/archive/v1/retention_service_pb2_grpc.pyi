@@ -52,7 +52,7 @@ class RetentionServiceStub:
     """What would expire until a moment, by which rule, and what is held by which hold. Erases nothing."""
     ListHeld: _grpc.UnaryUnaryMultiCallable[_retention_service_pb2.ListHeldRequest, _retention_service_pb2.ListHeldResponse]
     """The versions that a hold covers, by name or by its query. NOT_FOUND with HOLD_NOT_FOUND."""
-    ListErasures: _grpc.UnaryUnaryMultiCallable[_retention_service_pb2.ListErasuresRequest, _retention_service_pb2.ListErasuresResponse]
+    ListRecordErasures: _grpc.UnaryUnaryMultiCallable[_retention_service_pb2.ListRecordErasuresRequest, _retention_service_pb2.ListRecordErasuresResponse]
     """What was erased in a project, when and by which rule, in the order of the log."""
 
 @_typing.type_check_only
@@ -77,7 +77,7 @@ class RetentionServiceAsyncStub(RetentionServiceStub):
     """What would expire until a moment, by which rule, and what is held by which hold. Erases nothing."""
     ListHeld: _aio.UnaryUnaryMultiCallable[_retention_service_pb2.ListHeldRequest, _retention_service_pb2.ListHeldResponse]  # type: ignore[assignment]
     """The versions that a hold covers, by name or by its query. NOT_FOUND with HOLD_NOT_FOUND."""
-    ListErasures: _aio.UnaryUnaryMultiCallable[_retention_service_pb2.ListErasuresRequest, _retention_service_pb2.ListErasuresResponse]  # type: ignore[assignment]
+    ListRecordErasures: _aio.UnaryUnaryMultiCallable[_retention_service_pb2.ListRecordErasuresRequest, _retention_service_pb2.ListRecordErasuresResponse]  # type: ignore[assignment]
     """What was erased in a project, when and by which rule, in the order of the log."""
 
 class RetentionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -137,11 +137,11 @@ class RetentionServiceServicer(metaclass=_abc_1.ABCMeta):
         """The versions that a hold covers, by name or by its query. NOT_FOUND with HOLD_NOT_FOUND."""
 
     @_abc_1.abstractmethod
-    def ListErasures(
+    def ListRecordErasures(
         self,
-        request: _retention_service_pb2.ListErasuresRequest,
+        request: _retention_service_pb2.ListRecordErasuresRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_retention_service_pb2.ListErasuresResponse, _abc.Awaitable[_retention_service_pb2.ListErasuresResponse]]:
+    ) -> _typing.Union[_retention_service_pb2.ListRecordErasuresResponse, _abc.Awaitable[_retention_service_pb2.ListRecordErasuresResponse]]:
         """What was erased in a project, when and by which rule, in the order of the log."""
 
 def add_RetentionServiceServicer_to_server(servicer: RetentionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

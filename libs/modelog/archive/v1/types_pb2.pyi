@@ -3,8 +3,8 @@ import datetime
 
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
-from modelog.archive.v1 import erasures_pb2 as _erasures_pb2
 from modelog.archive.v1 import evidence_pb2 as _evidence_pb2
+from modelog.archive.v1 import record_erasures_pb2 as _record_erasures_pb2
 from modelog.log.v1 import fact_pb2 as _fact_pb2
 from modelog.type.v1 import options_pb2 as _options_pb2
 from modelog.type.v1 import quarantine_pb2 as _quarantine_pb2
@@ -106,9 +106,9 @@ class Record(_message.Message):
     artifact_uri: str
     erased_paths: _containers.RepeatedScalarFieldContainer[str]
     erase_time: _timestamp_pb2.Timestamp
-    artifact_outcome: _erasures_pb2.ArtifactOutcome
+    artifact_outcome: _record_erasures_pb2.ArtifactOutcome
     erased_bytes: int
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., version: _Optional[str] = ..., state: _Optional[_Union[RecordState, str]] = ..., retired_revision: _Optional[int] = ..., cut_revision: _Optional[int] = ..., manifest_sha256: _Optional[str] = ..., artifact_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., file_count: _Optional[int] = ..., fact_count: _Optional[int] = ..., checkpoint: _Optional[_Union[TreeHead, _Mapping]] = ..., seal_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure_reason: _Optional[str] = ..., failure_message: _Optional[str] = ..., restore_count: _Optional[int] = ..., restore_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expiry_rule: _Optional[str] = ..., artifact_uri: _Optional[str] = ..., erased_paths: _Optional[_Iterable[str]] = ..., erase_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., artifact_outcome: _Optional[_Union[_erasures_pb2.ArtifactOutcome, str]] = ..., erased_bytes: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., version: _Optional[str] = ..., state: _Optional[_Union[RecordState, str]] = ..., retired_revision: _Optional[int] = ..., cut_revision: _Optional[int] = ..., manifest_sha256: _Optional[str] = ..., artifact_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., file_count: _Optional[int] = ..., fact_count: _Optional[int] = ..., checkpoint: _Optional[_Union[TreeHead, _Mapping]] = ..., seal_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure_reason: _Optional[str] = ..., failure_message: _Optional[str] = ..., restore_count: _Optional[int] = ..., restore_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expiry_rule: _Optional[str] = ..., artifact_uri: _Optional[str] = ..., erased_paths: _Optional[_Iterable[str]] = ..., erase_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., artifact_outcome: _Optional[_Union[_record_erasures_pb2.ArtifactOutcome, str]] = ..., erased_bytes: _Optional[int] = ...) -> None: ...
 
 class Hold(_message.Message):
     __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "resources", "title", "authority", "state", "placed_by", "released_by", "release_time", "query")
