@@ -239,6 +239,38 @@ async def test_an_artifact_leaves_the_store_with_the_last_version_that_has_it(up
     assert await scrubbed(up) == []
 
 
+async def test_pages_go_on_until_there_is_something_to_tell(up: Archive) -> None:
+    await retire_other(up)
+    await set_rule(up, days=30)
+    stub, until = retentions(up), later(31)
+    request = rpc.PreviewExpiryRequest(parent=PROJECT, until_time=until, page_size=1)
+    first = await stub.PreviewExpiry(request, timeout=10)
+    assert [one.record for one in first.records] == [RECORDED]
+    request.page_token = first.next_page_token
+    second = await stub.PreviewExpiry(request, timeout=10)
+    assert ([one.record for one in second.records], second.next_page_token) == ([OTHER_RECORDED], "")
+    await set_rule(up, filter="number = 31", days=30)
+    request.page_token = ""
+    only = await stub.PreviewExpiry(request, timeout=10)
+    assert ([one.record for one in only.records], only.next_page_token) == ([OTHER_RECORDED], "")
+    await place(up, query="number = 31")
+    held = await stub.ListHeld(rpc.ListHeldRequest(name=CASE, page_size=1), timeout=10)
+    assert ([one.version for one in held.versions], held.next_page_token) == ([OTHER], "")
+    await up.stub.ReleaseHold(archive_rpc.ReleaseHoldRequest(name=CASE), timeout=10)
+    await set_rule(up, days=30)
+    assert await look(up, 31) == 2
+    await erased(up)
+    await erased(up, OTHER_RECORDED)
+    report = rpc.ListRecordErasuresRequest(parent=PROJECT, page_size=1)
+    one = await stub.ListRecordErasures(report, timeout=10)
+    report.page_token = one.next_page_token
+    other = await stub.ListRecordErasures(report, timeout=10)
+    assert [told.record for told in (*one.erasures, *other.erasures)] == [RECORDED, OTHER_RECORDED]
+    assert other.next_page_token == ""
+    report.parent = "projects/other"
+    assert (await refused(stub.ListRecordErasures(report, timeout=10)))[0] is grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_a_store_that_the_archive_may_not_write_in_is_told(up: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     await set_rule(up, filter="number = 31", days=30)
     await set_rule(up, id_="other", filter="number = 3", priority=1, days=30)
