@@ -1,7 +1,6 @@
 """Killed while it erases, at any step: what is left is erased after the next start, once told, and verifies."""
 
 import asyncio
-import hashlib
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,12 +20,10 @@ from services.archive.sealing import erasing
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
 from tests.archive.calls import archive
+from tests.archive.expiring import SHA256, TEXTS, store_artifact
 from tests.archive.stories import PROJECT, life_of_version
 from tests.archive.test_kill import NAME, process
 
-CONTENT = b"onnx bytes" * 1000
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
-PATHS = ["alerts.json", "artifact", "facts.jsonl", "model-card.md"]
 # After the process has begun to erase.
 KILLED_AFTER_SECONDS = (0.0, 0.001, 0.005, 0.05)
 
@@ -39,7 +36,7 @@ class Killed(BaseException):
 def test_erasing_ends_where_it_would_have_whatever_the_step_it_died_at(
     step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in (*PATHS, "serving.json"):
+    for name in (*TEXTS, "serving.json"):
         (tmp_path / name).write_text(name)
     steps = iter(range(100))
 
@@ -55,8 +52,8 @@ def test_erasing_ends_where_it_would_have_whatever_the_step_it_died_at(
         patch.setattr(Path, "unlink", dying(Path.unlink))
         patch.setattr("services.archive.sealing.erasing.sync_folder", dying(sync_folder))
         with suppress(Killed):
-            erasing.erase(tmp_path, PATHS)
-    erasing.erase(tmp_path, PATHS)
+            erasing.erase(tmp_path, TEXTS)
+    erasing.erase(tmp_path, TEXTS)
     assert [one.name for one in tmp_path.iterdir()] == ["serving.json"]
 
 
@@ -68,9 +65,7 @@ def test_nothing_outside_the_record_is_erased(tmp_path: Path) -> None:
 
 
 async def test_killed_while_erasing(nats: NatsServer, postgres: PostgresServer, tmp_path: Path, schema: str) -> None:
-    stored = tmp_path / "artifacts" / "sha256" / SHA256
-    stored.parent.mkdir(parents=True)
-    stored.write_bytes(CONTENT)
+    store_artifact(tmp_path)
     async with archive(nats, postgres, tmp_path, schema, expiry_pause_seconds=0.0) as first:
         await first.tell(life_of_version(SHA256))
         record = await first.sealed(NAME)
@@ -80,13 +75,13 @@ async def test_killed_while_erasing(nats: NatsServer, postgres: PostgresServer, 
     async with archive(nats, postgres, tmp_path, schema, roles="rpc,projector", expiry_pause_seconds=0.0) as second:
         rooms = replace(second.live.rooms, clock=lambda: datetime.now(UTC) + timedelta(days=2))
         assert await Expiry(rooms).look() == 1
-    assert all((folder / name).exists() for name in PATHS), "nothing is erased before the reaction"
+    assert all((folder / name).exists() for name in TEXTS), "nothing is erased before the reaction"
     for seconds in KILLED_AFTER_SECONDS:
         one = process(nats, postgres, tmp_path, schema, expiry_pause_seconds="0")
         await one.start()
         try:
             async with asyncio.timeout(30):
-                while (folder / PATHS[0]).exists():
+                while (folder / TEXTS[0]).exists():
                     await asyncio.sleep(0.0005)
             await asyncio.sleep(seconds)
         finally:
@@ -95,9 +90,9 @@ async def test_killed_while_erasing(nats: NatsServer, postgres: PostgresServer, 
         async with asyncio.timeout(20):
             while not (after := await last.sealed(NAME, RECORD_STATE_EXPIRED)).HasField("erase_time"):
                 await asyncio.sleep(0.02)
-        assert not any((folder / name).exists() for name in PATHS)
+        assert not any((folder / name).exists() for name in TEXTS)
         verified = await last.stub.VerifyRecord(archive_rpc.VerifyRecordRequest(name=NAME), timeout=10)
-        assert (verified.intact, list(verified.erased_paths)) == (True, PATHS)
+        assert (verified.intact, list(verified.erased_paths)) == (True, TEXTS)
         asked = rpc.ListRecordErasuresRequest(parent=PROJECT)
         told = await stubs.RetentionServiceStub(last.live.channel).ListRecordErasures(asked, timeout=10)
         assert [one.erase_revision for one in told.erasures] == [after.revision]
