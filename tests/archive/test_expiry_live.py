@@ -16,6 +16,7 @@ from modelog.archive.v1.record_erasures_pb2 import (
 )
 from modelog.archive.v1.types_pb2 import RECORD_STATE_SEALED
 from modelog.registry.v1 import events_pb2 as registry
+from modelog.registry.v1 import types_pb2 as registry_types
 from modelog.type.v1.principal_pb2 import Principal
 from services.archive.domain import RECORD
 from services.archive.parts import Parts
@@ -122,6 +123,20 @@ async def test_an_artifact_leaves_the_store_with_the_last_version_that_has_it(up
     assert (await verify(up)).intact
     assert (await verify(up, OTHER_RECORDED)).intact
     assert await scrubbed(up) == []
+
+
+async def test_an_artifact_of_a_version_that_cannot_be_read_stays(up: Archive) -> None:
+    await set_rule(up, days=30)
+    await retire_other(up)
+    story = Chronicle()
+    same = registry_types.Artifact(sha256=SHA256, format="onnx")
+    unreadable = story.add("registry", f"{MODEL}/versions/40", registry.VersionRegistered(artifact=same))
+    unreadable.generation = 7
+    await up.tell(story)
+    assert await look(up, 31) == 2
+    await erased(up)
+    assert (await erased(up, OTHER_RECORDED)).artifact_outcome == ARTIFACT_OUTCOME_SHARED
+    assert artifact(up).exists()
 
 
 async def test_a_store_that_the_archive_may_not_write_in_is_told(up: Archive, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from kernel.reactor import Reaction
 from kernel.rooms import Rooms
 from modelog.archive.v1 import events_pb2 as facts
 from modelog.archive.v1.record_erasures_pb2 import ArtifactOutcome
+from modelog.archive.v1.retentions_pb2 import KnownVersion
 from modelog.archive.v1.types_pb2 import RECORD_STATE_EXPIRED, Record
 from modelog.type.v1.read_pb2 import ReadOptions
 from services.archive.domain import KNOWN_VERSION, RECORD
@@ -67,7 +68,8 @@ class Expired:
         live: set[str] = set()
         for version in others:
             if version != record.version and not await self._is_erased(version):
-                live |= digests(await self._rooms.resources.load(KNOWN_VERSION, version))
+                known: KnownVersion = await self._rooms.resources.load(KNOWN_VERSION, version)
+                live |= own if known.HasField("quarantine") else digests(known)
         return await asyncio.to_thread(erasing.erase_artifact, self._artifacts, own - live, own & live)
 
     async def _is_erased(self, version: str) -> bool:
