@@ -5,7 +5,7 @@ from kernel.rooms import Rooms
 from modelog.archive.v1 import erasure_events_pb2 as erasures
 from modelog.archive.v1 import events_pb2 as facts
 from modelog.registry.v1 import events_pb2 as registry
-from services.archive.expiry.reacting import Erasing
+from services.archive.expiry.reacting import Expired
 from services.archive.parts import Parts
 from services.archive.sealing.reacting import Sealing
 
@@ -18,6 +18,6 @@ def reactions(rooms: Rooms) -> Reactions:
         registry.VersionRetired: sealing.retired,
         facts.ArchivingStarted: sealing.started,
         facts.RecordRestoreApproved: sealing.approved,
-        facts.RecordExpired: Erasing(rooms).expired,
+        facts.RecordExpired: Expired(rooms).carry_out,
         erasures.ErasureRequested: parts.erasing.carry_out,
     }

@@ -1,7 +1,6 @@
 """Killed while it erases, at any step: what is left is erased after the next start, once told, and verifies."""
 
 import asyncio
-import hashlib
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,13 +21,11 @@ from services.archive.sealing.contents import Folder
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
 from tests.archive.calls import archive
+from tests.archive.expiring import SHA256, TEXTS, store_artifact
 from tests.archive.sealed import blob_path
 from tests.archive.stories import PROJECT, life_of_version
 from tests.archive.test_kill import NAME, process
 
-CONTENT = b"onnx bytes" * 1000
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
-PATHS = ["alerts.json", "artifact", "facts.jsonl", "model-card.md"]
 # After the process has begun to erase.
 KILLED_AFTER_SECONDS = (0.0, 0.001, 0.005, 0.05)
 
@@ -41,7 +38,7 @@ class Killed(BaseException):
 def test_erasing_ends_where_it_would_have_whatever_the_step_it_died_at(
     step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in (*PATHS, "serving.json"):
+    for name in (*TEXTS, "serving.json"):
         (tmp_path / name).write_text(name)
     contents = Folder(tmp_path)
     steps = iter(range(100))
@@ -58,8 +55,8 @@ def test_erasing_ends_where_it_would_have_whatever_the_step_it_died_at(
         patch.setattr(Path, "unlink", dying(Path.unlink))
         patch.setattr("services.archive.sealing.objects.sync_folder", dying(sync_folder))
         with suppress(Killed):
-            erasing.erase(contents, PATHS)
-    erasing.erase(contents, PATHS)
+            erasing.erase(contents, TEXTS)
+    erasing.erase(contents, TEXTS)
     assert [one.name for one in tmp_path.iterdir()] == ["serving.json"]
 
 
@@ -71,9 +68,7 @@ def test_nothing_outside_the_record_is_erased(tmp_path: Path) -> None:
 
 
 async def test_killed_while_erasing(nats: NatsServer, postgres: PostgresServer, tmp_path: Path, schema: str) -> None:
-    stored = tmp_path / "artifacts" / "sha256" / SHA256
-    stored.parent.mkdir(parents=True)
-    stored.write_bytes(CONTENT)
+    store_artifact(tmp_path)
     async with archive(nats, postgres, tmp_path, schema, expiry_pause_seconds=0.0) as first:
         await first.tell(life_of_version(SHA256))
         record = await first.sealed(NAME)
@@ -83,7 +78,7 @@ async def test_killed_while_erasing(nats: NatsServer, postgres: PostgresServer, 
     async with archive(nats, postgres, tmp_path, schema, roles="rpc,projector", expiry_pause_seconds=0.0) as second:
         rooms = replace(second.live.rooms, clock=lambda: datetime.now(UTC) + timedelta(days=2))
         assert await Expiry(rooms).look() == 1
-    blobs = [blob_path(folder, name) for name in PATHS]
+    blobs = [blob_path(folder, name) for name in TEXTS]
     assert all(one.exists() for one in blobs), "nothing is erased before the reaction"
     for seconds in KILLED_AFTER_SECONDS:
         one = process(nats, postgres, tmp_path, schema, expiry_pause_seconds="0")
@@ -101,7 +96,7 @@ async def test_killed_while_erasing(nats: NatsServer, postgres: PostgresServer, 
                 await asyncio.sleep(0.02)
         assert not any(one.exists() for one in blobs)
         verified = await last.stub.VerifyRecord(archive_rpc.VerifyRecordRequest(name=NAME), timeout=10)
-        assert (verified.intact, list(verified.erased_paths)) == (True, PATHS)
+        assert (verified.intact, list(verified.erased_paths)) == (True, TEXTS)
         asked = rpc.ListRecordErasuresRequest(parent=PROJECT)
         told = await stubs.RetentionServiceStub(last.live.channel).ListRecordErasures(asked, timeout=10)
         assert [one.erase_revision for one in told.erasures] == [after.revision]

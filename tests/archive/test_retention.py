@@ -21,7 +21,6 @@ from services.archive.domain import HOLD, KNOWN_VERSION, RECORD, RETENTION
 from services.archive.domain.choosing import Candidate
 from services.archive.domain.expiring import Standing, Verdict, erase, expire, is_held, judge, stands, withdraw
 from services.archive.domain.hold import place
-from services.archive.domain.known import digests
 from services.archive.domain.retention import remove_rule, set_rule
 from testkit.scenario import START, Life, life
 
@@ -109,37 +108,6 @@ def test_a_rule_says_how_long_and_of_which_versions(settings: types.RetentionSet
     life(RETENTION, RULE).when(set_rule, settings=settings).then_refused("INVALID_REQUEST")
 
 
-@pytest.mark.parametrize(
-    ("filter_", "chosen"),
-    [
-        ("", True),
-        ("phases:PRODUCTION", True),
-        ("phase = PRODUCTION", True),
-        ("phase = DEVELOPMENT", False),
-        ("phases:DEVELOPMENT stages:live stage = live", True),
-        ("stages:retired", False),
-        ("tags.use = credit AND model = fra*", True),
-        ("tags.use = debit OR number > 2", True),
-        ("NOT tags:use", False),
-        ("deprecated = true", False),
-        ('author = "users/ada" artifact.format:ONNX artifact.size_bytes >= 900', True),
-        ("tags.other != x", True),
-        ('create_time < "2026-03-01T00:00:00Z"', False),
-    ],
-)
-def test_versions_are_chosen_by_what_they_were_at_the_end(filter_: str, chosen: bool) -> None:
-    assert Candidate(ended().state).meets(filter_) is chosen
-
-
-def test_what_happens_to_a_retired_version_changes_no_choice() -> None:
-    known = ended()
-    before = known.state.SerializeToString(deterministic=True)
-    known.given(registry.TagSet(key="use", value="debit"), registry.TagRemoved(key="use"))
-    known.state.generation, known.state.revision = 3, 3
-    known.state.update_time.FromDatetime(START + timedelta(hours=3))
-    assert known.state.SerializeToString(deterministic=True) == before
-
-
 def test_a_version_that_comes_back_is_chosen_by_its_new_life() -> None:
     back = VersionRestored(from_stage="retired", to_stage="development", to_phase=PHASE_DEVELOPMENT)
     known = ended().given(back, registry.TagSet(key="use", value="debit"))
@@ -147,10 +115,6 @@ def test_a_version_that_comes_back_is_chosen_by_its_new_life() -> None:
     assert verdict(rule(), version=known.state) == Verdict()
     again = known.given(RETIRED).state
     assert verdict(rule(), version=again).expires == START + timedelta(hours=6, days=30), "kept from its second end on"
-
-
-def test_an_artifact_is_all_of_its_files() -> None:
-    assert digests(ended().state) == {"ab" * 32, "cd" * 32}
 
 
 def test_the_first_rule_by_priority_decides() -> None:

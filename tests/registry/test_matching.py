@@ -1,5 +1,8 @@
 """Filters decided in memory against the oracle of search: random versions, random filters."""
 
+import re
+import time
+
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -31,3 +34,21 @@ def test_words_decide_nothing(filter_: str) -> None:
     assert "a field is missing" in str(refused.value)
     with pytest.raises(ValueError, match="full text decides nothing"):
         Asked(SEARCHABLE, types.Version(name="projects/p/models/m1/versions/1")).meets(parse("fraud", SCHEMA))
+
+
+def test_a_pattern_full_of_wildcards_is_decided_at_once() -> None:
+    version = types.Version(name="projects/p/models/m1/versions/1", author="a" * 50_000)
+    began = time.monotonic()
+    asked = Asked(SEARCHABLE, version)
+    assert not asked.meets(condition(f"author = {'a*' * 900}b", SCHEMA, "filter"))
+    assert asked.meets(condition(f"author = {'*a' * 900}", SCHEMA, "filter"))
+    assert time.monotonic() - began < 2
+
+
+@given(st.text("ab", max_size=8), st.lists(st.text("ab", max_size=2), min_size=1, max_size=4))
+def test_wildcards_stand_for_anything(text: str, segments: list[str]) -> None:
+    version = types.Version(name="projects/p/models/m1/versions/1", author=text)
+    expected = re.fullmatch(".*".join(segments), text) is not None
+    pattern = "*".join(segments)
+    if text:
+        assert Asked(SEARCHABLE, version).meets(condition(f'author = "{pattern}"', SCHEMA, "filter")) is expected

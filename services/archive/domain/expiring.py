@@ -70,7 +70,7 @@ def deciding(candidate: Candidate, rules: Sequence[types.Retention]) -> types.Re
 
 
 def is_held(hold: Hold, candidate: Candidate, record: str) -> bool:
-    """Whether a hold covers a version or its record, by name or by its query."""
+    """Whether a hold of the same project covers a version or its record, by name or by its query."""
     if hold.HasField("quarantine"):
         return True
     if hold.state == HOLD_STATE_RELEASED:

@@ -75,6 +75,12 @@ def _reach(version: KnownVersion, stage: str, phase: int) -> None:
         version.phases.append(phase)  # type: ignore[arg-type]
 
 
+def version_of(resource: str) -> str:
+    """The version that a resource is, or is below; empty for any other."""
+    parts = resource.split("/")
+    return "/".join(parts[:6]) if parts[2::2][:2] == ["models", "versions"] and len(parts) >= 6 else ""
+
+
 def digests(version: KnownVersion) -> frozenset[str]:
     """Everything its artifact consists of, in the store that the registry names."""
     return frozenset(one for one in (version.artifact_sha256, *version.file_sha256) if one)

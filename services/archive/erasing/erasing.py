@@ -1,6 +1,6 @@
 """Carries out an erasure: finds the facts that hold markers, erases what no hold keeps, and records what went."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -8,14 +8,13 @@ from kernel.names import project_of
 from kernel.reactor import Reaction
 from kernel.rooms import Rooms
 from modelog.archive.v1 import erasures_pb2 as types
-from modelog.archive.v1.retentions_pb2 import KnownVersion
-from modelog.archive.v1.types_pb2 import Hold
+from modelog.archive.v1.types_pb2 import HOLD_STATE_ACTIVE, Hold
 from modelog.texts import author_of, markers_in
 from services.archive.domain import ERASURE, KNOWN_VERSION
+from services.archive.domain.choosing import Candidate
 from services.archive.domain.erasure import EVERYTHING, record
-from services.archive.domain.expiring import is_held
 from services.archive.domain.hold import covers
-from services.archive.domain.record import record_name
+from services.archive.domain.known import version_of
 from services.archive.erasing.eraser import Eraser
 from services.archive.erasing.queries import Marked, Marks
 
@@ -58,17 +57,6 @@ class Erasing:
             after, count = found[-1].revision, count + len(found)
         return count
 
-    async def _held(self, found: Sequence[Marked], holds: Sequence[Hold]) -> set[str]:
-        """Of the resources that these facts are about, those that a hold names, or chooses by its query."""
-        kept = set()
-        for resource in {one.resource for one in found}:
-            name = _version_of(resource)
-            version = await self._rooms.resources.load(KNOWN_VERSION, name) if name else KnownVersion()
-            record = record_name(name) if name else ""
-            if any(covers(hold, resource) or (name and is_held(hold, version, record)) for hold in holds):
-                kept.add(resource)
-        return kept
-
     async def _portions(
         self, project: str, scope: types.ErasureScope, upto: int
     ) -> AsyncIterator[tuple[_Sorted, bool]]:
@@ -82,20 +70,25 @@ class Erasing:
                 return
             after = found[-1].revision
 
+    async def _held(self, found: Sequence[Marked], holds: Sequence[Hold]) -> frozenset[str]:
+        """Resources under a hold: by their names, or since they are, or are below, a version that meets its query."""
+        resources = {one.resource for one in found}
+        held = {one for one in resources if any(covers(hold, one) for hold in holds)}
+        asking = [one for one in holds if one.query and one.state == HOLD_STATE_ACTIVE]
+        for resource in resources - held if asking else ():
+            if version := version_of(resource):
+                candidate = Candidate(await self._rooms.resources.load(KNOWN_VERSION, version))
+                own = [one for one in asking if project_of(one.name) == project_of(resource)]
+                held |= {resource for hold in own if candidate.meets(hold.query)}
+        return frozenset(held)
 
-def _version_of(resource: str) -> str:
-    """The version that a resource is or belongs to; empty when it is none's."""
-    parts = resource.split("/")
-    return "/".join(parts[:6]) if parts[4:5] == ["versions"] else ""
 
-
-def _sorted(found: Sequence[Marked], kept: Collection[str], scope: types.ErasureScope) -> _Sorted:
-    """kept: resources under a hold."""
+def _sorted(found: Sequence[Marked], under_hold: frozenset[str], scope: types.ErasureScope) -> _Sorted:
     erased, held, markers = [], [], []
     only = f"text:{author_of(scope.author)}:" if scope.WhichOneof("what") == "author" else ""
     for one in found:
         mine = [mark for mark in markers_in(one.payload) if mark.startswith(only)]
-        if one.resource in kept:
+        if one.resource in under_hold:
             held.append(one.revision)
         elif mine:
             erased.append(one.revision)

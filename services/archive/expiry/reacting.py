@@ -14,6 +14,7 @@ from kernel.reactor import Reaction
 from kernel.rooms import Rooms
 from modelog.archive.v1 import events_pb2 as facts
 from modelog.archive.v1.record_erasures_pb2 import ArtifactOutcome
+from modelog.archive.v1.retentions_pb2 import KnownVersion
 from modelog.archive.v1.types_pb2 import RECORD_STATE_EXPIRED, Record
 from modelog.type.v1.read_pb2 import ReadOptions
 from services.archive.domain import KNOWN_VERSION, RECORD
@@ -25,15 +26,15 @@ from services.archive.parts import Parts
 from services.archive.sealing import erasing
 
 
-class Erasing:
-    """`expired` is the reaction to RecordExpired."""
+class Expired:
+    """`carry_out` is the reaction to RecordExpired."""
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         parts = Parts(rooms)
         self._copy, self._store, self._texts = parts.copy, parts.store, parts.erasing
 
-    async def expired(self, reaction: Reaction) -> None:
+    async def carry_out(self, reaction: Reaction) -> None:
         name, attempt = reaction.fact.resource, reaction.fact.generation
         record: Record = await self._rooms.resources.load(RECORD, name)
         if record.generation != attempt:
@@ -66,7 +67,8 @@ class Erasing:
         live: set[str] = set()
         for version in others:
             if version != record.version and not await self._is_erased(version):
-                live |= digests(await self._rooms.resources.load(KNOWN_VERSION, version))
+                known: KnownVersion = await self._rooms.resources.load(KNOWN_VERSION, version)
+                live |= own if known.HasField("quarantine") else digests(known)
         return await asyncio.to_thread(erasing.erase_artifact, self._store.artifacts, own - live, own & live)
 
     async def _is_erased(self, version: str) -> bool:
