@@ -38,8 +38,10 @@ def doors(rooms: Rooms) -> Sequence[tuple[ServiceDescriptor, Any]]:
 
 def controllers(rooms: Rooms) -> Sequence[Controller]:
     keeper, parts = Keeper(rooms), Parts(rooms)
+    notary = () if parts.settings.notary_folder else (parts.notary.run,)
     return [
-        *(parts.notary.run, parts.keeping.run, parts.witness.run, parts.scrubbing.run),
+        *notary,
+        *(parts.keeping.run, parts.witness.run, parts.scrubbing.run),
         *(keeper.keep, keeper.forget, Expiry(rooms).run),
     ]
 

@@ -12,6 +12,11 @@ class Settings(kernel.settings.Settings):
 
     # Name of the log in every checkpoint: one for a deployment of modelog, never changed, never used twice.
     log_origin: str = "modelog.local/lifecycle"
+    # Where a notary that is a process of its own (services.archive.notarizing) puts what it signs; empty: this process
+    # is the notary, and holds the key.
+    notary_folder: str = ""
+    # Where such a one is asked for a new key.
+    notary_asks: str = ""
     # How long the notary gathers facts before it signs; it signs at once after 256.
     sign_pause_seconds: float = 0.5
     # Name of the witness in every cosignature: never changed, and never that of another witness.
@@ -33,7 +38,11 @@ class Settings(kernel.settings.Settings):
 
     @property
     def notary_dir(self) -> Path:
-        return Path(self.data_dir) / "notary"
+        return Path(self.notary_folder or Path(self.data_dir) / "notary")
+
+    @property
+    def asks_dir(self) -> Path:
+        return Path(self.notary_asks or self.notary_dir)
 
     @property
     def records_dir(self) -> Path:
