@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
+from modelog.archive.v1.record_erasures_pb2 import ARTIFACT_OUTCOME_GONE
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.provenance.envelopes import BadEnvelope, opened
 from modelog.sdk.facts import event_of
@@ -95,6 +96,15 @@ def _signature(fact: _Fact) -> dict[str, Any] | None:
         return None
 
 
+def _by(fact: _Fact) -> dict[str, Any]:
+    return {"user": fact.actor} if fact.actor else {}
+
+
+def _gone(fact: _Fact) -> dict[str, Any] | None:
+    """Only where nothing of the artifact is left in its store."""
+    return _by(fact) if fact.event.artifact == ARTIFACT_OUTCOME_GONE else None
+
+
 def _named(fact: _Fact) -> dict[str, Any]:
     return {"name": fact.resource.rpartition("/")[2]}
 
@@ -144,11 +154,14 @@ KINDS: Mapping[str, Kind] = {
     "registry.v1.VersionRegistered": Kind(
         "artifact.published.0.2.0",
         "artifact",
-        lambda fact: {"user": fact.actor} if fact.actor else {},
+        _by,
         lambda fact: package_url(fact.resource),
     ),
     "registry.v1.ProvenanceRecorded": Kind(
         "artifact.signed.0.2.0", "artifact", _signature, lambda fact: package_url(fact.resource)
+    ),
+    "archive.v1.RecordErased": Kind(
+        "artifact.deleted.0.1.0", "artifact", _gone, lambda fact: package_url(fact.event.version)
     ),
     "deployment.v1.EnvironmentDefined": Kind("environment.created.0.2.0", "environment", _named),
     "deployment.v1.EnvironmentChanged": Kind("environment.modified.0.2.0", "environment", _named),

@@ -34,6 +34,7 @@ _TASK = {"taskName": {"type": "string"}, "url": {"type": "string"}, "pipelineRun
 CONTENTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "artifact.published.0.2.0": ("artifact", closed({"sbom": closed({"uri": _REFERENCE}, "uri"), "user": _TEXT})),
     "artifact.signed.0.2.0": ("artifact", closed({"signature": _TEXT}, "signature")),
+    "artifact.deleted.0.1.0": ("artifact", closed({"user": _TEXT})),
     "environment.created.0.2.0": ("environment", _ENVIRONMENT),
     "environment.modified.0.2.0": ("environment", _ENVIRONMENT),
     "environment.deleted.0.2.0": ("environment", closed({"name": {"type": "string"}})),

@@ -6,6 +6,8 @@ from typing import Any
 from google.protobuf.message import Message
 
 from modelog.archive.v1 import events_pb2 as archive
+from modelog.archive.v1 import retention_events_pb2 as retention
+from modelog.archive.v1.record_erasures_pb2 import ARTIFACT_OUTCOME_GONE, ARTIFACT_OUTCOME_SHARED
 from modelog.deployment.v1 import events_pb2 as deployment
 from modelog.deployment.v1 import strategies_events_pb2 as strategies
 from modelog.log.v1.fact_pb2 import Fact
@@ -94,10 +96,16 @@ def events(key: Any) -> list[Fact]:
         fact(RETRAINING, monitoring.RetrainingStarted(run="https://ci.example/7")),
         fact(RETRAINING, monitoring.RetrainingAnswered(version=VERSION)),
         fact(RETRAINING, monitoring.RetrainingAbandoned()),
+        fact(RECORD, retention.RecordErased(version=VERSION, artifact=ARTIFACT_OUTCOME_GONE)),
         fact(RECORD, archive.ArchivingStarted(version=VERSION)),
         fact(RECORD, archive.RecordSealed(version=VERSION)),
         fact(RECORD, archive.ArchivingFailed(version=VERSION, failure_reason="ARTIFACT_MISSING", failure_message="no")),
     ]
+
+
+def shared() -> Fact:
+    """A record that lost an artifact which is still there, for another version has it too."""
+    return fact(RECORD, retention.RecordErased(version=VERSION, artifact=ARTIFACT_OUTCOME_SHARED))
 
 
 def _evaluation() -> Evaluation:

@@ -81,6 +81,7 @@ def test_a_cdevent_that_would_lack_what_is_asked_for_is_left_out() -> None:
     counts = Counter(cd_event(one, samples.REVISION, samples.Nothing()) is None for one in DELIVERED)
     # Rollbacks, addresses, removals and alerts do not say in which environment.
     assert counts[True] == 6
+    assert cd_event(samples.shared(), samples.REVISION, samples.Known()) is None
     unsigned = samples.fact(samples.VERSION, ProvenanceRecorded(envelope=b"{}"))
     assert cd_event(unsigned, samples.REVISION, samples.Known()) is None
 

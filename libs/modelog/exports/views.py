@@ -55,6 +55,7 @@ TABLES: Sequence[Table] = (
     Table("silences", "monitoring.ListSilences", _MONITORING),
     Table("records", "archive.ListRecords", _ARCHIVE),
     Table("holds", "archive.ListHolds", _ARCHIVE),
+    Table("retentions", "retentions.ListRetentions", "archive.v1.retention_service_pb2"),
     Table("erasures", "erasures.ListErasures", "archive.v1.erasure_service_pb2"),
     Table("subscriptions", "subscriptions.ListSubscriptions", "archive.v1.subscription_service_pb2"),
 )
