@@ -5,10 +5,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from google.protobuf import message_factory
 
-from modelog.deployment.v1.types_pb2 import Rollout
-from modelog.exports.views import TABLES, item_of, value
-from modelog.registry.v1.types_pb2 import Model, Version
+from modelog.deployment.v1.types_pb2 import ROLLOUT_STATE_SUCCEEDED, Rollout
+from modelog.exports.views import TABLES, _type, item_of, value
+from modelog.registry.v1.types_pb2 import Model
 from modelog.sdk.settings import SERVICES
 
 _OTHER_SERVICES = (
@@ -41,10 +42,6 @@ def test_every_kind_of_resource_has_a_table() -> None:
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda one: one.name)
 def test_an_empty_message_has_a_value_in_every_column(table: Any) -> None:
-    from google.protobuf import message_factory
-
-    from modelog.exports.views import _type
-
     item = message_factory.GetMessageClass(item_of(table))()
     for field in item_of(table).fields:
         pa.array([value(item, field)], _type(pa, field))
@@ -65,7 +62,6 @@ def test_columns_keep_what_they_can_as_it_is() -> None:
 
 def test_enums_are_names_and_unknown_ones_numbers() -> None:
     field = Rollout.DESCRIPTOR.fields_by_name["state"]
-    assert value(Rollout(state=1), field) == field.enum_type.values_by_number[1].name  # type: ignore[arg-type]
-    newer = Rollout.FromString(bytes([field.number << 3, 99]))
-    assert value(newer, field) == "99"
-    assert value(Version(), Version.DESCRIPTOR.fields_by_name["owners"]) == []
+    assert value(Rollout(state=ROLLOUT_STATE_SUCCEEDED), field) == "ROLLOUT_STATE_SUCCEEDED"
+    newer: Any = 99
+    assert value(Rollout(state=newer), field) == "99"

@@ -44,7 +44,7 @@ class Row(NamedTuple):
 def row_of(entry: Entry) -> Row:
     """The same entry always makes the same row, as long as the build knows the same kinds of events."""
     service, fact = service_of(entry), entry.fact
-    if fact is None or not is_fact(entry):
+    if fact is None or not fact.resource:
         return Row(revision=entry.revision, service=service, subject=entry.subject, payload=entry.payload)
     event = event_of(fact)
     return Row(
