@@ -237,3 +237,13 @@ def test_events_are_followed_from_now_on(line: CommandLine, project: str) -> Non
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
+
+
+def test_a_log_that_is_not_the_signed_one_has_its_exit_status(line: CommandLine, out: Path) -> None:
+    line("export", "facts", out)
+    manifest = out / "manifest.json"
+    told = json.loads(manifest.read_text())
+    told["subtrees"] = [f"{0:064x}" for _ in told["subtrees"]]
+    manifest.write_text(json.dumps(told))
+    line("projects", "create", "another")
+    assert "do not lead to the root" in line("export", "facts", out, expect=UNVERIFIED).err

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelog.exports import FORMS, BadExport, export_facts, facts, verify_export
+from modelog.exports import FORMS, BadExport, WrongLog, export_facts, facts, verify_export
 from modelog.exports.manifest import decoded
 from modelog.exports.verify import merged
 from modelog.provenance.keys import key_of
@@ -74,7 +74,7 @@ def test_facts_that_do_not_lead_to_the_signed_root_are_not_exported(tmp_path: Pa
     client = Client(payloads(20))
     client.note = client._checkpoint(type("Asked", (), {"wait": True})).note
     client.payloads[7] = client.payloads[8]
-    with pytest.raises(BadExport, match="do not lead to the root"):
+    with pytest.raises(WrongLog, match="do not lead to the root"):
         export_facts(client.sdk, tmp_path / "lake")
     assert not list((tmp_path / "lake").rglob("*.json"))
 
@@ -85,9 +85,9 @@ def test_another_log_than_before_adds_nothing(tmp_path: Path) -> None:
     kept = (tmp_path / "lake" / "manifest.json").read_bytes()
     rewritten = Client(payloads(30))
     rewritten.payloads[3] = rewritten.payloads[4]
-    with pytest.raises(BadExport, match="do not lead to the root"):
+    with pytest.raises(WrongLog, match="do not lead to the root"):
         export_facts(rewritten.sdk, tmp_path / "lake")
-    with pytest.raises(BadExport, match="the log was cut"):
+    with pytest.raises(WrongLog, match="the log was cut"):
         export_facts(Client(payloads(19)).sdk, tmp_path / "lake")
     assert (tmp_path / "lake" / "manifest.json").read_bytes() == kept
     assert export_facts(Client(payloads(30)).sdk, tmp_path / "lake").rows == 10

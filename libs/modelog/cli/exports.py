@@ -10,6 +10,7 @@ import click
 from modelog.cli import render
 from modelog.cli.audit import tell_report
 from modelog.cli.declare import export as project
+from modelog.cli.failures import UNVERIFIED
 from modelog.cli.log import FILTER
 from modelog.cli.names import Name
 from modelog.cli.progress import bar
@@ -34,6 +35,12 @@ class _Exports(Noun):
         if words and words[0] not in self.commands:
             args = ["project", *args]
         return super().parse_args(ctx, args)
+
+
+class _Unverified(click.ClickException):
+    """The log is not what was signed."""
+
+    exit_code = UNVERIFIED
 
 
 def _request() -> Any:
@@ -64,10 +71,12 @@ def _request() -> Any:
 def _facts(ctx: click.Context, /, folder: Path, form: str, from_revision: int, **values: Any) -> None:
     """Write facts to a folder, up to the newest signed root of the log; run again, it adds what is new.
 
+    Exit status 7, and nothing added, when the log does not lead to that root, or not from what was exported before.
+
     `export verify` checks the folder offline. With a filter the facts are verified one by one, but not that none is
     missing.
     """
-    from modelog.exports import export_facts
+    from modelog.exports import WrongLog, export_facts
 
     state = state_of(ctx)
     if state.at:
@@ -75,16 +84,14 @@ def _facts(ctx: click.Context, /, folder: Path, form: str, from_revision: int, *
     request = _request()()
     fill(request, FILTER, values)
     chosen = request.filter if request.HasField("filter") else None
-    with _watched(state, "facts") as told:
-        done = export_facts(
-            state.client(),
-            folder,
-            form,
-            from_revision=from_revision,
-            filter=chosen,
-            key=_key(values["key"], values["password_file"]),
-            progress=told,
-        )
+    key = _key(values["key"], values["password_file"])
+    try:
+        with _watched(state, "facts") as told:
+            done = export_facts(
+                state.client(), folder, form, from_revision=from_revision, filter=chosen, key=key, progress=told
+            )
+    except WrongLog as wrong:
+        raise _Unverified(str(wrong)) from wrong
     manifest = done.manifest
     if state.as_json:
         told_plain = {"folder": str(folder), "newRows": done.rows, "newFiles": done.files, "rows": manifest.rows}

@@ -5,10 +5,10 @@ Parquet needs pyarrow (`modelog[parquet]`), and so does zstd.
 """
 
 from modelog.exports.facts import Exported, export_facts
-from modelog.exports.folder import BadExport
+from modelog.exports.folder import BadExport, WrongLog
 from modelog.exports.forms import FORMS
 from modelog.exports.manifest import Manifest
 from modelog.exports.verify import verify_export
 from modelog.exports.views import export_views
 
-__all__ = ["FORMS", "BadExport", "Exported", "Manifest", "export_facts", "export_views", "verify_export"]
+__all__ = ["FORMS", "BadExport", "Exported", "Manifest", "WrongLog", "export_facts", "export_views", "verify_export"]

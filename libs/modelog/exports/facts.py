@@ -9,7 +9,7 @@ from google.protobuf import json_format
 
 from modelog.audit import BadNote, Keys, open_checkpoint
 from modelog.audit.tree import Tree, leaf_hash, push_left
-from modelog.exports.folder import BadExport, Folder
+from modelog.exports.folder import BadExport, Folder, WrongLog
 from modelog.exports.forms import FORMS, Form
 from modelog.exports.manifest import File, Manifest, made_by
 from modelog.exports.rows import day_of, service_of
@@ -51,8 +51,8 @@ def export_facts(
     form: `parquet`, `cloudevents` or `jsonl`. from_revision: of a new folder only. key: a private key
     (modelog.provenance.keys.private_key) that signs the manifest. progress: gets revisions done, and how many.
 
-    BadExport when the folder holds something else, or when the log does not lead to its signed root, or not from what
-    was exported before: then nothing is committed. ValueError where pyarrow is missing.
+    BadExport when the folder holds something else; WrongLog when the log does not lead to its signed root, or not from
+    what was exported before: then nothing is committed. ValueError where pyarrow is missing.
     """
     kind = FORMS[form]
     with Folder(Path(path)).alone() as folder:
@@ -112,17 +112,17 @@ def selection_of(chosen: "FactFilter | None") -> dict[str, list[str]]:
 
 
 def _continues(before: Manifest, wanted: Manifest) -> None:
-    """Raises BadExport where one export cannot go on as the other."""
+    """Raises BadExport where one export cannot go on as the other, WrongLog where the log is not the one it was."""
     for name, said in (("content", "--format"), ("form", "--format"), ("selection", "the filter"), ("origin", "")):
         old, new = getattr(before, name), getattr(wanted, name)
         if dict(old) != dict(new) if name == "selection" else old != new:
             again = f"; say {said} as before, or choose another folder" if said else ": this is another log"
             raise BadExport(f"the folder holds {name} {old or 'everything'!r}, not {new or 'everything'!r}{again}")
     if before.keys and before.keys[0] not in wanted.keys:
-        raise BadExport("the log has another first key than when the export began: compare `modelog audit key`")
+        raise WrongLog("the log has another first key than when the export began: compare `modelog audit key`")
     if before.to_revision > wanted.to_revision:
         text = f"the export holds {before.to_revision} revisions, the signed log {wanted.to_revision}"
-        raise BadExport(f"{text}: the log was cut, or this is an older copy of it")
+        raise WrongLog(f"{text}: the log was cut, or this is an older copy of it")
 
 
 def _tree(before: Manifest | None) -> Tree:
@@ -133,13 +133,13 @@ def _tree(before: Manifest | None) -> Tree:
 
 
 def _agrees(tree: Tree | None, wanted: Manifest) -> None:
-    """Raises BadExport unless what was read leads to the signed root."""
+    """Raises WrongLog unless what was read leads to the signed root."""
     try:
         signed = open_checkpoint(wanted.checkpoint, Keys(wanted.keys[0], wanted.rotations))
     except BadNote as bad:
-        raise BadExport(f"the log's checkpoint does not verify: {bad}") from bad
+        raise WrongLog(f"the log's checkpoint does not verify: {bad}") from bad
     if tree is not None and (tree.size, tree.root()) != (signed.size, signed.root):
-        raise BadExport(
+        raise WrongLog(
             f"the facts do not lead to the root signed at {signed.size}: nothing was added; see `modelog audit scrub`"
         )
 

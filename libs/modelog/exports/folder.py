@@ -21,7 +21,11 @@ _OURS = re.compile(r"\.?(\d{12}-\d{12}|[a-z_]+)\.(parquet|jsonl|jsonl\.zst)(\.pa
 
 
 class BadExport(ValueError):
-    """A folder that cannot be exported to, or facts that are not those of the log that was exported before."""
+    """A folder that cannot be exported to as was asked."""
+
+
+class WrongLog(BadExport):
+    """Facts that are not those of the signed log, or not of the one that was exported before."""
 
 
 class Folder:
