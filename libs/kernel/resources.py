@@ -1,7 +1,7 @@
 """The one path of every read: wait for at_least, take the current or a former row, answer its bytes as they are."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kernel import tables
@@ -19,6 +19,8 @@ from modelog.type.v1.read_pb2 import ReadOptions
 
 PAGE_SIZE = 50
 _MOST_ROWS = 500
+# How long after it was recorded a fact may reach the log: its writer tries again for a while, and clocks differ.
+_LATEST = timedelta(seconds=60)
 
 
 class Resources:
@@ -30,6 +32,7 @@ class Resources:
         self._position = position
         self.searches = Searches(pool, searchables)
         self._batchers: dict[str, Batcher[str, bytes]] = {}
+        self._whole_until = datetime.min.replace(tzinfo=UTC)
 
     async def get(self, kind: Kind, name: str, read: ReadOptions | None = None) -> bytes:
         """The stored message of `name`; NotFound with reason <KIND>_NOT_FOUND."""
@@ -57,12 +60,12 @@ class Resources:
         low = prefix.partition("-/")[0] if "/-/" in prefix else prefix
         read: ReadOptions = request.read
         if getattr(request, "filter", "") or getattr(request, "order_by", ""):
-            await self.wait(max(read.at_least, read.as_of_revision))
+            await self.settle(read)
             return await self.searches.page(kind, low, request)
         size = min(request.page_size or PAGE_SIZE, _MOST_ROWS)
         query = f"{kind.table} {prefix} {read.as_of_revision} {read.as_of_time.ToMicroseconds()}"
         after = opened(request.page_token, query) if request.page_token else low
-        await self.wait(max(read.at_least, read.as_of_revision))
+        await self.settle(read)
         high = low[:-1] + chr(ord(low[-1]) + 1)
         as_of = read.WhichOneof("as_of")
         if as_of is None:
@@ -72,8 +75,8 @@ class Resources:
             arguments = [after, high, size + 1, read.as_of_revision]
         else:
             sql = tables.select_page_as_of(kind, "recorded_at")
-            arguments = [after, high, size + 1, _aware(read)]
-        rows = await self._fetch(sql, *arguments)
+            arguments = [after, high, size + 1, moment_of(read)]
+        rows = await self.fetch(sql, *arguments)
         token = sealed(rows[size - 1]["sort"], query) if len(rows) > size else ""
         return [row["body"] for row in rows[:size]], token
 
@@ -81,6 +84,15 @@ class Resources:
     def reached(self) -> int:
         """The revision that the views have reached, as far as this process knows."""
         return self._position.revision
+
+    async def settle(self, read: ReadOptions) -> None:
+        """Waits until the views can answer a read for good: they hold `at_least`, the revision it is about, and whatever
+        was recorded by the time it is about."""
+        await self.wait(max(read.at_least, read.as_of_revision))
+        if read.HasField("as_of_time") and moment_of(read) > self._whole_until:
+            began = datetime.now(UTC)
+            await self.catch_up()
+            self._whole_until = max(self._whole_until, began - _LATEST)
 
     async def wait(self, revision: int) -> None:
         """Waits until the views have reached the revision; the call's deadline bounds it."""
@@ -94,20 +106,20 @@ class Resources:
 
     async def frozen(self) -> int:
         """How many resources are quarantined."""
-        return int((await self._fetch("select count(*) from quarantine"))[0][0])
+        return int((await self.fetch("select count(*) from quarantine"))[0][0])
 
     async def _body(self, kind: Kind, name: str, read: ReadOptions | None) -> bytes | None:
         kind.pattern.ids(name)
         if read is None:
             return await self._current(kind, name)
-        await self.wait(max(read.at_least, read.as_of_revision))
+        await self.settle(read)
         as_of = read.WhichOneof("as_of")
         if as_of is None:
             return await self._current(kind, name)
         if as_of == "as_of_revision":
-            rows = await self._fetch(tables.select_at_revision(kind), name, read.as_of_revision)
+            rows = await self.fetch(tables.select_at_revision(kind), name, read.as_of_revision)
         else:
-            rows = await self._fetch(tables.select_at_time(kind), name, _aware(read))
+            rows = await self.fetch(tables.select_at_time(kind), name, moment_of(read))
         return rows[0]["body"] if rows else None
 
     async def _current(self, kind: Kind, name: str) -> bytes | None:
@@ -117,9 +129,10 @@ class Resources:
         return await batcher.get(name)
 
     async def _rows(self, kind: Kind, names: Sequence[str]) -> Mapping[str, bytes]:
-        return {row[0]: row[1] for row in await self._fetch(tables.select_many(kind), names)}
+        return {row[0]: row[1] for row in await self.fetch(tables.select_many(kind), names)}
 
-    async def _fetch(self, sql: str, *arguments: Any) -> Sequence[Any]:
+    async def fetch(self, sql: str, *arguments: Any) -> Sequence[Any]:
+        """Rows of the views; for what stands beside this in the kernel."""
         return await self._pool.fetch(sql, *arguments)
 
 
@@ -131,5 +144,7 @@ def _when(read: ReadOptions | None) -> str:
     return f" as of {read.as_of_time.ToJsonString()}"
 
 
-def _aware(read: ReadOptions) -> datetime:
-    return read.as_of_time.ToDatetime(tzinfo=UTC)
+def moment_of(read: ReadOptions) -> datetime:
+    """The time a read is about, aware; the door lets no other in than calendars have."""
+    moment: datetime = read.as_of_time.ToDatetime(tzinfo=UTC)
+    return moment

@@ -43,7 +43,7 @@ class Watching:
         self, request: rpc.ListServingIntervalsRequest, context: Context
     ) -> rpc.ListServingIntervalsResponse:
         PROJECT.ids(request.parent, "parent")
-        await self._rooms.resources.wait(max(request.read.at_least, request.read.as_of_revision))
+        await self._rooms.resources.settle(request.read)
         return await queries.serving_intervals(self._rooms.pool, request)
 
     async def ListRepairs(self, request: people.ListRepairsRequest, context: Context) -> people.ListRepairsResponse:
@@ -51,7 +51,7 @@ class Watching:
             PROJECT.ids(request.parent.removesuffix("/endpoints/-"), "parent")
         else:
             ENDPOINT.pattern.ids(request.parent, "parent")
-        await self._rooms.resources.wait(max(request.read.at_least, request.read.as_of_revision))
+        await self._rooms.resources.settle(request.read)
         return await queries.repairs(self._rooms.pool, request)
 
     async def GetEndpointStatus(
