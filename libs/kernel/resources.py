@@ -86,8 +86,8 @@ class Resources:
         return self._position.revision
 
     async def settle(self, read: ReadOptions) -> None:
-        """Waits until the views can answer a read for good: they hold `at_least`, the revision it is about, and whatever
-        was recorded by the time it is about."""
+        """Waits until the views can answer a read for good: they hold `at_least`, the revision that it is about, and what
+        was recorded by the time that it is about."""
         await self.wait(max(read.at_least, read.as_of_revision))
         if read.HasField("as_of_time") and moment_of(read) > self._whole_until:
             began = datetime.now(UTC)

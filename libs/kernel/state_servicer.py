@@ -53,9 +53,7 @@ class StateServicer:
         rows, token = await self._page(request, tables.select_changes, request.from_revision)
         return rpc.ListChangesResponse(changes=[_change(one) for one in rows], next_page_token=token)
 
-    async def _page(
-        self, request: Any, select: Callable[[Kind, str], str], *more: int
-    ) -> tuple[list[_Row], str]:
+    async def _page(self, request: Any, select: Callable[[Kind, str], str], *more: int) -> tuple[list[_Row], str]:
         if request.parent:
             _PROJECT.ids(request.parent, "parent")
         await self._resources.settle(request.read)
@@ -84,8 +82,8 @@ class StateServicer:
         rows: list[_Row] = []
         after = place.sort
         for number in range(place.kind, len(self._kinds)):
-            for one in await fetch(number, after, size - len(rows)):
-                rows.append(_Row(self._kinds[number], place._replace(kind=number, sort=one["sort"]), one))
+            found = await fetch(number, after, size - len(rows))
+            rows += [_Row(self._kinds[number], place._replace(kind=number, sort=one["sort"]), one) for one in found]
             if len(rows) == size:
                 break
             after = ""

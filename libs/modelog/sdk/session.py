@@ -53,8 +53,13 @@ class Session:
                 self.newest = max(self.newest, revision)
 
     def prepare(self, request: Any, as_of: AsOf | None) -> Any:
-        """The request to send: a copy with request_id and read filled in, or itself when it needs neither."""
+        """The request to send: a copy with request_id and read filled in, or itself when it needs neither.
+
+        ValueError for a write of a client that is as of a past moment: it would be made now.
+        """
         fields = request.DESCRIPTOR.fields_by_name
+        if as_of is not None and "request_id" in fields:
+            raise ValueError(f"{request.DESCRIPTOR.name} writes, and this client reads the past; write with its parent")
         needs_id = "request_id" in fields and not request.request_id
         read = self._read(request, as_of) if _reads(fields) else None
         if not needs_id and read is None:
