@@ -21,6 +21,8 @@ PAGE_SIZE = 50
 _MOST_ROWS = 500
 # How long after it was recorded a fact may reach the log: its writer tries again for a while, and clocks differ.
 _LATEST = timedelta(seconds=60)
+# A name, and until when.
+_Then = tuple[str, int | datetime]
 
 
 class Resources:
@@ -32,6 +34,7 @@ class Resources:
         self._position = position
         self.searches = Searches(pool, searchables)
         self._batchers: dict[str, Batcher[str, bytes]] = {}
+        self._former_batchers: dict[tuple[str, str], Batcher[_Then, bytes]] = {}
         self._whole_until = datetime.min.replace(tzinfo=UTC)
 
     async def get(self, kind: Kind, name: str, read: ReadOptions | None = None) -> bytes:
@@ -86,8 +89,10 @@ class Resources:
         return self._position.revision
 
     async def settle(self, read: ReadOptions) -> None:
-        """Waits until the views can answer a read for good: they hold `at_least`, the revision that it is about, and what
-        was recorded by the time that it is about."""
+        """Waits until the views can answer a read for good.
+
+        They hold `at_least`, the revision it is about, and all that was recorded by the time it is about.
+        """
         await self.wait(max(read.at_least, read.as_of_revision))
         if read.HasField("as_of_time") and moment_of(read) > self._whole_until:
             began = datetime.now(UTC)
@@ -117,10 +122,21 @@ class Resources:
         if as_of is None:
             return await self._current(kind, name)
         if as_of == "as_of_revision":
-            rows = await self.fetch(tables.select_at_revision(kind), name, read.as_of_revision)
-        else:
-            rows = await self.fetch(tables.select_at_time(kind), name, moment_of(read))
-        return rows[0]["body"] if rows else None
+            return await self._former(kind, "revision", "bigint").get((name, read.as_of_revision))
+        return await self._former(kind, "recorded_at", "timestamptz").get((name, moment_of(read)))
+
+    def _former(self, kind: Kind, column: str, type_: str) -> Batcher[_Then, bytes]:
+        """Looks up what was at a name by a revision or a time."""
+        key = (kind.table, column)
+        if key not in self._former_batchers:
+            sql = tables.select_former(kind, column, type_)
+
+            async def fetch(asked: Sequence[_Then]) -> Mapping[_Then, bytes]:
+                rows = await self.fetch(sql, [one[0] for one in asked], [one[1] for one in asked])
+                return {(row[0], row[1]): row[2] for row in rows}
+
+            self._former_batchers[key] = Batcher(fetch)
+        return self._former_batchers[key]
 
     async def _current(self, kind: Kind, name: str) -> bytes | None:
         batcher = self._batchers.get(kind.table)

@@ -47,15 +47,13 @@ def select_many(kind: Kind) -> str:
 
 
 @lru_cache
-def select_at_revision(kind: Kind) -> str:
-    history = quoted(kind.table + "_history")
-    return f"select body from {history} where name = $1 and revision <= $2 order by revision desc limit 1"
-
-
-@lru_cache
-def select_at_time(kind: Kind) -> str:
-    history = quoted(kind.table + "_history")
-    return f"select body from {history} where name = $1 and recorded_at <= $2 order by revision desc limit 1"
+def select_former(kind: Kind, column: str, type_: str) -> str:
+    """What was at these names ($1) by these revisions or times ($2), each where there was something."""
+    return (
+        f"select asked.name, asked.until, former.body from unnest($1::text[], $2::{type_}[]) as asked (name, until)"
+        f" cross join lateral (select body from {quoted(kind.table + '_history')} where name = asked.name"
+        f" and {quoted(column)} <= asked.until order by revision desc limit 1) as former"
+    )
 
 
 @lru_cache

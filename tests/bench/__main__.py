@@ -25,6 +25,7 @@ from tests.bench import (
     gateway,
     imports,
     inference,
+    moments,
     profiles,
     rollouts,
     search,
@@ -41,6 +42,7 @@ from tests.bench.outcome import Outcome, keep, machine, show
 MEASURES: Mapping[str, Callable[[Ground, Effort], Awaitable[Outcome]]] = {
     "write": calls.write,
     "read": calls.read,
+    "as-of": moments.as_of,
     "visible": views.visible,
     "fold": views.fold,
     "search": search.search,

@@ -1,0 +1,118 @@
+"""What it costs to read the past of resources with a hundred former states, against reading them as they are."""
+
+import asyncio
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import grpc.aio
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from modelog.registry.v1 import registry_service_pb2 as rpc
+from modelog.registry.v1 import registry_service_pb2_grpc
+from modelog.registry.v1.types_pb2 import ModelDetails
+from modelog.type.v1.read_pb2 import ReadOptions
+from tests.bench.children import Child
+from tests.bench.effort import Effort
+from tests.bench.ground import Ground, Registry
+from tests.bench.outcome import Outcome, middle, ratio
+from tests.bench.samples import PROJECT_NAME
+
+_SERVICE = "/modelog.registry.v1.RegistryService"
+_FORMER = 100  # Half of them before the moment that is asked about.
+_MODELS = 52  # A page and a little.
+_WRITERS = 16
+_LISTS_SHARE = 10  # A page holds fifty resources.
+_WARM_UP = 200
+_SECONDS = 30.0
+_DESCRIPTION = "What this model is for, and what it is not for. " * 8
+
+Rounds = list[tuple[dict[str, Any], dict[str, Any]]]
+
+
+async def as_of(ground: Ground, effort: Effort) -> Outcome:
+    """GetModel and ListModels as of a revision, against the same of now; the worse of both counts."""
+    async with ground.log() as log, ground.registry(log) as registry, Child("tests.bench.clients") as clients:
+        models = await registry.create(_MODELS)
+        await _describe(registry, models, _FORMER // 2)
+        then = await registry.caught_up()
+        await _describe(registry, models, _FORMER // 2)
+        await registry.caught_up()
+        past = ReadOptions(as_of_revision=then)
+        gets = await _rounds(
+            (registry, clients, effort),
+            f"{_SERVICE}/GetModel",
+            [rpc.GetModelRequest(name=name) for name in models],
+            [rpc.GetModelRequest(name=name, read=past) for name in models],
+            effort.reads,
+        )
+        lists = await _rounds(
+            (registry, clients, effort),
+            f"{_SERVICE}/ListModels",
+            [rpc.ListModelsRequest(parent=PROJECT_NAME)],
+            [rpc.ListModelsRequest(parent=PROJECT_NAME, read=past)],
+            effort.reads // _LISTS_SHARE,
+        )
+    worse = max((gets, lists), key=_times)
+    return Outcome(
+        name="as-of",
+        question=f"reads as of a moment, {_FORMER} former states, in times of now's",
+        figure=_times(worse),
+        target=2.0,
+        unit="times",
+        floor=_told([one[0] for one in worse]),
+        ours=_told([one[1] for one in worse]),
+        at_most=True,
+        rounds=[gets, lists],
+        notes={"GetModel": _times(gets), "ListModels, 50 a page": _times(lists)},
+    )
+
+
+async def _rounds(
+    ground: tuple[Registry, Child, Effort], method: str, now: Sequence[Any], then: Sequence[Any], count: int
+) -> Rounds:
+    """Each round measures both, and the next begins with the other."""
+    registry, clients, effort = ground
+
+    async def run(requests: Sequence[Any], most: int) -> dict[str, Any]:
+        raw = [base64.b64encode(one.SerializeToString()).decode() for one in requests]
+        order = {"address": registry.address, "method": method, "callers": effort.callers}
+        return await clients.ask("call", **order, requests=raw, count=most)
+
+    for requests in (now, then):
+        await run(requests, _WARM_UP)
+    measured: Rounds = []
+    for number in range(effort.rounds):
+        first, second = (then, now) if number % 2 else (now, then)
+        one, other = await run(first, count), await run(second, count)
+        measured.append((other, one) if number % 2 else (one, other))
+    return measured
+
+
+async def _describe(registry: Registry, models: Sequence[str], times: int) -> None:
+    """So many more facts of each model."""
+    async with grpc.aio.insecure_channel(registry.address) as channel:
+        stub: Any = registry_service_pb2_grpc.RegistryServiceStub(channel)
+
+        room = asyncio.Semaphore(_WRITERS)
+
+        async def one(name: str) -> None:
+            for number in range(times):
+                request = rpc.UpdateModelRequest(
+                    name=name,
+                    details=ModelDetails(description=f"{_DESCRIPTION}{number} of {times}"),
+                    update_mask=FieldMask(paths=["description"]),
+                )
+                async with room:
+                    await stub.UpdateModel(request, timeout=_SECONDS)
+
+        await asyncio.gather(*map(one, models))
+
+
+def _times(rounds: Rounds) -> float:
+    """How many times as long as now's the past's calls take."""
+    return 1 / ratio(rounds)
+
+
+def _told(measured: list[dict[str, Any]]) -> str:
+    return f"{middle(measured, 'per_second'):,.0f}/s"
