@@ -6,7 +6,7 @@ from typing import Any
 
 from kernel import tables
 from kernel.batching import Batcher
-from kernel.errors import NotFound
+from kernel.errors import NotFound, invalid_field
 from kernel.fields import Searchable
 from kernel.fold import Kind
 from kernel.log import Log
@@ -150,6 +150,12 @@ class Resources:
     async def fetch(self, sql: str, *arguments: Any) -> Sequence[Any]:
         """Rows of the views; for what stands beside this in the kernel."""
         return await self._pool.fetch(sql, *arguments)
+
+
+def refuse_past(read: ReadOptions, what: str) -> None:
+    """For the few reads that have no past; Invalid with AS_OF_UNSUPPORTED."""
+    if read.WhichOneof("as_of"):
+        raise invalid_field("read", f"{what} has no as_of; leave it out", "AS_OF_UNSUPPORTED")
 
 
 def _when(read: ReadOptions | None) -> str:

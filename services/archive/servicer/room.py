@@ -1,6 +1,6 @@
 """What every part of the door is made from."""
 
-from kernel.errors import invalid_field
+from kernel.resources import refuse_past
 from kernel.rooms import Rooms
 from modelog.type.v1.read_pb2 import ReadOptions
 from services.archive.growth import Growth
@@ -22,6 +22,5 @@ class Room:
 
     async def _wait(self, read: ReadOptions) -> None:
         """at_least, for reads where another field already says as of when."""
-        if read.WhichOneof("as_of"):
-            raise invalid_field("read", "as_of has no meaning here: sizes and revisions say it", "AS_OF_UNSUPPORTED")
+        refuse_past(read, "what sizes and revisions of the request say")
         await self._resources.wait(read.at_least)

@@ -53,7 +53,7 @@ class Windows(Room):
         profiles, baseline = await profiles_of(self._kept, fact.window, context.now)
         if baseline is None:
             raise NotAllowedNow("NOTHING_COMPARED", f"window {request.window} was compared with nothing")
-        monitor: types.Monitor = await self._resources.load(MONITOR, request.name)
+        monitor: types.Monitor = await self._resources.load(MONITOR, request.name, request.read)
         weights = dict(request.importances or monitor.baseline.importances)
         columns = await asyncio.to_thread(explain, result.check, profiles, baseline, weights)
         return told.ExplainWindowResponse(
