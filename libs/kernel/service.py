@@ -176,7 +176,7 @@ async def _serve(
     status = StatusServicer(
         blueprint.name, rooms.pool, rooms.log, rooms.position, rooms.clock(), lambda: list(differences)
     )
-    doors = [(status_service_pb2.DESCRIPTOR.services_by_name["StatusService"], status)]
+    doors: list[tuple[Any, Any]] = [(status_service_pb2.DESCRIPTOR.services_by_name["StatusService"], status)]
     if settings.has_role("rpc"):
         states = StateServicer(blueprint.name, blueprint.kinds, rooms.resources)
         doors.append((state_service_pb2.DESCRIPTOR.services_by_name["StateService"], states))

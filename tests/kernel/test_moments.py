@@ -74,7 +74,7 @@ class Readers:
 
         return await self.listed(ask, "states", read, parent=parent)
 
-    async def changed(self, parent: str, since: int, upto: int) -> dict[str, tuple[bytes, bytes]]:
+    async def changed(self, parent: str, since: int, upto: int) -> dict[str, tuple[bytes, ...]]:
         async def ask(**fields: Any) -> Any:
             return await self.states.ListChanges(states.ListChangesRequest(**fields), timeout=10)
 

@@ -174,7 +174,7 @@ async def goes_on(world: World, names: Names) -> None:
     await call("registry", "CollaborationService", team)
     thread = collaboration.OpenThreadRequest(parent=model, target={"name": model}, title="Why", body="@teams/doctors?")
     await call("registry", "CollaborationService", thread)
-    owners = {"details": {"owners": ["users/rui"]}, "update_mask": {"paths": ["owners"]}}
+    owners: Any = {"details": {"owners": ["users/rui"]}, "update_mask": {"paths": ["owners"]}}
     await call("registry", "RegistryService", registry.UpdateModelRequest(name=model, **owners))
     tag = registry.SetTagRequest(name=names["version"][1], key="risk", value="high")
     await call("registry", "RegistryService", tag)
@@ -249,14 +249,15 @@ async def test_what_has_no_past_says_so(postgres: PostgresServer, tmp_path: Path
 
 def _filled(method: str, names: Names) -> dict[str, Any]:
     """What a request needs beside `read`."""
-    return {
+    filled: dict[str, dict[str, Any]] = {
         "CheckRollout": {"name": names["environment"][0], "version": names["version"][0]},
         "WatchRollout": {"name": names["rollout"][0]},
         "ListRejectedBatches": {"parent": names["endpoint"][0]},
         "GetInclusionProof": {"revision": 1},
         "GetConsistencyProof": {"from_size": 1},
         "ExportBundle": {},
-    }[method]
+    }
+    return filled[method]
 
 
 async def test_the_state_of_everything_survives_folding_again(postgres: PostgresServer, tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ _PROJECT = click.Option(["--project"], type=Name("project"), default="", help="O
     cls=Command,
     params=[click.Argument(["target"], type=click.Path(path_type=Path)), _PROJECT],
     short_help="Everything as of one moment, into a folder or a .tar.",
+    method="state.ListStates",
 )
 @click.pass_context
 def _export(ctx: click.Context, target: Path, project: str) -> None:
@@ -113,6 +114,7 @@ state = Noun(
 @click.command(
     "changes",
     cls=Command,
+    method="state.ListChanges",
     params=[
         click.Option(["--from", "since"], metavar="MOMENT", required=True, help="The earlier revision, time or date."),
         click.Option(["--to", "upto"], metavar="MOMENT", default="", help="The later one. [now, or --at]"),
