@@ -1,5 +1,6 @@
 """Everything that a service keeps, as of any moment, and what changed between two. The same for every service."""
 
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -126,4 +127,5 @@ def _change(row: _Row) -> rpc.ResourceChange:
 def _state(row: _Row, revision: int, body: bytes) -> rpc.ResourceState:
     kind = row.kind
     state = AnyMessage(type_url=_TYPE_PREFIX + kind.message.DESCRIPTOR.full_name, value=body)
-    return rpc.ResourceState(name=row.stored["name"], kind=kind.table, revision=revision, state=state)
+    digest = hashlib.sha256(body).digest()
+    return rpc.ResourceState(name=row.stored["name"], kind=kind.table, revision=revision, state=state, sha256=digest)

@@ -8,15 +8,12 @@
 All of it goes page by page, so that it takes no more memory than a page does.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from google.protobuf import json_format, message_factory
-from google.protobuf.message import DecodeError
+from google.protobuf import json_format
 
+from modelog.known_states import state_in
 from modelog.sdk.changes import Change, differences
 from modelog.sdk.paging import pages
 from modelog.sdk.settings import SERVICES
@@ -69,35 +66,11 @@ def changes_between(client: Any, first: int, last: int, parent: str = "") -> Ite
 def told(state: Any) -> dict[str, Any]:
     """A ResourceState's resource as JSON has it, by the names of the protos; only its bytes where this build does not
     know its kind."""
-    message = message_of(state)
+    message = state_in(state.state)
     if message is None:
         made: dict[str, Any] = {"@type": state.state.type_url, "value": state.state.value.hex()}
         return made
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
-
-
-def message_of(state: Any) -> Any | None:
-    """The resource in a ResourceState, for example a registry Version; None when this build does not know its kind."""
-    cls = _class_of(state.state.type_url.rpartition("/")[2])
-    try:
-        return None if cls is None else cls.FromString(state.state.value)
-    except DecodeError:
-        return None
-
-
-@lru_cache(maxsize=256)
-def _class_of(name: str) -> Any | None:
-    package, _, last = name.rpartition(".")
-    try:
-        place = importlib.import_module(package)
-    except ImportError:
-        return None
-    for one in sorted(module.name for module in pkgutil.iter_modules(place.__path__)):
-        if one.endswith("_pb2"):
-            found = importlib.import_module(f"{package}.{one}").DESCRIPTOR.message_types_by_name.get(last)
-            if found is not None:
-                return message_factory.GetMessageClass(found)
-    return None
 
 
 def _difference(service: str, change: Any) -> Difference:

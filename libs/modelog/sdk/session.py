@@ -58,8 +58,8 @@ class Session:
         ValueError for a write of a client that is as of a past moment: it would be made now.
         """
         fields = request.DESCRIPTOR.fields_by_name
-        if as_of is not None and "request_id" in fields:
-            raise ValueError(f"{request.DESCRIPTOR.name} writes, and this client reads the past; write with its parent")
+        if "request_id" in fields:
+            refuse_writing(request.DESCRIPTOR.name, as_of)
         needs_id = "request_id" in fields and not request.request_id
         read = self._read(request, as_of) if _reads(fields) else None
         if not needs_id and read is None:
@@ -127,6 +127,12 @@ class Attempts:
         pause = self._pauses.next(refusal.retry_seconds)
         spent = time.monotonic() - self._started
         return pause if spent + pause < self._patience else 0.0
+
+
+def refuse_writing(what: str, as_of: AsOf | None) -> None:
+    """ValueError where a client of a past moment would write, which happens now. Whatever streams to a service writes."""
+    if as_of is not None:
+        raise ValueError(f"{what} writes, and this client reads the past; write with the client it was made from")
 
 
 def moment(as_of: AsOf) -> ReadOptions:

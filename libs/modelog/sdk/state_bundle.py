@@ -102,7 +102,7 @@ def _write_lines(found: Iterator[Any], file: BinaryIO) -> tuple[int, str]:
         line = {
             "name": state.name,
             "revision": state.revision,
-            "sha256": hashlib.sha256(state.state.value).hexdigest(),
+            "sha256": state.sha256.hex(),
             "resource": told(state),
         }
         data = json.dumps(line, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

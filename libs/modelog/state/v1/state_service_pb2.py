@@ -29,7 +29,7 @@ from modelog.type.v1 import options_pb2 as modelog_dot_type_dot_v1_dot_options__
 from modelog.type.v1 import read_pb2 as modelog_dot_type_dot_v1_dot_read__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelog/state/v1/state_service.proto\x12\x10modelog.state.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19google/protobuf/any.proto\x1a\x1dmodelog/type/v1/options.proto\x1a\x1amodelog/type/v1/read.proto\"b\n\rResourceState\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12#\n\x05state\x18\x04 \x01(\x0b\x32\x14.google.protobuf.Any\"\x8d\x01\n\x0eResourceChange\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12/\n\x06\x62\x65\x66ore\x18\x03 \x01(\x0b\x32\x1f.modelog.state.v1.ResourceState\x12.\n\x05\x61\x66ter\x18\x04 \x01(\x0b\x32\x1f.modelog.state.v1.ResourceState\"\x96\x01\n\x11ListStatesRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12*\n\x04read\x18\x04 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"^\n\x12ListStatesResponse\x12/\n\x06states\x18\x01 \x03(\x0b\x32\x1f.modelog.state.v1.ResourceState\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb7\x01\n\x12ListChangesRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12*\n\x04read\x18\x04 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\x12\x1e\n\rfrom_revision\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"a\n\x13ListChangesResponse\x12\x31\n\x07\x63hanges\x18\x01 \x03(\x0b\x32 .modelog.state.v1.ResourceChange\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x83\x02\n\x0cStateService\x12x\n\nListStates\x12#.modelog.state.v1.ListStatesRequest\x1a$.modelog.state.v1.ListStatesResponse\"\x1f\x90\x02\x01\xca\xf3\x18\x14state.resources.list\xd0\xf3\x18\x01\x12y\n\x0bListChanges\x12$.modelog.state.v1.ListChangesRequest\x1a%.modelog.state.v1.ListChangesResponse\"\x1d\x90\x02\x01\xca\xf3\x18\x12state.changes.list\xd0\xf3\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelog/state/v1/state_service.proto\x12\x10modelog.state.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19google/protobuf/any.proto\x1a\x1dmodelog/type/v1/options.proto\x1a\x1amodelog/type/v1/read.proto\"r\n\rResourceState\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12#\n\x05state\x18\x04 \x01(\x0b\x32\x14.google.protobuf.Any\x12\x0e\n\x06sha256\x18\x05 \x01(\x0c\"\x8d\x01\n\x0eResourceChange\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12/\n\x06\x62\x65\x66ore\x18\x03 \x01(\x0b\x32\x1f.modelog.state.v1.ResourceState\x12.\n\x05\x61\x66ter\x18\x04 \x01(\x0b\x32\x1f.modelog.state.v1.ResourceState\"\x96\x01\n\x11ListStatesRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12*\n\x04read\x18\x04 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\"^\n\x12ListStatesResponse\x12/\n\x06states\x18\x01 \x03(\x0b\x32\x1f.modelog.state.v1.ResourceState\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb7\x01\n\x12ListChangesRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12*\n\x04read\x18\x04 \x01(\x0b\x32\x1c.modelog.type.v1.ReadOptions\x12\x1e\n\rfrom_revision\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"a\n\x13ListChangesResponse\x12\x31\n\x07\x63hanges\x18\x01 \x03(\x0b\x32 .modelog.state.v1.ResourceChange\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x83\x02\n\x0cStateService\x12x\n\nListStates\x12#.modelog.state.v1.ListStatesRequest\x1a$.modelog.state.v1.ListStatesResponse\"\x1f\x90\x02\x01\xca\xf3\x18\x14state.resources.list\xd0\xf3\x18\x01\x12y\n\x0bListChanges\x12$.modelog.state.v1.ListChangesRequest\x1a%.modelog.state.v1.ListChangesResponse\"\x1d\x90\x02\x01\xca\xf3\x18\x12state.changes.list\xd0\xf3\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,17 +55,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATESERVICE'].methods_by_name['ListChanges']._loaded_options = None
   _globals['_STATESERVICE'].methods_by_name['ListChanges']._serialized_options = b'\220\002\001\312\363\030\022state.changes.list\320\363\030\001'
   _globals['_RESOURCESTATE']._serialized_start=173
-  _globals['_RESOURCESTATE']._serialized_end=271
-  _globals['_RESOURCECHANGE']._serialized_start=274
-  _globals['_RESOURCECHANGE']._serialized_end=415
-  _globals['_LISTSTATESREQUEST']._serialized_start=418
-  _globals['_LISTSTATESREQUEST']._serialized_end=568
-  _globals['_LISTSTATESRESPONSE']._serialized_start=570
-  _globals['_LISTSTATESRESPONSE']._serialized_end=664
-  _globals['_LISTCHANGESREQUEST']._serialized_start=667
-  _globals['_LISTCHANGESREQUEST']._serialized_end=850
-  _globals['_LISTCHANGESRESPONSE']._serialized_start=852
-  _globals['_LISTCHANGESRESPONSE']._serialized_end=949
-  _globals['_STATESERVICE']._serialized_start=952
-  _globals['_STATESERVICE']._serialized_end=1211
+  _globals['_RESOURCESTATE']._serialized_end=287
+  _globals['_RESOURCECHANGE']._serialized_start=290
+  _globals['_RESOURCECHANGE']._serialized_end=431
+  _globals['_LISTSTATESREQUEST']._serialized_start=434
+  _globals['_LISTSTATESREQUEST']._serialized_end=584
+  _globals['_LISTSTATESRESPONSE']._serialized_start=586
+  _globals['_LISTSTATESRESPONSE']._serialized_end=680
+  _globals['_LISTCHANGESREQUEST']._serialized_start=683
+  _globals['_LISTCHANGESREQUEST']._serialized_end=866
+  _globals['_LISTCHANGESRESPONSE']._serialized_start=868
+  _globals['_LISTCHANGESRESPONSE']._serialized_end=965
+  _globals['_STATESERVICE']._serialized_start=968
+  _globals['_STATESERVICE']._serialized_end=1227
 # @@protoc_insertion_point(module_scope)

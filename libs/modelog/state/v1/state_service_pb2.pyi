@@ -12,16 +12,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ResourceState(_message.Message):
-    __slots__ = ("name", "kind", "revision", "state")
+    __slots__ = ("name", "kind", "revision", "state", "sha256")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: str
     revision: int
     state: _any_pb2.Any
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., revision: _Optional[int] = ..., state: _Optional[_Union[_any_pb2.Any, _Mapping]] = ...) -> None: ...
+    sha256: bytes
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., revision: _Optional[int] = ..., state: _Optional[_Union[_any_pb2.Any, _Mapping]] = ..., sha256: _Optional[bytes] = ...) -> None: ...
 
 class ResourceChange(_message.Message):
     __slots__ = ("name", "kind", "before", "after")
