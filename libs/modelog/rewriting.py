@@ -1,5 +1,4 @@
-"""Every string of a message, those of the event inside a fact and of the state in a list of states too: gone through, or
-replaced."""
+"""Every string of a message, those of the event inside a fact and of a listed state too: gone through, or replaced."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

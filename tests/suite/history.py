@@ -8,6 +8,7 @@ import base64
 import gzip
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nats
@@ -24,24 +25,24 @@ def recorded() -> list[Message]:
     return [(subject, base64.b64decode(payload)) for subject, payload in map(json.loads, lines)]
 
 
-async def append(server: NatsServer, messages: list[Message]) -> None:
-    """Puts them into an empty log, where they get the revisions they had."""
+async def append(server: NatsServer, messages: Sequence[Message]) -> None:
+    """Puts them into an empty stream, where they get the positions they had."""
     client = await nats.connect(server.url)
     try:
         stream = client.jetstream()
-        for revision, (subject, payload) in enumerate(messages, 1):
-            assert (await stream.publish(subject, payload)).seq == revision
+        for position, (subject, payload) in enumerate(messages, 1):
+            assert (await stream.publish(subject, payload)).seq == position
     finally:
         await client.close()
 
 
-async def read(server: NatsServer) -> list[Message]:
-    """Everything that the log holds."""
+async def read(server: NatsServer, name: str = "LIFECYCLE") -> list[Message]:
+    """Everything that a stream holds, by default the log."""
     client = await nats.connect(server.url)
     try:
         stream = client.jetstream()
-        head = (await stream.stream_info("LIFECYCLE")).state.last_seq
-        found = [await stream.get_msg("LIFECYCLE", revision) for revision in range(1, head + 1)]
+        head = (await stream.stream_info(name)).state.last_seq
+        found = [await stream.get_msg(name, position) for position in range(1, head + 1)]
         return [(str(one.subject), one.data or b"") for one in found]
     finally:
         await client.close()

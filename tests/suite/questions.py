@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from modelog.archive.v1 import archive_service_pb2 as archive
+from modelog.archive.v1 import erasure_service_pb2 as erasures
 from modelog.archive.v1 import evidence_requests_pb2 as evidence
 from modelog.archive.v1 import moments_pb2 as moments
 from modelog.archive.v1 import subscription_service_pb2 as subscriptions
@@ -211,6 +212,10 @@ _SUBSCRIPTIONS = {
     "GetSubscription": _of("subscription", subscriptions.GetSubscriptionRequest),
     "ListSubscriptions": _below("project", subscriptions.ListSubscriptionsRequest),
 }
+_ERASURES = {
+    "GetErasure": _of("erasure", erasures.GetErasureRequest),
+    "ListErasures": _below("project", erasures.ListErasuresRequest),
+}
 _STATES = {
     "ListStates": _each(_once(states.ListStatesRequest(page_size=_MOST)), _below("project", states.ListStatesRequest)),
     "ListChanges": _each(
@@ -228,6 +233,7 @@ def _questions() -> Iterator[tuple[str, Question]]:
         ("monitoring", "monitoring", "MonitoringService", _MONITORING),
         ("archive", "archive", "ArchiveService", _ARCHIVE),
         ("archive", "archive", "SubscriptionService", _SUBSCRIPTIONS),
+        ("archive", "archive", "ErasureService", _ERASURES),
         ("*", "state", "StateService", _STATES),
     ):
         for method, requests in asks.items():

@@ -111,18 +111,24 @@ class World:
 
 def _descriptor(method: str) -> Any:
     package, name, rpc = method.rsplit(".", 2)
-    file = {"SubscriptionService": "subscription", "CollaborationService": "collaboration", "WebhookService": "webhook"}
-    stem = file.get(name) or name.removesuffix("Service").lower()
+    stem = name.removesuffix("Service").lower()
     module = importlib.import_module(f"{package}.{stem}_service_pb2")
     return module.DESCRIPTOR.services_by_name[name].methods_by_name[rpc]
 
 
 @asynccontextmanager
-async def world(messages: Sequence[history.Message], postgres: PostgresServer, folder: Path) -> AsyncIterator[World]:
+async def world(
+    messages: Sequence[history.Message],
+    postgres: PostgresServer,
+    folder: Path,
+    texts: Sequence[history.Message] = (),
+) -> AsyncIterator[World]:
+    """texts: words that lie beside the log, for these facts or later ones."""
     number = next(_numbers)
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(log_server(folder / f"world{number}"))
-        await history.append(log, list(messages))
+        await history.append(log, messages)
+        await history.append(log, texts)
         lives = {}
         for name in SERVICES:
             blueprint: Blueprint = importlib.import_module(f"services.{name}.__main__").BLUEPRINT
@@ -208,14 +214,14 @@ async def test_every_read_of_the_past_is_what_was_answered_then(
     async with world(recorded, postgres, tmp_path) as everything:
         await goes_on(everything, await everything.names())
         names = await everything.names()
-        messages = await history.read(everything.log)
+        messages, texts = await history.read(everything.log), await history.read(everything.log, "TEXTS")
         times, first = times_of(messages), len(recorded)
         chance = random.Random(7)
         moments = sorted({*chance.sample(range(20, first), 3), chance.randrange(first, len(messages))})
         for revision in moments:
             with monkeypatch.context() as patched:  # Roles run out, so it has to be then by the clock, too.
                 patched.setattr("kernel.service.now", partial(times.__getitem__, revision - 1))
-                async with world(messages[:revision], postgres, tmp_path) as past:
+                async with world(messages[:revision], postgres, tmp_path, texts) as past:
                     then = await past.answers(names, ReadOptions(at_least=revision))
             assert sum(isinstance(one, list) for one in then.values()) > len(QUESTIONS), revision
             later = await everything.answers(names, ReadOptions(as_of_revision=revision))

@@ -99,11 +99,7 @@ async def _replies(call: Any) -> AsyncIterator[Any]:
 def async_interceptors(
     session: Session, as_of: AsOf | None, tokens: Tokens | None
 ) -> Sequence[grpc.aio.ClientInterceptor]:
-    return [
-        _UnaryAsync(session, as_of, tokens),
-        _StreamAsync(session, as_of, tokens),
-        _BothAsync(session, as_of, tokens),
-    ]
+    return [kind(session, as_of, tokens) for kind in (_UnaryAsync, _StreamAsync, _BothAsync)]
 
 
 class _Details(NamedTuple):

@@ -130,7 +130,7 @@ class Attempts:
 
 
 def refuse_writing(what: str, as_of: AsOf | None) -> None:
-    """ValueError where a client of a past moment would write, which happens now. Whatever streams to a service writes."""
+    """ValueError where a client of a past moment would write, which happens now; whatever streams to a service does."""
     if as_of is not None:
         raise ValueError(f"{what} writes, and this client reads the past; write with the client it was made from")
 
