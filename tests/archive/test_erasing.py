@@ -18,7 +18,11 @@ from modelog.archive.v1 import archive_service_pb2 as rpc
 from modelog.archive.v1 import erasure_service_pb2 as erasing
 from modelog.archive.v1 import erasure_service_pb2_grpc as stubs
 from modelog.archive.v1 import erasures_pb2 as types
+from modelog.known_states import state_in
+from modelog.state.v1 import state_service_pb2 as states
+from modelog.state.v1.state_service_pb2_grpc import StateServiceStub
 from modelog.texts import DAMAGED, ERASED, markers_in
+from modelog.type.v1.read_pb2 import ReadOptions
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
 from tests.archive.calls import Archive, archive
@@ -199,3 +203,21 @@ async def test_a_text_that_was_changed_in_its_store_is_called_damaged(both: Both
     await client.jetstream().publish(subject, found.payload + b"!")
     await client.close()
     assert await both.thread() == [SECRET, DAMAGED]
+
+
+async def test_a_list_of_all_states_shows_texts_and_forgets_them_in_the_past_too(both: Both) -> None:
+    stub = StateServiceStub(both.registry.live.channel)
+    head = await both.registry.live.rooms.log.head()
+
+    async def thread() -> tuple[list[str], bytes]:
+        asked = states.ListStatesRequest(parent=PROJECT_NAME, read=ReadOptions(as_of_revision=head))
+        found = (await stub.ListStates(asked, timeout=10)).states
+        (one,) = (state for state in found if state.kind == "thread")
+        opened = state_in(one.state)
+        assert opened is not None
+        return [comment.body for comment in opened.comments], one.sha256
+
+    (before, digest) = await thread()
+    assert before == [SECRET, OTHER]
+    await both.erased("of-ada", author=ADA)
+    assert await thread() == ([ERASED, OTHER], digest)
