@@ -19,8 +19,8 @@ from modelog.type.v1.read_pb2 import ReadOptions
 
 PAGE_SIZE = 50
 _MOST_ROWS = 500
-# How long after it was recorded a fact may reach the log: its writer tries again for a while, and clocks differ.
-_LATEST = timedelta(seconds=60)
+# How long after it was recorded a fact commonly reaches the log: clocks differ, and the way takes its time.
+_LATEST = timedelta(seconds=5)
 # A name, and until when.
 _Then = tuple[str, int | datetime]
 
