@@ -57,7 +57,7 @@ def test_what_follows_the_moment_belongs_to_the_command(line: CommandLine, proje
     [
         (("models", "update", "{}/fraud", "--title", "Other"), "this command writes"),
         (("projects", "create", "late"), "this command writes"),
-        (("audit", "checkpoints"), "has no past"),
+        (("audit", "checkpoints"), "tells of now"),
         (("status",), "tells of now"),
         (("whoami",), "tells of now"),
         (("at", "1", "projects", "list"), "say one moment"),

@@ -58,7 +58,10 @@ def _located(state: State, when: str, option: str) -> Any:
     from modelog.sdk.moments import located
 
     client = state.client(past=True)
-    return located(client.as_of(moment(when, option)) if when else client)
+    if not when:
+        return located(client)
+    with client.as_of(moment(when, option)) as then:
+        return located(then)
 
 
 _PROJECT = click.Option(["--project"], type=Name("project"), default="", help="Only of this project.")

@@ -55,7 +55,7 @@ class State:
         if self.at and "request_id" in fields:
             raise click.UsageError("this command writes, and the past stays as it was; leave the moment out")
         if self.at and "read" not in fields:
-            raise click.UsageError("this command reads what has no past, as of now only; leave the moment out")
+            raise click.UsageError("this command tells of now, or of when its own options say; leave the moment out")
         service, _, name = method.partition(".")
         if not self.at and "read" in fields:
             self._catch_up(AT.get(service, service))
