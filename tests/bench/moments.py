@@ -58,20 +58,8 @@ async def as_of(ground: Ground, effort: Effort) -> Outcome:
         measured = Measured(registry, clients, effort, pids)
         past, by_time = ReadOptions(as_of_revision=then), ReadOptions()
         by_time.as_of_time.FromDatetime(noon)
-        gets = await _rounds(
-            measured,
-            f"{_SERVICE}/GetModel",
-            [rpc.GetModelRequest(name=name) for name in models],
-            [rpc.GetModelRequest(name=name, read=past) for name in models],
-            effort.reads,
-        )
-        timed = await _rounds(
-            measured,
-            f"{_SERVICE}/GetModel",
-            [rpc.GetModelRequest(name=name) for name in models],
-            [rpc.GetModelRequest(name=name, read=by_time) for name in models],
-            effort.reads,
-        )
+        gets = await _gets(measured, models, past)
+        timed = await _gets(measured, models, by_time)
         lists = await _rounds(
             measured,
             f"{_SERVICE}/ListModels",
@@ -97,6 +85,12 @@ async def as_of(ground: Ground, effort: Effort) -> Outcome:
             "ListModels, 50 a page": _times(lists),
         },
     )
+
+
+async def _gets(on: Measured, models: Sequence[str], past: ReadOptions) -> Rounds:
+    now = [rpc.GetModelRequest(name=name) for name in models]
+    then = [rpc.GetModelRequest(name=name, read=past) for name in models]
+    return await _rounds(on, f"{_SERVICE}/GetModel", now, then, on.effort.reads)
 
 
 async def _rounds(on: Measured, method: str, now: Sequence[Any], then: Sequence[Any], count: int) -> Rounds:
