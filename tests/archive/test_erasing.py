@@ -166,6 +166,18 @@ async def test_a_legal_hold_keeps_texts_and_the_erasure_says_so(both: Both) -> N
     assert await both.thread() == [ERASED, OTHER]
 
 
+async def test_a_hold_by_query_keeps_texts_about_the_versions_that_meet_it(both: Both) -> None:
+    held_one = await both.registry.register(reason="held", framework="torch", by=ADA)
+    await both.registry.register(reason="free", framework="jax", by=ADA)
+    placing = rpc.PlaceHoldRequest(parent=PROJECT_NAME, hold_id="case", query="framework = torch")
+    await both.archive.stub.PlaceHold(placing, timeout=10)
+    erasure = await both.erased("dsr-17", author=ADA)
+    assert erasure.held_count == 1
+    assert await both.thread() == [ERASED, OTHER]
+    request = rpc.GetHistoryRequest(name=held_one)
+    assert [one.fact.reason for one in (await both.archive.stub.GetHistory(request, timeout=10)).entries] == ["held"]
+
+
 async def test_only_the_facts_that_are_named_lose_their_texts(both: Both) -> None:
     second = (await both.history())[1].revision
     await both.erased("one", facts=types.ErasedRevisions(revisions=[second]))
