@@ -8,6 +8,8 @@ from modelog.archive.v1 import archive_service_pb2 as archive
 from modelog.archive.v1 import erasure_service_pb2 as erasures
 from modelog.archive.v1 import evidence_requests_pb2 as evidence
 from modelog.archive.v1 import moments_pb2 as moments
+from modelog.archive.v1 import records_pb2 as records
+from modelog.archive.v1 import retention_service_pb2 as retention
 from modelog.archive.v1 import subscription_service_pb2 as subscriptions
 from modelog.deployment.v1 import deployment_service_pb2 as deployment
 from modelog.deployment.v1 import people_pb2 as people
@@ -34,6 +36,7 @@ WITHOUT_PAST: Mapping[str, str] = {
     "modelog.monitoring.v1.MonitoringService.ListRejectedBatches": "telemetry is no part of the log, and is not kept",
     "modelog.archive.v1.ArchiveService.GetInclusionProof": "`size` says as of which log",
     "modelog.archive.v1.ArchiveService.GetConsistencyProof": "its sizes say as of which logs",
+    "modelog.archive.v1.ArchiveService.GetRecordCosts": "how much is stored now, at the price of now",
     "modelog.archive.v1.ArchiveService.ExportBundle": "`to_revision` says as of which log",
 }
 # Methods that take no ReadOptions although they read: nothing that they tell is folded from the log.
@@ -43,6 +46,7 @@ WITHOUT_READ: Mapping[str, str] = {
     "modelog.deployment.v1.DeploymentService.WatchEndpoint": "the same as a live stream",
     "modelog.deployment.v1.DeploymentService.ReadReplicaLogs": "what processes print, as a live stream",
     "modelog.archive.v1.ArchiveService.ReadFacts": "the log itself, from and to any revision",
+    "modelog.archive.v1.ArchiveService.GetRecordFile": "bytes that were sealed, which never change",
     "modelog.archive.v1.ArchiveService.GetCheckpoint": "`size` or `covering_revision` say which",
     "modelog.archive.v1.ArchiveService.ListCheckpoints": "checkpoints never change; they are listed by size",
     "modelog.archive.v1.ArchiveService.GetNotary": "health of the notary and the witness",
@@ -199,6 +203,7 @@ _ARCHIVE = {
     "GetRecord": _of("record", archive.GetRecordRequest),
     "ListRecords": _below("project", archive.ListRecordsRequest),
     "VerifyRecord": _of("record", archive.VerifyRecordRequest),
+    "GetRecordContents": _of("record", records.GetRecordContentsRequest),
     "GetHold": _of("hold", archive.GetHoldRequest),
     "ListHolds": _below("project", archive.ListHoldsRequest),
     "GetHistory": _each(
@@ -215,6 +220,15 @@ _SUBSCRIPTIONS = {
 _ERASURES = {
     "GetErasure": _of("erasure", erasures.GetErasureRequest),
     "ListErasures": _below("project", erasures.ListErasuresRequest),
+}
+_RETENTION = {
+    "GetRetention": _of("retention", retention.GetRetentionRequest),
+    "ListRetentions": _below("project", retention.ListRetentionsRequest),
+    "PreviewExpiry": _below(
+        "project", retention.PreviewExpiryRequest, include_kept=True, until_time={"seconds": 4_000_000_000}
+    ),
+    "ListHeld": lambda names: (retention.ListHeldRequest(name=name, page_size=_MOST) for name in names["hold"]),
+    "ListRecordErasures": _below("project", retention.ListRecordErasuresRequest),
 }
 _STATES = {
     "ListStates": _each(_once(states.ListStatesRequest(page_size=_MOST)), _below("project", states.ListStatesRequest)),
@@ -234,6 +248,7 @@ def _questions() -> Iterator[tuple[str, Question]]:
         ("archive", "archive", "ArchiveService", _ARCHIVE),
         ("archive", "archive", "SubscriptionService", _SUBSCRIPTIONS),
         ("archive", "archive", "ErasureService", _ERASURES),
+        ("archive", "archive", "RetentionService", _RETENTION),
         ("*", "state", "StateService", _STATES),
     ):
         for method, requests in asks.items():

@@ -261,6 +261,7 @@ def _filled(method: str, names: Names) -> dict[str, Any]:
         "ListRejectedBatches": {"parent": names["endpoint"][0]},
         "GetInclusionProof": {"revision": 1},
         "GetConsistencyProof": {"from_size": 1},
+        "GetRecordCosts": {"parent": names["project"][0]},
         "ExportBundle": {},
     }
     return filled[method]
