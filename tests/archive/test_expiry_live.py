@@ -68,6 +68,23 @@ async def test_a_record_goes_after_its_days_and_what_is_left_still_verifies(up: 
     assert await scrubbed(up) == []
 
 
+async def test_a_file_with_the_same_bytes_as_one_that_stays_is_not_erased(up: Archive) -> None:
+    """The lists of where it served and what was raised are both empty, and an image holds equal files once."""
+    story, version = Chronicle(), f"{MODEL}/versions/50"
+    same = registry_types.Artifact(uri=f"cas:sha256/{SHA256}", sha256=SHA256, size_bytes=9, format="onnx")
+    story.add("registry", version, registry.VersionRegistered(artifact=same))
+    story.add("registry", version, registry.VersionRetired(artifact=same))
+    await up.tell(story)
+    name = f"{PROJECT}/records/fraud-50"
+    await up.sealed(name)
+    await set_rule(up, filter="number = 50", days=30)
+    assert await look(up, 31) == 1
+    record = await erased(up, name)
+    assert list(record.erased_paths) == [one for one in TEXTS if one != "alerts.json"]
+    left = await verify(up, name)
+    assert (left.intact, list(left.findings)) == (True, [])
+
+
 async def test_what_was_erased_and_is_there_again_is_found(up: Archive) -> None:
     await set_rule(up, days=30)
     await look(up, 31)

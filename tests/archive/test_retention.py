@@ -201,6 +201,15 @@ def test_a_record_expires_once_its_rule_says_so() -> None:
     started.when(expire, ended().state, now=in_days(31), **going).then_nothing()
 
 
+def test_a_record_whose_artifact_is_being_put_back_waits() -> None:
+    going: dict[str, Any] = {"standing": Standing([rule()]), "paths": PATHS, "now": in_days(31)}
+    agreed = sealed().given(events.RecordRestoreRequested(), events.RecordRestoreApproved())
+    agreed.when(expire, ended().state, **going).then_nothing()
+    failed = agreed.given(events.RecordRestoreFailed(failure_reason="STORE_FULL"))
+    failed.when(expire, ended().state, **going).then(expired())
+    sealed().given(events.RecordRestoreRequested()).when(expire, ended().state, **going).then(expired())
+
+
 def test_an_expiry_stands_or_falls_at_its_place_in_the_log() -> None:
     then = in_days(31)
     assert stands(verdict(rule()), RULE, then)

@@ -41,6 +41,7 @@ from tests.bench.outcome import Outcome, keep, machine, show
 
 MEASURES: Mapping[str, Callable[[Ground, Effort], Awaitable[Outcome]]] = {
     "write": calls.write,
+    "reasons": calls.reasons,
     "read": calls.read,
     "as-of": moments.as_of,
     "visible": views.visible,

@@ -70,6 +70,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "modelog.archive.v1.HeldVersion": ("version", "resource", "by_query", "record", "record_state"),
     "modelog.archive.v1.RecordErasure": (
         "record", "rule", "expire_time", "erase_time", "erase_revision", "paths", "size_bytes", "artifact",
+        "text_count",
     ),
     "modelog.archive.v1.Erasure": (
         "name", "state", "authority", "requested_by", "erased_count", "held_count", "complete_time",

@@ -24,6 +24,7 @@ from modelog.archive.v1.types_pb2 import (
 )
 from services.archive.domain.choosing import Candidate
 from services.archive.domain.hold import covers
+from services.archive.domain.restore import is_going_on
 
 HELD, RULE_CHANGED = "HELD", "RULE_CHANGED"
 
@@ -91,9 +92,12 @@ def _expires(record: Record, version: types.KnownVersion, rule: types.Retention)
 def expire(
     record: Record, version: types.KnownVersion, *, standing: Standing, now: datetime, paths: Mapping[str, int]
 ) -> Message | None:
-    """The record goes, if it still has to. paths: what is to be erased inside it, with lengths in bytes."""
+    """The record goes, if it still has to, and nobody is being handed its artifact.
+
+    paths: what is to be erased inside it, with lengths in bytes.
+    """
     verdict = judge(record, version, standing)
-    if not verdict.is_due(now):
+    if is_going_on(record) or not verdict.is_due(now):
         return None
     return events.RecordExpired(
         rule=verdict.rule, erased_paths=sorted(paths), erased_bytes=sum(paths.values()), version=record.version

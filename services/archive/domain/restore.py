@@ -17,7 +17,7 @@ def request(
 ) -> Message | None:
     """`by`: who asks, then for whom. Asking again replaces what was asked before, unless somebody has agreed."""
     _check_sealed(record)
-    if _is_going_on(record):
+    if is_going_on(record):
         raise NotAllowedNow("RESTORE_GOES_ON", f"{record.name} is being put back; wait for it")
     if record.HasField("restore") and record.restore.requested_by == by[0] and not record.restore.failure_reason:
         return None
@@ -62,7 +62,8 @@ def _check_sealed(record: types.Record) -> None:
         raise NotAllowedNow("RECORD_NOT_SEALED", f"{record.name} holds no artifact that could be put back")
 
 
-def _is_going_on(record: types.Record) -> bool:
+def is_going_on(record: types.Record) -> bool:
+    """Whether somebody has agreed, and what came of it is not known yet."""
     return bool(record.restore.approved_by) and not record.restore.failure_reason
 
 

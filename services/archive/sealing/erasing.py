@@ -23,7 +23,10 @@ class Unreadable(Exception):
 
 
 def erasable(contents: Contents, manifest_sha256: str) -> dict[str, int]:
-    """Paths inside a record that go when it expires, with their lengths: the artifact, and every text for people."""
+    """Paths inside a record that go when it expires, with their lengths: the artifact, and every text for people.
+
+    A file with the same bytes as one that stays says no more than that one, and may lie in the same place.
+    """
     try:
         manifest = read(contents, MANIFEST)
     except OSError as error:
@@ -31,7 +34,8 @@ def erasable(contents: Contents, manifest_sha256: str) -> dict[str, int]:
     if hashlib.sha256(manifest).hexdigest() != manifest_sha256:
         raise Unreadable("its manifest is not the one whose digest is in the log")
     files = json.loads(manifest)["files"]
-    return {name: int(one["bytes"]) for name, one in files.items() if not _KEPT.fullmatch(name)}
+    kept = {one["sha256"] for name, one in files.items() if _KEPT.fullmatch(name)}
+    return {name: int(one["bytes"]) for name, one in files.items() if one["sha256"] not in kept}
 
 
 def erase(contents: Contents, paths: Iterable[str]) -> None:

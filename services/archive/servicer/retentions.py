@@ -178,6 +178,7 @@ def _erasure(revision: int, fact: Any, event: facts.RecordErased, expired: Store
         size_bytes=event.size_bytes,
         artifact_sha256=event.artifact_sha256,
         artifact=event.artifact,
+        text_count=event.text_count,
     )
     before = fact_in(expired.payload, expired.subject) if expired is not None else None
     if before is not None:

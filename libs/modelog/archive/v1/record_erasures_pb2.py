@@ -26,15 +26,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(modelog/archive/v1/record_erasures.proto\x12\x12modelog.archive.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x02\n\rRecordErasure\x12\x0e\n\x06record\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x65xpire_revision\x18\x05 \x01(\x03\x12.\n\nerase_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x65rase_revision\x18\x07 \x01(\x03\x12\r\n\x05paths\x18\x08 \x03(\t\x12\x12\n\nsize_bytes\x18\t \x01(\x03\x12\x17\n\x0f\x61rtifact_sha256\x18\n \x01(\t\x12\x35\n\x08\x61rtifact\x18\x0b \x01(\x0e\x32#.modelog.archive.v1.ArtifactOutcome*\x8b\x01\n\x0f\x41rtifactOutcome\x12 \n\x1c\x41RTIFACT_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41RTIFACT_OUTCOME_GONE\x10\x01\x12\x1b\n\x17\x41RTIFACT_OUTCOME_SHARED\x10\x02\x12\x1e\n\x1a\x41RTIFACT_OUTCOME_READ_ONLY\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(modelog/archive/v1/record_erasures.proto\x12\x12modelog.archive.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x02\n\rRecordErasure\x12\x0e\n\x06record\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x65xpire_revision\x18\x05 \x01(\x03\x12.\n\nerase_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x65rase_revision\x18\x07 \x01(\x03\x12\r\n\x05paths\x18\x08 \x03(\t\x12\x12\n\nsize_bytes\x18\t \x01(\x03\x12\x17\n\x0f\x61rtifact_sha256\x18\n \x01(\t\x12\x35\n\x08\x61rtifact\x18\x0b \x01(\x0e\x32#.modelog.archive.v1.ArtifactOutcome\x12\x12\n\ntext_count\x18\x0c \x01(\x03*\x8b\x01\n\x0f\x41rtifactOutcome\x12 \n\x1c\x41RTIFACT_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41RTIFACT_OUTCOME_GONE\x10\x01\x12\x1b\n\x17\x41RTIFACT_OUTCOME_SHARED\x10\x02\x12\x1e\n\x1a\x41RTIFACT_OUTCOME_READ_ONLY\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelog.archive.v1.record_erasures_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ARTIFACTOUTCOME']._serialized_start=424
-  _globals['_ARTIFACTOUTCOME']._serialized_end=563
+  _globals['_ARTIFACTOUTCOME']._serialized_start=444
+  _globals['_ARTIFACTOUTCOME']._serialized_end=583
   _globals['_RECORDERASURE']._serialized_start=98
-  _globals['_RECORDERASURE']._serialized_end=421
+  _globals['_RECORDERASURE']._serialized_end=441
 # @@protoc_insertion_point(module_scope)

@@ -23,7 +23,7 @@ ARTIFACT_OUTCOME_SHARED: ArtifactOutcome
 ARTIFACT_OUTCOME_READ_ONLY: ArtifactOutcome
 
 class RecordErasure(_message.Message):
-    __slots__ = ("record", "version", "rule", "expire_time", "expire_revision", "erase_time", "erase_revision", "paths", "size_bytes", "artifact_sha256", "artifact")
+    __slots__ = ("record", "version", "rule", "expire_time", "expire_revision", "erase_time", "erase_revision", "paths", "size_bytes", "artifact_sha256", "artifact", "text_count")
     RECORD_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class RecordErasure(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_SHA256_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_COUNT_FIELD_NUMBER: _ClassVar[int]
     record: str
     version: str
     rule: str
@@ -46,4 +47,5 @@ class RecordErasure(_message.Message):
     size_bytes: int
     artifact_sha256: str
     artifact: ArtifactOutcome
-    def __init__(self, record: _Optional[str] = ..., version: _Optional[str] = ..., rule: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_revision: _Optional[int] = ..., erase_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., erase_revision: _Optional[int] = ..., paths: _Optional[_Iterable[str]] = ..., size_bytes: _Optional[int] = ..., artifact_sha256: _Optional[str] = ..., artifact: _Optional[_Union[ArtifactOutcome, str]] = ...) -> None: ...
+    text_count: int
+    def __init__(self, record: _Optional[str] = ..., version: _Optional[str] = ..., rule: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_revision: _Optional[int] = ..., erase_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., erase_revision: _Optional[int] = ..., paths: _Optional[_Iterable[str]] = ..., size_bytes: _Optional[int] = ..., artifact_sha256: _Optional[str] = ..., artifact: _Optional[_Union[ArtifactOutcome, str]] = ..., text_count: _Optional[int] = ...) -> None: ...
