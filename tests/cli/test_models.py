@@ -170,7 +170,7 @@ def test_the_past_is_read_by_revision_and_by_time(line: CommandLine, version: st
     assert line.json("versions", "get", version)["deprecation"]["sunsetTime"] == "2027-01-01T00:00:00Z"
     assert "deprecation" not in line.json("--at", before["revision"], "versions", "get", version)
     assert "deprecation" not in line.json("versions", "get", version, "--at", before["updateTime"])
-    assert "--at is for reads" in line("--at", "1", "versions", "retire", version, expect=USAGE).err
+    assert "this command writes" in line("--at", "1", "versions", "retire", version, expect=USAGE).err
     assert "neither a revision nor a time" in line("--at", "soon", "versions", "get", version, expect=USAGE).err
     assert line("--at", "2000-01-01", "versions", "get", version, expect=NOT_FOUND).out == ""
 
