@@ -60,8 +60,8 @@ def test_a_dry_run_records_nothing_and_leaves_no_file(line: CommandLine, project
     told = line("versions", "register", f"{project}/fraud", model, "--dry-run").out
     assert told == f"projects/{project}/models/fraud/versions/1: would be accepted; nothing was recorded\n"
     assert line.json("versions", "list", f"{project}/fraud") == []
-    stored = [path.read_text() for path in (line.folder / ".modelog" / "artifacts").glob("sha256/*")]
-    assert "other weights" not in stored
+    stored = [path.read_bytes() for path in (line.folder / ".modelog" / "artifacts").glob("sha256/*")]
+    assert b"other weights" not in stored
 
 
 def test_a_file_kept_elsewhere_is_registered_where_it_is(line: CommandLine, project: str, model: Path) -> None:

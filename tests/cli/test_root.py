@@ -1,6 +1,7 @@
 """The command line itself: fast help, completion, signals, terminals, and what goes wrong."""
 
 import asyncio
+import fcntl
 import json
 import os
 import pty
@@ -159,6 +160,7 @@ def test_a_reader_that_leaves_early_hears_no_complaint(line: CommandLine, projec
     process = line.start("--json", "replay")
     assert process.stdout is not None
     assert process.stderr is not None
+    fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)  # Less than there is to say.
     assert process.stdout.readline()
     process.stdout.close()
     assert process.wait(30) == 1
