@@ -137,6 +137,10 @@ def test_views_are_tables_now_and_then(line: CommandLine, alone: CommandLine, pr
     assert alone.json("export", "verify", out)["ok"]
     line("--at", before, "export", "views", out, "--project", project)
     assert tags() == [("{}", "Fraud", True)]
+    line("--at", "9999-01-01", "export", "views", out)
+    assert tags() == [('{"team":"risk"}', "Fraud", True)]
+    assert "there was no state yet" in line("--at", "2001-01-01", "export", "views", out, expect=FAILED).err
+    line("--at", before, "export", "views", out, "--project", project)
     assert asked(f"select count(*) from read_parquet('{out}/views/*/projects.parquet')") == [(1,)]
     (out / "views" / f"at={before}" / "models.parquet").unlink()
     broken = alone.json("export", "verify", out, expect=UNVERIFIED)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from modelog.exports.forms import arrow
 from modelog.exports.manifest import File, Manifest, made_by
 from modelog.exports.rows import compact
 from modelog.sdk.errors import Denied
+from modelog.sdk.moments import located
 from modelog.sdk.paging import pages
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def export_views(
     holds something else; ValueError where pyarrow is missing.
     """
     arrow()
-    with Folder(Path(path)).alone() as folder, client.as_of(moment) as then:
+    revision = moment if isinstance(moment, int) else _revision(client, moment)
+    with Folder(Path(path)).alone() as folder, client.as_of(revision) as then:
         before = folder.manifest()
         if before and before.content != "views":
             raise BadExport(f"the folder holds {before.content}: choose another folder")
@@ -89,10 +91,9 @@ def export_views(
             if table.below is None:
                 items = [one for one in items if not projects or one.name in projects]
                 names = [one.name for one in items]
-            files.append(_written(folder, f"views/at={_text(moment)}/{table.name}.parquet", table, items))
+            files.append(_written(folder, f"views/at={revision}/{table.name}.parquet", table, items))
             if progress is not None:
                 progress(number, len(TABLES))
-        revision = moment if isinstance(moment, int) else 0
         made = Manifest(
             content="views",
             form="parquet",
@@ -107,8 +108,13 @@ def export_views(
         return made
 
 
-def _text(moment: int | datetime) -> str:
-    return str(moment) if isinstance(moment, int) else f"{moment.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
+def _revision(client: "SyncClient", time: datetime) -> int:
+    """Services that are asked about one revision tell of one moment; asked about a time, each goes by its own clock."""
+    with client.as_of(time) as then:
+        revision = located(then).revision
+    if not revision:
+        raise BadExport(f"nothing was recorded before {time.isoformat()}: there was no state yet")
+    return revision
 
 
 def _read(client: "SyncClient", table: Table, projects: Iterable[str], omitted: list[str]) -> Iterator[Any]:
