@@ -111,7 +111,7 @@ def export_views(
 def _revision(client: "SyncClient", time: datetime) -> int:
     """Services that are asked about one revision tell of one moment; asked about a time, each goes by its own clock."""
     with client.as_of(time) as then:
-        revision = located(then).revision
+        revision = int(located(then).revision)
     if not revision:
         raise BadExport(f"nothing was recorded before {time.isoformat()}: there was no state yet")
     return revision
