@@ -28,10 +28,12 @@ async def export(ground: Ground, effort: Effort) -> Outcome:
         await archive.start()
         try:
             read = await asyncio.to_thread(_read, archive.address, count)
+            # Loading pyarrow and the kinds of events takes as long as some thousand facts, whatever their number.
+            await asyncio.to_thread(_round, archive.address, folder / "warm", "parquet")
             rounds = [
                 await asyncio.to_thread(_round, archive.address, folder / f"{form}{number}", form)
                 for form in FORMS
-                for number in range(effort.rebuilds)
+                for number in range(effort.rounds)
             ]
         finally:
             await archive.stop()

@@ -31,6 +31,13 @@ def test_every_form_gives_back_what_it_was_given(tmp_path: Path, form: str, payl
     assert list(made.read(tmp_path / "file")) == [(entry, made.record(entry))] * 3
 
 
+def test_times_in_lines_are_those_of_the_fact() -> None:
+    (payload,) = payloads(1)
+    told = json.loads(FORMS["jsonl"].record(Entry(7, "lifecycle.registry.risk.models.m", payload)))
+    assert told["time"] == "2024-10-04T00:00:00.000001Z"
+    assert told["event"] == {"key": "k0", "value": "v"}
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("content", [b"not what it should be", b"{}\n", b'[1]\n{"payload": 1}\n', b"null\n"])
 def test_a_file_that_cannot_be_read_is_told_in_one_way(tmp_path: Path, form: str, content: bytes) -> None:

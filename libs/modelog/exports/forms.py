@@ -4,7 +4,7 @@ import base64
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -13,7 +13,7 @@ from modelog.exports.rows import Row, compact, is_fact, row_of
 from modelog.sdk.facts import Entry
 
 _BATCH_ROWS = 2048
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - in UTC, which is written as Z.
 
 
 class Form(Protocol):
@@ -157,8 +157,7 @@ def _row(values: Sequence[Any]) -> Row:
 
 def _time(microseconds: int) -> str:
     """RFC 3339, always with six digits, so that texts are in the order of times."""
-    time = _EPOCH + timedelta(microseconds=microseconds)
-    return f"{time:%Y-%m-%dT%H:%M:%S.%f}Z"
+    return f"{(_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec='microseconds')}Z"
 
 
 def _base64(payload: bytes) -> str:
