@@ -1,0 +1,214 @@
+"""One model's whole life: every fact about it in order, and what came of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from modelog.packs.charting import measured, shares
+from modelog.packs.parts import Chapter, Content, Sheet
+from modelog.packs.reading import Reading
+from modelog.packs.saying import choice, kind_of, listed, second_of, time
+from modelog.packs.scope import about, notable
+from modelog.pages.words import count, tail
+
+_REVIEWS = (
+    "TransitionRequested ReviewSubmitted TransitionDecided StageChanged ChecklistAnswered ReviewDelegated".split()
+)
+_FINDINGS = "FindingRaised FindingResolved FindingConfirmed FindingAccepted FindingReopened".split()
+_ENDS = "ModelRetired VersionDeprecated VersionRetired VersionArchived VersionRestored".split()
+
+
+def life(reading: Reading, model: str) -> Content:
+    """Of a model from its first fact to the revision."""
+    project = model.partition("/models/")[0]
+    every = about(reading.facts([project]), [model])
+    entries = notable(every)
+    versions = reading.versions(model)
+    names = {one.name for one in versions}
+    alerts = [one for one in reading.alerts(project) if one.version in names]
+    serving = reading.serving(project, model=model)
+    rollouts = [one for one in reading.rollouts(project) if one.version in names]
+    retrainings = [one for one in reading.retrainings(project) if one.version in names or one.answered_by in names]
+    end = second_of(every[-1]) if every else 0.0
+    windows = sum(kind_of(entry) == "WindowEvaluated" for entry in every)
+    return Content(
+        kind="model",
+        subject=model,
+        revision=reading.revision,
+        title=f"The life of {tail(model)}",
+        subtitle=model,
+        summary=f"Everything that was recorded about this model and its versions, and of rollouts, traffic, alerts and"
+        f" retrainings that speak of them. {count(windows)} windows of monitoring were evaluated; those in which every"
+        f" check held and nothing began or ended are counted here and not listed.",
+        facts=[
+            ("Versions", count(len(versions))),
+            ("Facts", count(len(entries))),
+            (
+                "Serving",
+                ", ".join(sorted({tail(one.version) for one in serving if not one.HasField("to_time")})) or "no",
+            ),
+            ("Alerts", count(len(alerts))),
+            ("Retrainings", count(len(retrainings))),
+        ],
+        chapters=[
+            Chapter("Versions", charts=measured(versions), sheets=[_versions(versions), _evaluations(versions)]),
+            Chapter(
+                "Reviews and moves",
+                sheets=[_moves(versions), _of("reviews", "Requests, reviews and evidence", entries, _REVIEWS)],
+            ),
+            Chapter("Findings", sheets=[_of("findings", "", entries, _FINDINGS)]),
+            Chapter(
+                "Serving", charts=shares(serving, end, alerts), sheets=[serving_sheet(serving), _rollouts(rollouts)]
+            ),
+            Chapter("Alerts and retraining", sheets=[alert_sheet(alerts), _retrainings(retrainings)]),
+            Chapter("Ends", sheets=[_of("ends", "Deprecated, retired, archived, restored", entries, _ENDS)]),
+            Chapter("Timeline", sheets=[listed("timeline", "Every fact, oldest first", entries)]),
+        ],
+        entries=entries,
+        states={
+            "models": [reading.model(model)],
+            "versions": versions,
+            "serving": serving,
+            "rollouts": rollouts,
+            "alerts": alerts,
+            "retrainings": retrainings,
+        },
+    )
+
+
+def _of(name: str, title: str, entries: Sequence[Any], kinds: Sequence[str]) -> Sheet:
+    return listed(name, title, [entry for entry in entries if kind_of(entry) in kinds])
+
+
+def _versions(versions: Sequence[Any]) -> Sheet:
+    head = ("version", "stage", "phase", "author", "registered", "parent", "answers", "framework", "commit", "sha256")
+    rows = [
+        [
+            one.name.rpartition("/")[2],
+            one.stage,
+            choice(one, "phase"),
+            one.author,
+            time(one.create_time),
+            tail(one.parent_version),
+            tail(one.answers),
+            one.framework,
+            one.source.commit,
+            one.artifact.sha256,
+        ]
+        for one in versions
+    ]
+    return Sheet("versions", "", head, rows)
+
+
+def _evaluations(versions: Sequence[Any]) -> Sheet:
+    head = ("version", "evaluation", "metric", "value", "low", "high", "data", "recorded", "recorded by")
+    rows = []
+    for version in versions:
+        for name in sorted(version.evaluations):
+            one = version.evaluations[name]
+            for metric in sorted(one.metrics):
+                found = one.metrics[metric]
+                held = (
+                    [f"{found.interval.low:.6g}", f"{found.interval.high:.6g}"]
+                    if found.HasField("interval")
+                    else ["", ""]
+                )
+                where = one.data_set.name or one.data_set.uri
+                told = [where, time(one.record_time), one.recorded_by]
+                rows.append([version.name.rpartition("/")[2], name, metric, f"{found.value:.6g}", *held, *told])
+    return Sheet("evaluations", "What was measured", head, rows)
+
+
+def _moves(versions: Sequence[Any]) -> Sheet:
+    head = ("version", "from", "to", "decided", "decided by", "approved by", "gates", "policy of revision", "digest")
+    rows = [
+        [
+            version.name.rpartition("/")[2],
+            one.from_stage,
+            one.to_stage,
+            time(one.decide_time),
+            one.decided_by,
+            ", ".join(one.approvers),
+            ", ".join(f"{gate.name} {choice(gate, 'result')}" for gate in one.gates),
+            str(one.policy_revision or ""),
+            one.artifact_sha256,
+        ]
+        for version in versions
+        for one in version.verdicts
+    ]
+    return Sheet("moves", "Moves from stage to stage", head, rows)
+
+
+def serving_sheet(intervals: Sequence[Any]) -> Sheet:
+    head = ("version", "endpoint", "percent", "from", "to", "asked by", "approved by", "cause", "revisions")
+    rows = [
+        [
+            tail(one.version) or "nobody",
+            tail(one.endpoint),
+            str(one.percent),
+            time(one.from_time),
+            time(one.to_time) if one.HasField("to_time") else "",
+            one.requested_by,
+            ", ".join(one.approved_by),
+            one.cause,
+            f"{one.from_revision} to {one.to_revision}" if one.to_revision else str(one.from_revision),
+        ]
+        for one in intervals
+    ]
+    return Sheet("serving", "Who answered when", head, rows)
+
+
+def _rollouts(rollouts: Sequence[Any]) -> Sheet:
+    head = ("rollout", "version", "previous", "state", "asked by", "approved by", "begun", "cause")
+    rows = [
+        [
+            tail(one.name),
+            tail(one.version),
+            tail(one.previous_version),
+            choice(one, "state"),
+            one.requested_by,
+            ", ".join(one.approved_by),
+            time(one.create_time),
+            one.cause,
+        ]
+        for one in rollouts
+    ]
+    return Sheet("rollouts", "Rollouts", head, rows)
+
+
+def alert_sheet(alerts: Sequence[Any]) -> Sheet:
+    head = ("alert", "version", "check", "severity", "state", "from", "to", "statistic", "threshold", "ended by")
+    rows = [
+        [
+            tail(one.name),
+            tail(one.version),
+            one.check or one.rule,
+            choice(one, "severity"),
+            choice(one, "state"),
+            time(one.create_time),
+            time(one.resolve_time) if one.HasField("resolve_time") else "",
+            f"{one.statistic:.6g}",
+            f"{one.threshold:.6g}",
+            one.resolved_by or choice(one, "resolution"),
+        ]
+        for one in alerts
+    ]
+    return Sheet("alerts", "Alerts", head, rows)
+
+
+def _retrainings(retrainings: Sequence[Any]) -> Sheet:
+    head = ("retraining", "version", "alert", "state", "asked by", "asked", "run", "answered by", "reason")
+    rows = [
+        [
+            tail(one.name),
+            tail(one.version),
+            tail(one.alert),
+            choice(one, "state"),
+            one.requested_by,
+            time(one.create_time),
+            one.run,
+            tail(one.answered_by),
+            one.reason or one.abandon_reason,
+        ]
+        for one in retrainings
+    ]
+    return Sheet("retrainings", "Retrainings", head, rows)

@@ -1,0 +1,71 @@
+"""The page of a pack: `index.html`, one file without scripts, to be read in any browser and printed."""
+
+from collections.abc import Iterator
+
+from modelog.packs.evidence import Evidence
+from modelog.packs.parts import Chapter, Content, Sheet
+from modelog.pages.page import page as page_of
+from modelog.pages.parts import Block, Code, Document, Fields, Group, Section, Table, Text, Value
+
+_MOST_ROWS = 500  # Of one table on the page; data/ has all.
+_FOLDED_FROM = 40
+
+
+def page(content: Content, evidence: Evidence) -> str:
+    sections = [_section(one) for one in content.chapters]
+    return page_of(
+        Document(
+            title=content.title,
+            subtitle=content.subtitle,
+            summary=content.summary,
+            facts=content.facts,
+            sections=[*(one for one in sections if one), _evidence(content, evidence)],
+            closing=f"Made of what modelog's services answered as of revision {content.revision}. Times are UTC.",
+        )
+    )
+
+
+def _section(chapter: Chapter) -> Section:
+    blocks: list[Block] = [Text(chapter.body)] if chapter.body else []
+    if chapter.charts:
+        blocks.append(Group(chapter.charts))
+    for sheet in chapter.sheets:
+        blocks += _table(sheet)
+    return Section(chapter.title, blocks)
+
+
+def _table(sheet: Sheet) -> Iterator[Block]:
+    if not sheet.rows:
+        yield Text("None.", sheet.title)
+        return
+    shown = sheet.rows[:_MOST_ROWS]
+    rows: list[list[Value]] = [
+        [_value(head, cell) for head, cell in zip(sheet.head, row, strict=True)] for row in shown
+    ]
+    yield Table(sheet.head, rows, sheet.title, folded=sheet.folded or len(rows) > _FOLDED_FROM)
+    if len(shown) < len(sheet.rows):
+        yield Text(f"The first {len(shown)} of {len(sheet.rows)} lines; data/{sheet.name}.csv has all.")
+
+
+def _value(head: str, cell: str) -> Value:
+    return Code(cell) if head in ("sha256", "digest") and cell else cell
+
+
+def _evidence(content: Content, evidence: Evidence) -> Section:
+    head = evidence.checkpoint.head
+    rows: list[tuple[str, Value]] = [
+        ("As of revision", str(content.revision)),
+        ("Facts proved", str(len(content.entries))),
+        ("Log", evidence.checkpoint.origin),
+        ("Checkpoint", f"size {head.size}"),
+        ("Root", Code(head.root_hash.hex())),
+        ("Check it", Code("modelog audit pack verify FOLDER --key LOG.VKEY --signer SIGNER.PUB")),
+    ]
+    told = (
+        "Each fact that is listed here is in facts.jsonl, and as its exact bytes in proofs/ together with the proof"
+        " that it stands at its place in the signed log. A proof shows that a fact was recorded, not that nothing else"
+        " was: for that, compare with an exported bundle of the log.\n\n"
+        "Tables and charts were made of what the services answered; the signature in manifest.dsse is the word of"
+        " whoever made this folder for them. data/ holds every table as CSV and JSON, states/ every resource whole."
+    )
+    return Section("Evidence", [Text(told), Fields(rows)])
