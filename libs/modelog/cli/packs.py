@@ -45,7 +45,7 @@ _TO = click.option("--to", "until", metavar="TIME", default="", help="Recorded b
 @click.option("--risk-tag", default=_RISK_TAG, show_default=True, help="Tag or property that holds the class of risk.")
 @_made
 @click.pass_context
-def _inventory(ctx: click.Context, projects: tuple[str, ...], risk_tag: str, **given: Any) -> None:
+def _inventory(ctx: click.Context, /, projects: tuple[str, ...], risk_tag: str, **given: Any) -> None:
     """The model inventory of projects, or of all: now, or with --at as of a moment."""
     from modelog.packs.inventory import inventory
 
@@ -58,7 +58,7 @@ def _inventory(ctx: click.Context, projects: tuple[str, ...], risk_tag: str, **g
 @click.argument("model", type=Name("model"))
 @_made
 @click.pass_context
-def _model(ctx: click.Context, model: str, **given: Any) -> None:
+def _model(ctx: click.Context, /, model: str, **given: Any) -> None:
     """One model's whole life: now, or with --at as of a moment."""
     from modelog.packs.life import life
 
@@ -72,7 +72,7 @@ def _model(ctx: click.Context, model: str, **given: Any) -> None:
 @_TO
 @_made
 @click.pass_context
-def _ai_act(ctx: click.Context, resource: str, since: str, until: str, **given: Any) -> None:
+def _ai_act(ctx: click.Context, /, resource: str, since: str, until: str, **given: Any) -> None:
     """The log of an endpoint or a model, by its full name, over a period by the points of Article 12 of the AI Act."""
     from modelog.packs.system import system_log
 
@@ -90,7 +90,7 @@ def _ai_act(ctx: click.Context, resource: str, since: str, until: str, **given: 
 @_TO
 @_made
 @click.pass_context
-def _access(ctx: click.Context, projects: tuple[str, ...], since: str, until: str, **given: Any) -> None:
+def _access(ctx: click.Context, /, projects: tuple[str, ...], since: str, until: str, **given: Any) -> None:
     """Who was granted what by whom, emergencies, who was refused, and who read history, over a period."""
     from modelog.packs.access import access_audit
 

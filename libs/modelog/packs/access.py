@@ -12,10 +12,10 @@ from modelog.archive.v1.archive_service_pb2 import ListAccessRecordsRequest
 from modelog.packs.charting import happened
 from modelog.packs.parts import Chapter, Content, Sheet
 from modelog.packs.reading import Reading
-from modelog.packs.saying import choice, kind_of, listed, time
+from modelog.packs.saying import choice, kind_of, listed, span, time
 from modelog.packs.scope import between
 from modelog.pages.parts import Mark, Marks
-from modelog.pages.words import count
+from modelog.pages.words import count, word
 from modelog.sdk.paging import pages
 
 _GRANTS = "RoleGranted RoleProposed RoleProposalWithdrawn RoleRevoked RoleDefined RoleRemoved".split()
@@ -52,7 +52,7 @@ def access_audit(reading: Reading, projects: Sequence[str], start: datetime, end
         subject=projects[0] if len(projects) == 1 else "projects/-",
         revision=reading.revision,
         title="Access audit",
-        subtitle=f"{where}, {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC",
+        subtitle=f"{where}, {span(start, end)}",
         summary="Who held which role in the end and by whose grant, how that changed in the period, which roles were"
         " taken in emergencies, who was refused, and who read history.",
         facts=[
@@ -141,12 +141,13 @@ def _roles(projects: Sequence[Any]) -> Sheet:
 
 
 def _counted(refused: Sequence[AccessEntry], read: Sequence[AccessEntry]) -> list[Marks]:
-    reasons = Counter(one.record.reason for one in refused)
+    reasons = Counter(word(one.record.reason, "") for one in refused)
     readers = Counter(one.record.principal.id or "unknown" for one in read)
     made = []
     for title, counts in (("Refused, by reason", reasons), ("History was read by", readers)):
         most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_MOST_MARKS]
-        made += [Marks(title, [Mark(label, float(number)) for label, number in most], "calls")] if most else []
+        marks = [Mark(label, float(number)) for label, number in most]
+        made += [Marks(title, marks, "calls", from_zero=True)] if marks else []
     return made
 
 

@@ -11,7 +11,7 @@ from modelog.pages.words import tail
 from modelog.sdk.facts import Entry
 
 _MOST_CHARTS = 6
-_HOUR, _DAY, _WEEK = 3600.0, 86400.0, 604800.0
+_LENGTHS = {60.0: "a minute", 600.0: "in ten minutes", 3600.0: "an hour", 86400.0: "a day", 604800.0: "a week"}
 _MOST_BUCKETS = 80
 
 
@@ -85,12 +85,13 @@ def _mark(version: str, metric: Any) -> Mark:
 
 
 def happened(title: str, several: Mapping[str, Sequence[Entry]], start: float, end: float) -> Course:
-    """How many facts of each kind came in each hour, day or week, whichever fits the time."""
-    lengths = (_HOUR, _DAY, _WEEK)
-    length = next((one for one in lengths if (end - start) / one <= _MOST_BUCKETS), (end - start) / _MOST_BUCKETS)
-    word = {_HOUR: "facts an hour", _DAY: "facts a day", _WEEK: "facts a week"}.get(length, "facts")
-    runs = [Run(label, _counted(entries, start, end, length)) for label, entries in several.items()]
-    return Course(title, word, runs, start, end, from_zero=True)
+    """How many facts came in each minute, hour, day or week, whichever fits the time from the first of them on."""
+    begin = max(start, min([second_of(entries[0]) for entries in several.values() if entries], default=start))
+    whole = max(end - begin, 1.0)
+    length = next((one for one in _LENGTHS if whole / one <= _MOST_BUCKETS), whole / _MOST_BUCKETS)
+    runs = [Run(label, _counted(entries, begin, begin + whole, length)) for label, entries in several.items()]
+    title_of_axis = f"facts {_LENGTHS.get(length, '')}".rstrip()
+    return Course(title, title_of_axis, runs, begin, begin + whole, from_zero=True)
 
 
 def _counted(entries: Sequence[Entry], start: float, end: float, length: float) -> list[Point]:

@@ -2,7 +2,7 @@
 
 Codes of findings beside those of `modelog.audit`: NOT_A_PACK: no manifest that could be read. BAD_SIGNATURE of
 manifest.dsse: not signed by a key that was named, or about another manifest. FACT_CHANGED: facts.jsonl tells a fact
-otherwise than its proved bytes. FACT_MISSING, FACT_UNPROVED: a fact that is proved but not told, or the other way round.
+otherwise than its proved bytes. FACT_MISSING, FACT_UNPROVED: one that is proved but not told, or the other way.
 """
 
 import hashlib

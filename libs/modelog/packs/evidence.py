@@ -1,4 +1,4 @@
-"""The proofs of a pack: for each fact one that leads to the checkpoint, and the checkpoint with the keys to check it."""
+"""The proofs of a pack: for each fact one that leads to the checkpoint, and that checkpoint with its keys."""
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ _WAIT_SECONDS = 30.0
 
 
 class Contradiction(Exception):
-    """The archive answers other bytes for a fact than it did when it was asked for the facts: look with `audit scrub`."""
+    """The archive answers other bytes for a fact than before; `audit scrub` says which store differs."""
 
 
 @dataclass(frozen=True)

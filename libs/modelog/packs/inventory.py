@@ -95,7 +95,7 @@ def _charts(states: Mapping[str, list[Any]], classes: Mapping[str, str]) -> list
     made = []
     for title, counted in (("Versions by phase", phases), ("Versions by class of risk", risks)):
         marks = [Mark(label, float(number)) for label, number in sorted(counted.items())]
-        made += [Marks(title, marks, "versions")] if marks else []
+        made += [Marks(title, marks, "versions", from_zero=True)] if marks else []
     return made
 
 

@@ -44,7 +44,7 @@ def life(reading: Reading, model: str) -> Content:
             ("Facts", count(len(entries))),
             (
                 "Serving",
-                ", ".join(sorted({tail(one.version) for one in serving if not one.HasField("to_time")})) or "no",
+                ", ".join(_answering(serving)) or "no",
             ),
             ("Alerts", count(len(alerts))),
             ("Retrainings", count(len(retrainings))),
@@ -73,6 +73,10 @@ def life(reading: Reading, model: str) -> Content:
             "retrainings": retrainings,
         },
     )
+
+
+def _answering(serving: Sequence[Any]) -> list[str]:
+    return sorted({tail(one.version) for one in serving if one.version and not one.HasField("to_time")})
 
 
 def _of(name: str, title: str, entries: Sequence[Any], kinds: Sequence[str]) -> Sheet:

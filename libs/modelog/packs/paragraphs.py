@@ -2,8 +2,8 @@
 
 The points, in short: (a) identifying situations in which the system may present a risk (Article 79(1)), or a
 substantial modification; (b) facilitating post-market monitoring (Article 72); (c) monitoring the operation of the
-system by its deployer (Article 26(5)). A kind may bear on several. The assignment is a reading aid of this tool: whether
-a record is relevant, and whether what is recorded is enough, is for the provider and the deployer to judge.
+system by its deployer (Article 26(5)). A kind may bear on several. The assignment is a reading aid: whether a record
+is relevant, and whether what is recorded is enough, is for the provider and the deployer to judge.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,7 @@ class Point(NamedTuple):
     name: str
 
 
-RISK = Point(
-    "Article 12(2)(a)", "situations of risk, and what may be a substantial modification", "risk-and-modification"
-)
+RISK = Point("Article 12(2)(a)", "situations of risk, and what may be a modification", "risk-and-modification")
 MARKET = Point("Article 12(2)(b)", "post-market monitoring, Article 72", "post-market-monitoring")
 OPERATION = Point("Article 12(2)(c)", "monitoring of operation, Article 26(5)", "operation")
 BESIDE = Point("beside Article 12(2)", "governance, access and keeping", "beside")

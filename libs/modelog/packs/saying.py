@@ -1,6 +1,7 @@
 """Facts in words: what kind, to whom, and what it says in a line."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from google.protobuf.message import Message
@@ -30,6 +31,12 @@ def second_of(entry: Entry) -> float:
 def time(value: Any) -> str:
     """UTC, exact; empty when it was never set."""
     return str(value.ToJsonString()) if value.ByteSize() else ""
+
+
+def span(start: datetime, end: datetime) -> str:
+    """A period in words; from the beginning where it begins with time itself."""
+    begun = f"{start:%Y-%m-%d %H:%M}" if start.timestamp() > 0 else "the beginning"
+    return f"{begun} to {end:%Y-%m-%d %H:%M} UTC"
 
 
 def listed(name: str, title: str, entries: Iterable[Entry], *, folded: bool = False) -> Sheet:

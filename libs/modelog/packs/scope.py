@@ -1,6 +1,6 @@
 """Which facts of a log speak of a resource: its own, and those of others that name it. Pure."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from google.protobuf.message import Message
@@ -14,7 +14,7 @@ _FAILED = "OUTCOME_FAILED"
 
 
 def about(entries: Iterable[Entry], names: Collection[str]) -> list[Entry]:
-    """The facts of these resources, of everything below them, and of whatever names one of them; in order of the log."""
+    """The facts of these resources, of everything below them, and of what names one of them; in order of the log."""
     known = list(entries)
     naming = {entry.revision for entry in known if speaks_of(entry, names)}
     whole = {resource_of(entry) for entry in known if entry.revision in naming and _is_whole(resource_of(entry))}
@@ -53,17 +53,12 @@ def _is_whole(name: str) -> bool:
 
 def _names(message: Message, names: Collection[str]) -> bool:
     for field, value in message.ListFields():
-        several: Sequence[Any] = value if field.is_repeated else (value,)
+        several: Iterable[Any] = value if field.is_repeated else (value,)
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            inner = field.message_type.fields_by_name["value"]
-            field, several = inner, [*value.values()]
-        if field.message_type is not None:
-            if any(_names(one, names) for one in several):
+            several = value.values()
+        for one in several:
+            if _names(one, names) if isinstance(one, Message) else isinstance(one, str) and within(one, names):
                 return True
-        elif field.cpp_type == field.CPPTYPE_STRING and any(
-            isinstance(one, str) and within(one, names) for one in several
-        ):
-            return True
     return False
 
 

@@ -1,4 +1,4 @@
-"""The log of a system over a period, by the points of Article 12(2) of the EU AI Act: a reading aid, not legal advice."""
+"""The log of a system over a period, by the points of Article 12(2) of the EU AI Act: a reading aid."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -12,7 +12,7 @@ from modelog.packs.life import alert_sheet, serving_sheet
 from modelog.packs.paragraphs import BESIDE, MARKET, OPERATION, POINTS, RISK, Point, sorted_out
 from modelog.packs.parts import Chapter, Content, Sheet
 from modelog.packs.reading import Reading
-from modelog.packs.saying import choice, kind_of, listed, second_of
+from modelog.packs.saying import choice, kind_of, listed, second_of, span
 from modelog.packs.scope import about, between, notable, within
 from modelog.pages.drawing import time_word
 from modelog.pages.words import count, tail
@@ -57,8 +57,7 @@ def system_log(reading: Reading, subject: str, start: datetime, end: datetime) -
         subject=subject,
         revision=reading.revision,
         title=f"Log of {tail(subject)}",
-        subtitle=f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, by the points of Article 12 of Regulation (EU)"
-        " 2024/1689",
+        subtitle=f"{span(start, end)}, by the points of Article 12 of Regulation (EU) 2024/1689",
         summary=_summary(subject, names, during, entries),
         facts=[(point.cited, count(len(by_point[point]))) for point in POINTS] + [("Alerts", count(len(alerts)))],
         chapters=[
@@ -77,8 +76,8 @@ def system_log(reading: Reading, subject: str, start: datetime, end: datetime) -
 
 _KEEPING = (
     "Both ask that logs under one's control are kept for a time that suits the purpose, of at least six months unless"
-    " other law says otherwise. Facts of this log are never deleted; what may expire by rule are artifacts, free text and"
-    " the profiles of windows."
+    " other law says otherwise. Facts of this log are never deleted; what may expire by rule are artifacts, free text"
+    " and the profiles of windows."
 )
 
 
@@ -88,8 +87,8 @@ def _summary(subject: str, names: Collection[str], during: Sequence[Entry], entr
     windows = sum(kind_of(entry) == "WindowEvaluated" for entry in during)
     quiet = len(during) - len(entries)
     return (
-        f"The facts of {subject}{served}, and whatever else names them, recorded in this period. {count(windows)} windows"
-        f" of monitoring were evaluated; {count(quiet)} of them, in which every check held, are only counted."
+        f"The facts of {subject}{served}, and whatever else names them, recorded in this period. {count(windows)}"
+        f" windows of monitoring were evaluated; {count(quiet)} of them, in which every check held, are only counted."
     )
 
 
