@@ -103,19 +103,20 @@ def _access(ctx: click.Context, /, projects: tuple[str, ...], since: str, until:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--key", required=True, metavar="VKEY|@FILE", help="The log's public key, from a place you trust.")
 @click.option("--signer", "signers", type=_FILE, multiple=True, required=True, help="Public key (PEM) of a signer.")
+@click.option("--bundle", type=_FILE, help="The log from its beginning (`audit export`): that no fact was left out.")
 @click.pass_context
-def _verify(ctx: click.Context, folder: Path, key: str, signers: tuple[Path, ...]) -> int:
+def _verify(ctx: click.Context, folder: Path, key: str, signers: tuple[Path, ...], bundle: Path | None) -> int:
     """Check a pack offline: every file, signature and proof; exit status 7 when anything about it does not hold."""
     from modelog.cli.audit import report_of
 
-    return report_of(state_of(ctx), checked(folder, key, [_public(path) for path in signers]))
+    return report_of(state_of(ctx), checked(folder, key, [_public(path) for path in signers], bundle))
 
 
-def checked(folder: Path, key: str, signers: "list[Key] | None") -> Any:
+def checked(folder: Path, key: str, signers: "list[Key] | None", bundle: Path | None = None) -> Any:
     """The report on a pack. key: as typed; the oldest where several were told, for the others follow from it."""
     from modelog.packs.check import verify
 
-    return verify(folder, (text_of(key).split() or [""])[0], signers)
+    return verify(folder, (text_of(key).split() or [""])[0], signers, bundle or "")
 
 
 def _public(path: Path) -> "Key":

@@ -10,10 +10,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from modelog.access.v1.types_pb2 import AccessEntry
 from modelog.archive.v1.archive_service_pb2 import ListAccessRecordsRequest
 from modelog.packs.charting import happened
+from modelog.packs.listing import listed
 from modelog.packs.parts import Chapter, Content, Sheet
 from modelog.packs.reading import Reading
-from modelog.packs.saying import choice, kind_of, listed, span, time
-from modelog.packs.scope import between
+from modelog.packs.saying import choice, kind_of, span, time
+from modelog.packs.scope import Selection
 from modelog.pages.parts import Mark, Marks
 from modelog.pages.words import count, word
 from modelog.sdk.paging import pages
@@ -39,8 +40,9 @@ def access_audit(reading: Reading, projects: Sequence[str], start: datetime, end
     """Of these projects, or the whole installation when none is named; from `start` up to and not including `end`."""
     found = reading.projects(projects)
     names = [one.name for one in found]
-    facts = reading.facts(names, [*_GRANTS, *_EMERGENCIES, *_OTHERS])
-    entries = between(facts, start.timestamp(), end.timestamp())
+    kinds = (*_GRANTS, *_EMERGENCIES, *_OTHERS)
+    selection = Selection(names, kinds, start=time(_stamp(start)), end=time(_stamp(end)))
+    entries = selection.of(reading.facts(selection))
     records = _records(reading, names if projects else [""], start, end)
     refused = [one for one in records if choice(one.record, "verdict") == "refused"]
     read = [one for one in records if one.HasField("record") and choice(one.record, "verdict") == "allowed"]
@@ -64,16 +66,17 @@ def access_audit(reading: Reading, projects: Sequence[str], start: datetime, end
         chapters=[
             Chapter("At a glance", charts=[*charts, *_counted(refused, read)]),
             Chapter("Who held which role in the end", sheets=[_roles(found)]),
-            Chapter("Granted and revoked", sheets=[_of("grants", entries, _GRANTS)]),
+            Chapter("Granted and revoked", sheets=[listed("grants", "", entries, _GRANTS)]),
             Chapter("Emergencies", sheets=[listed("emergencies", "", emergencies)]),
-            Chapter("Accounts, delegations and keys", sheets=[_of("accounts", entries, _OTHERS)]),
+            Chapter("Accounts, delegations and keys", sheets=[listed("accounts", "", entries, _OTHERS)]),
             Chapter("Who was refused", _BESIDE_THE_LOG, sheets=[Sheet("refused", "", _RECORDS, _rows(refused))]),
             Chapter("Who read history", _BESIDE_THE_LOG, sheets=[Sheet("reads", "", _RECORDS, _rows(read), True)]),
             Chapter("What is missing or unreadable in these records", sheets=[_gaps(records)]),
         ],
+        selection=selection,
         entries=entries,
         states={"projects": found, "access-records": records},
-        parameters={"from": time(_stamp(start)), "to": time(_stamp(end)), "projects": ", ".join(projects) or "all"},
+        parameters={"from": selection.start, "to": selection.end, "projects": ", ".join(projects) or "all"},
     )
 
 
@@ -84,10 +87,6 @@ def _records(reading: Reading, parents: Sequence[str], start: datetime, end: dat
         request = ListAccessRecordsRequest(parent=parent, from_time=_stamp(start), to_time=_stamp(end), ascending=True)
         found |= {one.position: one for one in pages(reading.client.archive.ListAccessRecords, request)}
     return [found[position] for position in sorted(found)]
-
-
-def _of(name: str, entries: Sequence[Any], kinds: Sequence[str]) -> Sheet:
-    return listed(name, "", [entry for entry in entries if kind_of(entry) in kinds])
 
 
 def _rows(entries: Sequence[AccessEntry]) -> list[list[str]]:

@@ -3,6 +3,7 @@
 Codes of findings beside those of `modelog.audit`: NOT_A_PACK: no manifest that could be read. BAD_SIGNATURE of
 manifest.dsse: not signed by a key that was named, or about another manifest. FACT_CHANGED: facts.jsonl tells a fact
 otherwise than its proved bytes. FACT_MISSING, FACT_UNPROVED: one that is proved but not told, or the other way.
+FACT_LEFT_OUT: the log, as a bundle has it, holds a fact that the pack's own selection takes in, and the pack does not.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from modelog.audit.proof import verify_leaf
 from modelog.audit.report import Report
 from modelog.audit.tree import leaf_hash
 from modelog.log.v1.fact_pb2 import Fact
+from modelog.packs.complete import complete
 from modelog.packs.folder import ENVELOPE, FORMAT, MANIFEST, PREDICATE, fact_line, proof_file
 from modelog.provenance.envelopes import BadEnvelope, opened
 from modelog.provenance.keys import Key
@@ -28,11 +30,12 @@ from modelog.provenance.statements import read as read_statement
 _FACTS = "facts.jsonl"
 
 
-def verify(folder: str | Path, vkey: str, signers: Sequence[Key] | None) -> Report:
+def verify(folder: str | Path, vkey: str, signers: Sequence[Key] | None, bundle: str | Path = "") -> Report:
     """Checks a pack against the log's public key and the public keys of those who may sign packs.
 
     vkey: any key the log has had up to the pack's checkpoint. signers: one of them has to have signed; None leaves the
-    signature out and says so in the notes. Never raises for what is in the folder: it becomes a finding.
+    signature out and says so in the notes. bundle: an export of the log from its first fact on, by which it is checked
+    that nothing was left out. Never raises for what is in the files: it becomes a finding.
     """
     report = Report()
     pack = _Pack(Path(folder), report)
@@ -52,6 +55,10 @@ def verify(folder: str | Path, vkey: str, signers: Sequence[Key] | None) -> Repo
     head = _checkpoint(pack, manifest, keys, report)
     proved = {revision: _proved(pack, revision, keys, head, report) for revision in manifest["facts"]}
     _told(pack, proved, report)
+    if bundle:
+        complete(manifest, Path(bundle), vkey, report)
+    else:
+        report.notes.append("that no fact was left out was not checked; with a bundle of the log it can be: --bundle")
     report.entries = len(proved)
     if proved:
         report.from_revision, report.to_revision = min(proved), max(proved)

@@ -48,6 +48,7 @@ def files_of(content: Content, evidence: Evidence, key: Any) -> dict[str, bytes]
             "parameters": dict(content.parameters),
             "revision": content.revision,
             "checkpoint": _head(evidence),
+            "selection": content.selection.told(),
             "facts": [entry.revision for entry in content.entries],
             "files": {
                 name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()

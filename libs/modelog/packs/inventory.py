@@ -7,6 +7,7 @@ from typing import Any
 from modelog.packs.parts import Chapter, Content, Sheet
 from modelog.packs.reading import Reading
 from modelog.packs.saying import choice, time
+from modelog.packs.scope import Selection
 from modelog.pages.parts import Mark, Marks
 from modelog.pages.words import count, tail
 
@@ -48,6 +49,7 @@ def told(
     findings = _findings(states["versions"])
     serving = _serving(states["serving"])
     alerts = _alerts(states["alerts"])
+    selection = Selection(names, _KINDS)
     subject = asked[0] if len(asked) == 1 else "projects/-"
     return Content(
         kind="inventory",
@@ -72,7 +74,8 @@ def told(
             Chapter("What is open", sheets=[findings, alerts]),
             Chapter("Data and its limits", sheets=[_data(states["versions"])]),
         ],
-        entries=reading.facts(names, _KINDS),
+        selection=selection,
+        entries=selection.of(reading.facts(selection)),
         states=states,
         parameters={"risk tag": risk_tag, "projects": ", ".join(asked) or "all"},
     )

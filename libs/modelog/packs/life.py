@@ -4,23 +4,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from modelog.packs.charting import measured, shares
+from modelog.packs.listing import listed
 from modelog.packs.parts import Chapter, Content, Sheet
 from modelog.packs.reading import Reading
-from modelog.packs.saying import choice, kind_of, listed, second_of, time
-from modelog.packs.scope import about, notable
+from modelog.packs.saying import choice, kind_of, second_of, time
+from modelog.packs.scope import Selection, notable
 from modelog.pages.words import count, tail
 
 _REVIEWS = (
     "TransitionRequested ReviewSubmitted TransitionDecided StageChanged ChecklistAnswered ReviewDelegated".split()
 )
 _FINDINGS = "FindingRaised FindingResolved FindingConfirmed FindingAccepted FindingReopened".split()
-_ENDS = "ModelRetired VersionDeprecated VersionRetired VersionArchived VersionRestored".split()
+_ENDS = (
+    "ModelRetired VersionDeprecated VersionRetired VersionArchived VersionRestored RetirementProposed RetirementAccepted"
+    " RetirementDeclined ArchivingStarted RecordSealed ArchivingFailed RecordRestored RecordExpired HoldPlaced HoldReleased"
+).split()
 
 
 def life(reading: Reading, model: str) -> Content:
     """Of a model from its first fact to the revision."""
     project = model.partition("/models/")[0]
-    every = about(reading.facts([project]), [model])
+    selection = Selection([project], names=[model])
+    every = selection.whole(reading.facts(selection))
     entries = notable(every)
     versions = reading.versions(model)
     names = {one.name for one in versions}
@@ -53,16 +58,17 @@ def life(reading: Reading, model: str) -> Content:
             Chapter("Versions", charts=measured(versions), sheets=[_versions(versions), _evaluations(versions)]),
             Chapter(
                 "Reviews and moves",
-                sheets=[_moves(versions), _of("reviews", "Requests, reviews and evidence", entries, _REVIEWS)],
+                sheets=[_moves(versions), listed("reviews", "Requests, reviews and evidence", entries, _REVIEWS)],
             ),
-            Chapter("Findings", sheets=[_of("findings", "", entries, _FINDINGS)]),
+            Chapter("Findings", sheets=[listed("findings", "", entries, _FINDINGS)]),
             Chapter(
                 "Serving", charts=shares(serving, end, alerts), sheets=[serving_sheet(serving), _rollouts(rollouts)]
             ),
             Chapter("Alerts and retraining", sheets=[alert_sheet(alerts), _retrainings(retrainings)]),
-            Chapter("Ends", sheets=[_of("ends", "Deprecated, retired, archived, restored", entries, _ENDS)]),
+            Chapter("Ends", sheets=[listed("ends", "Deprecated, retired, sealed, held, restored", entries, _ENDS)]),
             Chapter("Timeline", sheets=[listed("timeline", "Every fact, oldest first", entries)]),
         ],
+        selection=selection,
         entries=entries,
         states={
             "models": [reading.model(model)],
@@ -77,10 +83,6 @@ def life(reading: Reading, model: str) -> Content:
 
 def _answering(serving: Sequence[Any]) -> list[str]:
     return sorted({tail(one.version) for one in serving if one.version and not one.HasField("to_time")})
-
-
-def _of(name: str, title: str, entries: Sequence[Any], kinds: Sequence[str]) -> Sheet:
-    return listed(name, title, [entry for entry in entries if kind_of(entry) in kinds])
 
 
 def _versions(versions: Sequence[Any]) -> Sheet:

@@ -72,7 +72,7 @@ def _evidence(content: Content, evidence: Evidence) -> Section:
     told = (
         "Each fact that is listed here is in facts.jsonl, and as its exact bytes in proofs/ together with the proof"
         " that it stands at its place in the signed log. A proof shows that a fact was recorded, not that nothing else"
-        " was: for that, compare with an exported bundle of the log.\n\n"
+        " was: for that, `--bundle` compares with an exported log, by the selection in manifest.json.\n\n"
         "Tables are shortened here: columns that say nothing are left out, names are given by their ids, and times to"
         " the second. data/ holds every table whole, as CSV and JSON, and states/ every resource.\n\n"
         "Tables and charts were made of what the services answered; the signature in manifest.dsse is the word of"

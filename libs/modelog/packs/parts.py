@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf.message import Message
 
+from modelog.packs.scope import Selection
 from modelog.pages.parts import Chart
 from modelog.sdk.facts import Entry
 
@@ -36,7 +37,8 @@ class Content:
 
     kind: inventory, model, ai-act or access. subject: what was asked about, by full name; `projects/-` for all.
     revision: everything is as of this one. facts: what matters most, in a few words each. states: messages by the
-    name of their file. entries: the facts that the pages rest on, each of which is proved.
+    name of their file. selection: which facts it rests on; entries: these facts, each of which is
+    proved.
     """
 
     kind: str
@@ -47,6 +49,7 @@ class Content:
     summary: str
     facts: Sequence[tuple[str, str]]
     chapters: Sequence[Chapter]
+    selection: Selection
     entries: Sequence[Entry]
     states: Mapping[str, Sequence[Message]] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)

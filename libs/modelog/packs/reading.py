@@ -1,6 +1,6 @@
 """What packs are made of, read: states as of one revision, and the facts up to it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +8,7 @@ from modelog.archive.v1.archive_service_pb2 import GetHistoryRequest
 from modelog.archive.v1.types_pb2 import FactFilter, HistoryEntry
 from modelog.deployment.v1 import deployment_service_pb2 as deployment
 from modelog.monitoring.v1 import monitoring_service_pb2 as monitoring
+from modelog.packs.scope import Selection
 from modelog.registry.v1 import registry_service_pb2 as registry
 from modelog.sdk.facts import Entry
 from modelog.sdk.paging import pages
@@ -73,8 +74,9 @@ class Reading:
         request = monitoring.ListRetrainingsRequest(parent=f"{project}/monitors/-")
         return sorted(pages(self.then.monitoring.ListRetrainings, request), key=_by_number)
 
-    def facts(self, projects: Sequence[str], kinds: Iterable[str] = ()) -> list[Entry]:
-        """Facts of these projects up to the revision, in order of the log. kinds: only these, by their last part."""
+    def facts(self, selection: Selection) -> list[Entry]:
+        """What a selection chooses from, up to the revision, in order of the log."""
+        projects, kinds = selection.projects, selection.kinds
         found: list[Entry] = []
         for begin in range(0, len(projects), _MOST_PROJECTS):
             chosen = FactFilter(projects=projects[begin : begin + _MOST_PROJECTS], event_types=kinds)

@@ -1,12 +1,11 @@
 """Facts in words: what kind, to whom, and what it says in a line."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from google.protobuf.message import Message
 
-from modelog.packs.parts import Sheet
 from modelog.pages.words import tail, word
 from modelog.sdk.facts import Entry
 
@@ -37,10 +36,6 @@ def span(start: datetime, end: datetime) -> str:
     """A period in words; from the beginning where it begins with time itself."""
     begun = f"{start:%Y-%m-%d %H:%M}" if start.timestamp() > 0 else "the beginning"
     return f"{begun} to {end:%Y-%m-%d %H:%M} UTC"
-
-
-def listed(name: str, title: str, entries: Iterable[Entry], *, folded: bool = False) -> Sheet:
-    return Sheet(name, title, HEAD, [row(entry) for entry in entries], folded)
 
 
 def row(entry: Entry) -> list[str]:

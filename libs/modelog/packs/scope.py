@@ -1,9 +1,11 @@
-"""Which facts of a log speak of a resource: its own, and those of others that name it. Pure."""
+"""Which facts a pack rests on: the same when it is made and when somebody checks that none is left out. Pure."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelog.packs.saying import kind_of, resource_of
 from modelog.sdk.facts import Entry
@@ -11,6 +13,55 @@ from modelog.sdk.facts import Entry
 # Resources that are about one thing all their life: one fact that names it brings all of their facts in.
 _WHOLE = frozenset("rollouts alerts retrainings retirements records holds".split())
 _FAILED = "OUTCOME_FAILED"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """All conditions have to hold; an empty one always does. It stands in the manifest, so that it can be run again.
+
+    projects: of facts. kinds: of facts, by the last part of their names. names: what the facts have to speak of.
+    start, end: recorded at or after, and before; RFC 3339.
+    """
+
+    projects: Sequence[str]
+    kinds: Sequence[str] = ()
+    names: Sequence[str] = ()
+    start: str = ""
+    end: str = ""
+
+    def of(self, facts: Iterable[Entry]) -> list[Entry]:
+        """The facts of a pack among those of a log, in order of the log."""
+        return notable(self.during(self.whole(facts)))
+
+    def whole(self, facts: Iterable[Entry]) -> list[Entry]:
+        """Whenever they were recorded, and windows in which nothing happened too."""
+        known = [entry for entry in facts if within(resource_of(entry), self.projects)]
+        chosen = [entry for entry in known if not self.kinds or kind_of(entry) in self.kinds]
+        return about(chosen, self.names) if self.names else chosen
+
+    def during(self, facts: Iterable[Entry]) -> list[Entry]:
+        start, end = _nanoseconds(self.start, 0), _nanoseconds(self.end, 1 << 63)
+        return [one for one in facts if one.fact is not None and start <= one.fact.recorded_at.ToNanoseconds() < end]
+
+    def told(self) -> dict[str, Any]:
+        """For the manifest."""
+        return {name: list(value) if not isinstance(value, str) else value for name, value in asdict(self).items()}
+
+    @staticmethod
+    def read(told: Any) -> "Selection":
+        """ValueError, TypeError or AttributeError for what is none."""
+        lists = {name: tuple(map(str, told.get(name, ()))) for name in ("projects", "kinds", "names")}
+        made = Selection(**lists, start=str(told.get("start", "")), end=str(told.get("end", "")))
+        made.during([])
+        return made
+
+
+def _nanoseconds(time: str, otherwise: int) -> int:
+    if not time:
+        return otherwise
+    stamp = Timestamp()
+    stamp.FromJsonString(time)
+    return int(stamp.ToNanoseconds())
 
 
 def about(entries: Iterable[Entry], names: Collection[str]) -> list[Entry]:
@@ -35,15 +86,6 @@ def within(name: str, names: Collection[str]) -> bool:
 def notable(entries: Iterable[Entry]) -> list[Entry]:
     """Without the windows in which every check held and nothing began or ended: these are only counted."""
     return [entry for entry in entries if kind_of(entry) != "WindowEvaluated" or not _passed(entry.event)]
-
-
-def between(entries: Iterable[Entry], start: float, end: float) -> list[Entry]:
-    """Recorded at or after `start` and before `end`, in seconds since 1970."""
-    return [
-        entry
-        for entry in entries
-        if entry.fact is not None and start <= entry.fact.recorded_at.ToNanoseconds() / 1e9 < end
-    ]
 
 
 def _is_whole(name: str) -> bool:

@@ -2,18 +2,19 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelog.packs.charting import happened, shares
 from modelog.packs.life import alert_sheet, serving_sheet
+from modelog.packs.listing import listed
 from modelog.packs.paragraphs import BESIDE, MARKET, OPERATION, POINTS, RISK, Point, sorted_out
 from modelog.packs.parts import Chapter, Content, Sheet
 from modelog.packs.reading import Reading
-from modelog.packs.saying import choice, kind_of, listed, second_of, span
-from modelog.packs.scope import about, between, notable, within
+from modelog.packs.saying import choice, kind_of, second_of, span, time
+from modelog.packs.scope import Selection, notable, within
 from modelog.pages.drawing import time_word
 from modelog.pages.words import count, tail
 from modelog.sdk.facts import Entry
@@ -47,8 +48,9 @@ def system_log(reading: Reading, subject: str, start: datetime, end: datetime) -
     of = {"model": subject} if "/models/" in subject else {"endpoint": subject}
     serving = reading.serving(project, **of, **times)
     names = {subject} | ({one.version for one in serving if one.version} if "endpoint" in of else set())
-    whole = about(reading.facts([project]), names)
-    during = between(whole, began, ended)
+    selection = Selection([project], names=sorted(names), start=time(_stamp(start)), end=time(_stamp(end)))
+    whole = selection.whole(reading.facts(selection))
+    during = selection.during(whole)
     entries = notable(during)
     by_point = sorted_out(entries)
     alerts = [one for one in reading.alerts(project) if _overlaps(one, names, began, ended)]
@@ -68,9 +70,10 @@ def system_log(reading: Reading, subject: str, start: datetime, end: datetime) -
             Chapter("Alerts of the period", sheets=[alert_sheet(alerts)]),
             Chapter("Keeping of the logs: Article 19 and Article 26(6)", _KEEPING, sheets=[_kept(whole)]),
         ],
+        selection=selection,
         entries=entries,
         states={"serving": serving, "alerts": alerts},
-        parameters={"from": _text(start), "to": _text(end)},
+        parameters={"from": selection.start, "to": selection.end},
     )
 
 
@@ -141,7 +144,3 @@ def _stamp(moment: datetime) -> Timestamp:
     made = Timestamp()
     made.FromDatetime(moment)
     return made
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
