@@ -16,8 +16,9 @@ _REVIEWS = (
 )
 _FINDINGS = "FindingRaised FindingResolved FindingConfirmed FindingAccepted FindingReopened".split()
 _ENDS = (
-    "ModelRetired VersionDeprecated VersionRetired VersionArchived VersionRestored RetirementProposed RetirementAccepted"
-    " RetirementDeclined ArchivingStarted RecordSealed ArchivingFailed RecordRestored RecordExpired HoldPlaced HoldReleased"
+    "ModelRetired VersionDeprecated VersionRetired VersionArchived VersionRestored RetirementProposed"
+    " RetirementAccepted RetirementDeclined ArchivingStarted RecordSealed ArchivingFailed RecordRestored RecordExpired"
+    " HoldPlaced HoldReleased"
 ).split()
 
 
