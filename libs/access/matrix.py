@@ -33,7 +33,7 @@ _READ = frozenset(
     " monitoring.alerts.get monitoring.alerts.list monitoring.silences.get monitoring.silences.list"
     " monitoring.retrainings.get monitoring.retrainings.list monitoring.retirements.get monitoring.retirements.list"
     " archive.records.get archive.records.list archive.holds.get archive.holds.list"
-    " archive.subscriptions.get archive.subscriptions.list"
+    " archive.subscriptions.get archive.subscriptions.list archive.erasures.get archive.erasures.list"
     # What everybody sees, and what concerns nobody but themselves.
     " registry.threads.get registry.threads.list registry.threads.mark_read registry.watches.set"
     " registry.watches.remove registry.watches.list registry.tasks.list registry.activity.list".split()
@@ -120,6 +120,7 @@ ROLES: Mapping[str, frozenset[str]] = {
         " monitoring.retirements.accept monitoring.retirements.decline"
         " archive.records.verify"
         " archive.records.retry archive.holds.place archive.holds.release archive.history.get"
+        " archive.texts.erase"
     ),
     # Reads everything that ever happened, who was refused and who may do what; changes nothing.
     AUDITOR: _READ
@@ -213,4 +214,5 @@ READING: Mapping[str, str] = {
     "records": "archive.records.get",
     "holds": "archive.holds.get",
     "subscriptions": "archive.subscriptions.get",
+    "erasures": "archive.erasures.get",
 }

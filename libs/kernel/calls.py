@@ -51,6 +51,7 @@ class Call:
         self._streaming = method.server_streaming or method.client_streaming
         self._method = Method(self._path, permission, method, recorded=options.Extensions[options_pb2.recorded])
         self._request = message_factory.GetMessageClass(method.input_type)
+        self._reply = message_factory.GetMessageClass(method.output_type)
         self._reads_states = _reads_states(method.input_type)
         self._seconds = {code: telemetry.CALL_SECONDS.labels(self._path, code.name) for code in grpc.StatusCode}
         self._ok = self._seconds[grpc.StatusCode.OK]
@@ -68,7 +69,7 @@ class Call:
                 else:  # gRPC ends the call, and cancels this, at the caller's deadline.
                     reply = await self._answer(raw, visit)
                 self._ok.observe(time.perf_counter() - started)
-                return _bytes_of(reply)
+                return await self._shown(reply)
             except TimeoutError:
                 refusal: Refusal = _too_late()
             except Exception as error:
@@ -88,7 +89,7 @@ class Call:
                 context = await self.admit(raw, visit)
                 replies, end = self._behavior(context.request, context), until(context.caller)
                 while (reply := await _next(replies, end)) is not None:
-                    yield _bytes_of(reply)
+                    yield await self._shown(reply)
                 self._ok.observe(time.perf_counter() - started)
                 return
             except Exception as error:
@@ -107,7 +108,7 @@ class Call:
                     incoming, caller = await self._opened(visit, grpc_context)
                     reply = await _within(self._behavior(incoming), until(caller))
                 self._ok.observe(time.perf_counter() - started)
-                return _bytes_of(reply)
+                return await self._shown(reply)
             except TimeoutError:
                 refusal: Refusal = _too_late()
             except Exception as error:
@@ -131,7 +132,7 @@ class Call:
                     end = until(caller)
                     async with aclosing(self._behavior(incoming)) as replies:
                         while (reply := await _next(replies, end)) is not None:
-                            await grpc_context.write(_bytes_of(reply))
+                            await grpc_context.write(await self._shown(reply))
                 self._ok.observe(time.perf_counter() - started)
                 return
             except TimeoutError:
@@ -222,12 +223,19 @@ class Call:
         _log.error("call_failed", method=self._path, exc_info=error)
         return _Internal("INTERNAL", "the service failed; its log tells why")
 
+    async def _shown(self, reply: Any) -> bytes:
+        """The answer's bytes, with the texts that its facts and states have beside the log."""
+        data = reply if isinstance(reply, bytes) else bytes(reply.SerializeToString())
+        return data if self._door.texts is None else await self._door.texts.shown(self._reply, data)
+
     async def _abort(
         self, refusal: Refusal, grpc_context: "grpc.aio.ServicerContext[Any, Any]", started: float
     ) -> None:
         code = grpc_code(refusal)
         telemetry.refused(code.name, refusal.reason)
         self._seconds[code].observe(time.perf_counter() - started)
+        if self._door.texts is not None:
+            refusal.message = await self._door.texts.sentence_shown(refusal.message)
         await grpc_context.abort(code, refusal.message, trailers(refusal))
 
     async def _record(
@@ -249,10 +257,6 @@ def _reads_states(request: Descriptor) -> bool:
     """Whether a request can ask for a former state."""
     read = request.fields_by_name.get("read")
     return bool(read and read.message_type and read.message_type.full_name == ReadOptions.DESCRIPTOR.full_name)
-
-
-def _bytes_of(reply: Any) -> bytes:
-    return reply if isinstance(reply, bytes) else bytes(reply.SerializeToString())
 
 
 def _limited(grpc_context: "grpc.aio.ServicerContext[Any, Any]") -> AbstractAsyncContextManager[Any]:

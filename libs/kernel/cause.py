@@ -22,6 +22,8 @@ class Cause:
     request_id: str
     now: datetime
     request_digest: bytes = b""
+    # As it was taken before free text was left out of it; facts of that time answer to it.
+    whole_digest: bytes = b""
     reason: str = ""
     on_behalf_of: tuple[Principal, ...] = field(default=())
     correlation_id: str = ""
@@ -47,15 +49,26 @@ def _digest(service: str, actor: str, request_id: str) -> str:
     return hashlib.sha256(f"{service}\0{actor}\0{request_id}".encode()).hexdigest()[:32]
 
 
-def fact_of(kind: Kind, name: str, state: Any, event: Message, cause: Cause, reads: Iterable[Read]) -> Fact:
-    """The fact that follows `state`. Its time is the cause's, or the state's where clocks ran backwards."""
+def fact_of(
+    kind: Kind,
+    name: str,
+    state: Any,
+    event: Message,
+    cause: Cause,
+    reads: Iterable[Read],
+    reason: str | None = None,
+) -> Fact:
+    """The fact that follows `state`. Its time is the cause's, or the state's where clocks ran backwards.
+
+    reason: as it is to stand in the log, where that is not as the cause has it.
+    """
     fact = Fact(
         id=fact_id(kind.service, cause),
         resource=name,
         generation=state.generation + 1,
         actor=cause.actor,
         on_behalf_of=cause.on_behalf_of,
-        reason=cause.reason,
+        reason=cause.reason if reason is None else reason,
         request_id=cause.request_id,
         request_digest=cause.request_digest,
         correlation_id=cause.correlation_id,

@@ -9,6 +9,7 @@ from typing import Any
 
 from kernel import telemetry
 from kernel.cause import Cause
+from kernel.erasable import without_texts
 from kernel.identity import Authority, Caller, Permit
 
 _MOST_ID_CHARACTERS = 128
@@ -41,11 +42,12 @@ class Context:
     def cause(self) -> Cause:
         """The cause of the command this request asks for."""
         request = self.request
-        encoded = request.SerializeToString(deterministic=True)
+        bare = without_texts(request)
         return Cause(
             actor=self.caller.principal,
             request_id=self.request_id,
-            request_digest=hashlib.sha256(self.method.encode() + b"\0" + encoded).digest(),
+            request_digest=self._digest(bare),
+            whole_digest=b"" if bare is request else self._digest(request),
             now=self.now,
             reason=getattr(request, "reason", ""),
             on_behalf_of=self.caller.on_behalf_of,
@@ -57,3 +59,7 @@ class Context:
             reads=self.permit.reads,
             check=self.permit.check,
         )
+
+    def _digest(self, request: Any) -> bytes:
+        encoded: bytes = request.SerializeToString(deterministic=True)
+        return hashlib.sha256(self.method.encode() + b"\0" + encoded).digest()

@@ -10,6 +10,7 @@ from protovalidate import Validator
 
 from kernel.errors import FieldViolation, Invalid
 from kernel.hygiene import unclean
+from modelog.texts import markers_in
 
 _MOST_BYTES = 256 * 1024
 _MOST_NAMED = 20  # Wrong fields in one refusal: it travels as metadata.
@@ -30,6 +31,8 @@ def parse(cls: type[Message], raw: bytes, most_bytes: int = _MOST_BYTES) -> Any:
     if request.ByteSize() != size:
         request.ParseFromString(raw)
         raise _refused([FieldViolation(path, "unknown field", "UNKNOWN_FIELD") for path in _unknown(request, "")])
+    if marks := markers_in(raw):
+        raise Invalid("TEXT_RESERVED", f"{marks[0]} stands for a text beside the log; write the text itself")
     if dirt := list(islice(unclean(request), _MOST_NAMED)):
         raise _refused(dirt)
     violations = _validator.collect_violations(request)

@@ -59,7 +59,7 @@ class Requests:
 
 def same(outcome: Outcome, cause: Cause) -> Outcome:
     """The outcome itself when it was the same request; AlreadyExists otherwise."""
-    if outcome.digest != cause.request_digest:
+    if outcome.digest not in (cause.request_digest, cause.whole_digest):
         raise AlreadyExists(
             "REQUEST_ID_REUSED",
             f"request_id {cause.request_id!r} was used for another request; use a new id for each request",

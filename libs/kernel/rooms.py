@@ -21,6 +21,7 @@ from kernel.receiving import Receiver
 from kernel.resources import Resources
 from kernel.settings import Settings
 from kernel.states import States
+from kernel.texts import Texts
 from kernel.transact import Transact
 
 
@@ -46,6 +47,7 @@ class Rooms:
     position: Position
     settings: Any
     clock: Callable[[], datetime]
+    texts: Texts
 
 
 Controller = Callable[[], Awaitable[None]]

@@ -24,6 +24,7 @@ from kernel.context import Context
 from kernel.identity import Authority
 from kernel.incoming import Incoming
 from kernel.limits import Limits, Rates
+from kernel.texts import Texts
 
 __all__ = ["Context", "Door", "Incoming"]
 
@@ -37,6 +38,7 @@ class Door:
     journal: Journal
     limits: Limits = field(default_factory=lambda: Limits(Rates()))
     arriving: Arriving = field(default_factory=Arriving)
+    texts: Texts | None = None
 
     def handler(self, service: ServiceDescriptor, servicer: Any) -> grpc.GenericRpcHandler:
         """All methods of one service; TypeError when one is missing or declares no permission."""

@@ -38,6 +38,7 @@ from kernel.settings import Settings, exports_traces, load
 from kernel.states import States
 from kernel.status_servicer import StatusServicer
 from kernel.tasks import end
+from kernel.texts import Texts
 from kernel.transact import Transact
 from kernel.views import prepare
 from modelog.status.v1 import status_service_pb2
@@ -125,9 +126,10 @@ async def _open(
     stack.callback(kept.terminate)
     position = Position()
     states, known = States(log, pool), KnownIds()
-    transact = Transact(log, states, Requests(pool, blueprint.name, known))
+    texts = Texts(client, blueprint.name, api_prefix=settings.nats_api_prefix)
+    transact = Transact(log, states, Requests(pool, blueprint.name, known), texts.hidden)
     resources = Resources(pool, log, position, blueprint.searchables)
-    return Rooms(transact, resources, states, pool, kept, log, client, position, settings, now), states, known
+    return Rooms(transact, resources, states, pool, kept, log, client, position, settings, now, texts), states, known
 
 
 def _roles(blueprint: Blueprint, rooms: Rooms, projector: Projector) -> Sequence[Role]:
@@ -170,7 +172,9 @@ async def _serve(
 ) -> tuple[grpc.aio.Server, int]:
     server = grpc.aio.server(options=options(settings), maximum_concurrent_rpcs=MOST_CALLS)
     journal = Journal(AccessLog(rooms.nats, blueprint.name), blueprint.name, rooms.clock)
-    door = Door(_authority(settings, blueprint, rooms), rooms.clock, journal, Limits(rates(settings)))
+    door = Door(
+        _authority(settings, blueprint, rooms), rooms.clock, journal, Limits(rates(settings)), texts=rooms.texts
+    )
     status = StatusServicer(
         blueprint.name, rooms.pool, rooms.log, rooms.position, rooms.clock(), lambda: list(differences)
     )

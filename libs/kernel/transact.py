@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ Decide = Callable[..., Message | None]
 Reads = Sequence[tuple[Kind, str]]
 # What a decision reads, where that depends on the resource it decides on.
 ReadsOf = Callable[[Any], Reads]
+# Keeps the free text of an event and of its cause elsewhere: the event and the reason as they stand in the fact.
+Hidden = Callable[[Message, Cause], Awaitable[tuple[Message, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,10 @@ class Decided:
 class Transact:
     """Callable for writes on one resource; `create_numbered` for children numbered by the server."""
 
-    def __init__(self, log: Log, states: States, requests: Requests) -> None:
+    def __init__(self, log: Log, states: States, requests: Requests, hidden: Hidden | None = None) -> None:
+        """hidden: puts free text beside the log; None leaves it in the facts."""
         self._log = log
+        self._hidden = hidden
         self._states = states
         self._requests = requests
         self._heads: dict[tuple[str, str], int] = {}
@@ -151,7 +155,8 @@ class Transact:
         self, kind: Kind, name: str, state: Any, event: Message, cause: Cause, reads: Sequence[Read]
     ) -> Decided | None:
         """Publishes under the guard; None when the race was lost."""
-        fact = fact_of(kind, name, state, event, cause, reads)
+        event, reason = (event, cause.reason) if self._hidden is None else await self._hidden(event, cause)
+        fact = fact_of(kind, name, state, event, cause, reads, reason)
         payload = fact.SerializeToString(deterministic=True)
         try:
             revision = await self._log.append(

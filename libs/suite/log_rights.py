@@ -8,6 +8,7 @@ user of rights.json has an account of its own, and the account imports, subject 
     publish         the subjects it is the owner of
     read a stream   STREAM.INFO, STREAM.MSG.GET, and CONSUMER.CREATE, .INFO, .DELETE and .MSG.NEXT of consumers named
                     <user>-1 to <user>-<followers>, which kernel/consumers.py takes in turn
+    erase           STREAM.MSG.DELETE of a stream of texts, message by message
 
 Nothing else of the JetStream API leaves the account LOG, whose only user, `provision`, makes the streams.
 """
@@ -58,6 +59,8 @@ def _subjects(user: str, rights: Mapping[str, list[str]]) -> Iterator[tuple[str,
     """Each subject the user may send to, and whether one answer comes or a `stream` of them."""
     for subject in rights["publish"]:
         yield subject, "one"
+    for stream in rights.get("erase", ()):
+        yield f"$JS.API.STREAM.MSG.DELETE.{stream}", "one"
     for stream in rights["read"]:
         for verb in _STREAM_VERBS:
             yield f"$JS.API.{verb}.{stream}", "one"

@@ -1,4 +1,4 @@
-"""Makes the three streams as deploy/nats/*.json pin them, once; says so when one of them is not as pinned.
+"""Makes the four streams as deploy/nats/*.json pin them, once; says so when one of them is not as pinned.
 
 Run by whoever sets an installation up, as the user `provision`:
 `python -m suite.provision NATS_URL FOLDER [REPLICAS [ACCESS_DAYS]]`. FOLDER holds the password in the file `nats`, and
@@ -18,7 +18,7 @@ import nats
 from nats.aio.client import Client
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "nats"
-STREAMS = ("lifecycle", "telemetry", "access")
+STREAMS = ("lifecycle", "telemetry", "access", "texts")
 _ANSWER_SECONDS = 10.0
 _NO_STREAM = 10059
 _DAY_NANOSECONDS = 24 * 3600 * 1_000_000_000
@@ -51,7 +51,7 @@ def drift(wanted: dict[str, Any], actual: dict[str, Any]) -> list[str]:
 async def provision(
     nats_url: str, *, replicas: int = 1, access_days: int | None = None, folder: Path | None = None
 ) -> None:
-    """Creates LIFECYCLE, TELEMETRY and ACCESS where they are missing. Raises Drift for one that is not as pinned.
+    """Creates the four streams where they are missing. Raises Drift for one that is not as pinned.
 
     `nats_url` carries the user `provision`, and the password unless it stands in `folder`, which asks for TLS too.
     `replicas` is 1 on a single server and 3 in production. `access_days` is for ACCESS alone; as pinned when None.

@@ -9,13 +9,13 @@ from google.protobuf.descriptor import ServiceDescriptor
 from access.authority import authority
 from kernel.rooms import Blueprint, Controller, Rooms
 from kernel.service import run
-from modelog.archive.v1 import archive_service_pb2, subscription_service_pb2
+from modelog.archive.v1 import archive_service_pb2, erasure_service_pb2, subscription_service_pb2
 from services.archive.access.keeper import Keeper
 from services.archive.domain import KINDS
 from services.archive.parts import Parts
 from services.archive.projections import raw
 from services.archive.reactions import reactions
-from services.archive.servicer import ArchiveServicer, SubscriptionServicer
+from services.archive.servicer import ArchiveServicer, ErasureServicer, SubscriptionServicer
 from services.archive.settings import Settings
 
 HERE = Path(__file__).parent
@@ -25,6 +25,7 @@ def doors(rooms: Rooms) -> Sequence[tuple[ServiceDescriptor, Any]]:
     return [
         (archive_service_pb2.DESCRIPTOR.services_by_name["ArchiveService"], ArchiveServicer(rooms)),
         (subscription_service_pb2.DESCRIPTOR.services_by_name["SubscriptionService"], SubscriptionServicer(rooms)),
+        (erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"], ErasureServicer(rooms)),
     ]
 
 

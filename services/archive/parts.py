@@ -6,6 +6,9 @@ from pathlib import Path
 from kernel.rooms import Rooms
 from services.archive.checkpoints import Checkpoints, Ledger
 from services.archive.domain import KINDS
+from services.archive.erasing.eraser import Eraser
+from services.archive.erasing.erasing import Erasing
+from services.archive.erasing.queries import Marks
 from services.archive.keys import open_key, rotate_if_asked
 from services.archive.notary import Notary
 from services.archive.queries import Copy
@@ -35,6 +38,11 @@ class Parts:
     @cached_property
     def sealer(self) -> Sealer:
         return Sealer(self.copy, self.checkpoints, self.store)
+
+    @cached_property
+    def erasing(self) -> Erasing:
+        eraser = Eraser(self._rooms.nats, api_prefix=self.settings.nats_api_prefix)
+        return Erasing(self._rooms, Marks(self._rooms.pool), eraser)
 
     @cached_property
     def notary(self) -> Notary:

@@ -1,9 +1,10 @@
-"""Retired versions become records."""
+"""Retired versions become records, and what is to be erased is."""
 
 from functools import partial
 
 from kernel.reactor import Reaction, Reactions
 from kernel.rooms import Rooms
+from modelog.archive.v1 import erasure_events_pb2 as erasures
 from modelog.archive.v1 import events_pb2 as facts
 from modelog.archive.v1 import types_pb2 as types
 from modelog.registry.v1 import events_pb2 as registry
@@ -50,4 +51,8 @@ def reactions(rooms: Rooms) -> Reactions:
         else:
             await rooms.transact(RECORD, name, cause, partial(seal, attempt=attempt, sealed=sealed))
 
-    return {registry.VersionRetired: retired, facts.ArchivingStarted: started}
+    return {
+        registry.VersionRetired: retired,
+        facts.ArchivingStarted: started,
+        erasures.ErasureRequested: parts.erasing.carry_out,
+    }

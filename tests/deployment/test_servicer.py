@@ -150,7 +150,7 @@ async def test_a_rollout_is_requested_once_however_often_it_is_sent(place: Town)
     )
     first = await place.stub.RequestRollout(request, metadata=BY)
     assert first == await place.stub.RequestRollout(request, metadata=BY)
-    request.reason = "second"
+    request.version = version_name(2)
     other = place.stub.RequestRollout(request, metadata=BY)
     assert await refused(other, grpc.StatusCode.ALREADY_EXISTS) == "REQUEST_ID_REUSED"
     place.newest = first.revision

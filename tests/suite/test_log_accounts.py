@@ -21,9 +21,9 @@ from suite.nats_server import NatsServer
 
 _numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.cycle(range(1, RIGHTS["followers"] + 1)))
 SECOND = 1_000_000_000
-STREAMS = ["LIFECYCLE", "TELEMETRY", "ACCESS"]
+STREAMS = ["LIFECYCLE", "TELEMETRY", "ACCESS", "TEXTS"]
 SERVICES = ["registry", "deployment", "monitoring", "archive"]
-STREAMS = ["LIFECYCLE", "TELEMETRY", "ACCESS"]
+STREAMS = ["LIFECYCLE", "TELEMETRY", "ACCESS", "TEXTS"]
 
 
 @pytest.fixture

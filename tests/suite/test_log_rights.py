@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
+from secrets import token_hex
 from typing import Any
 
 import nats
@@ -16,7 +17,7 @@ from suite.log_rights import API_PREFIX, RIGHTS
 from suite.nats_server import NatsServer
 
 USERS: dict[str, dict[str, list[str]]] = RIGHTS["users"]
-STREAMS = ["LIFECYCLE", "TELEMETRY", "ACCESS"]
+STREAMS = ["LIFECYCLE", "TELEMETRY", "ACCESS", "TEXTS"]
 READ = ["STREAM.INFO.{stream}", "STREAM.MSG.GET.{stream}"]
 OWN = [
     "CONSUMER.CREATE.{stream}.{name}",
@@ -75,7 +76,9 @@ def forbidden(user: str) -> Iterator[str]:
     """Every verb on every stream, except what the user was given."""
     granted = USERS[user]["read"]
     for stream in STREAMS:
-        yield from (verb.format(stream=stream, name=f"{user}-1") for verb in NEVER)
+        erases = stream in USERS[user].get("erase", ())
+        never = [verb for verb in NEVER if not (erases and "STREAM.MSG.DELETE" in verb)]
+        yield from (verb.format(stream=stream, name=f"{user}-1") for verb in never)
         yield from (verb.format(stream=stream, name=name) for verb in OWN for name in others(user))
         if stream not in granted:
             yield from (verb.format(stream=stream, name=f"{user}-1") for verb in (*READ, *OWN))
@@ -127,7 +130,9 @@ async def everything(provision: Client) -> dict[str, Any]:
 
 async def prepare(provision: Client) -> None:
     """One consumer of everybody on every stream, to be harmed, and a message in each to be read or deleted."""
-    for stream, subject in zip(STREAMS, ["lifecycle.x.y", "telemetry.x", "access.x"], strict=True):
+    for stream, subject in zip(
+        STREAMS, ["lifecycle.x.y", "telemetry.x", "access.x", f"texts.x.{token_hex(8)}"], strict=True
+    ):
         await provision.jetstream().publish(subject, b"kept")
         listed = await asked(provision, f"$JS.API.CONSUMER.LIST.{stream}")
         for one in listed["consumers"] if listed else ():  # Those of other tests would end by themselves meanwhile.
@@ -189,8 +194,12 @@ async def test_what_is_granted_works(user: str, connect: Callable[[str], Any]) -
         await client.publish(f"{API_PREFIX}.CONSUMER.MSG.NEXT.{stream}.{name}", b'{"batch": 1}', reply=inbox.subject)
         pulled = await inbox.next_msg(timeout=5)
         assert pulled.reply.startswith(f"$JS.ACK.{stream}.{name}.")
+    for stream in USERS[user].get("erase", ()):
+        gone = await asked(client, f"{API_PREFIX}.STREAM.MSG.DELETE.{stream}", {"seq": 1})
+        assert gone is not None
+        assert gone["success"]
     for subject in USERS[user]["publish"]:
-        answer = await asked(client, subject.replace(">", "p.things.x"))
+        answer = await asked(client, subject.replace(">", "p.things.x").replace("*.*", f"{user}.{token_hex(8)}"))
         assert answer is not None
         assert answer["seq"] > 0
 
@@ -201,7 +210,7 @@ async def test_nobody_publishes_what_is_somebody_elses(user: str, connect: Calla
     before = await everything(provision)
     theirs = {subject for other in USERS.values() for subject in other["publish"]} - set(USERS[user]["publish"])
     for subject in [*theirs, "lifecycle.>", "lifecycle.new.>", "access.new", "telemetry.>", f"access.{user}.more"]:
-        assert await asked(client, subject.replace(">", "p.things.x")) is None, subject
+        assert await asked(client, subject.replace(">", "p.things.x").replace("*.*", f"{user}.x")) is None, subject
     after = await everything(provision)
     assert {one: (before.get(one), after.get(one)) for one in before | after if before.get(one) != after.get(one)} == {}
 

@@ -133,6 +133,7 @@ def replay(ctx: click.Context, /, from_revision: int, to_revision: int | None, f
         to_revision=to_revision or 0,
         follow=follow,
         patience_seconds=state.timeout,
+        with_texts=True,
     )
     for entry in reader:
         if state.as_json:

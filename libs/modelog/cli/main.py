@@ -76,6 +76,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "audit": ("audit", "Export, verify, checkpoints and proofs."),
         "records": ("archive", "Sealed records of retired versions."),
         "holds": ("archive", "Legal holds."),
+        "erasures": ("erasures", "Free text of people, erased from beside the log."),
     },
     "Who you are": {
         "login": ("login", "Log in at an OpenID Connect provider."),

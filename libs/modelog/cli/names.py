@@ -23,6 +23,7 @@ PATTERNS = {
     "record": "projects/*/records/*",
     "hold": "projects/*/holds/*",
     "subscription": "projects/*/subscriptions/*",
+    "erasure": "projects/*/erasures/*",
 }
 
 

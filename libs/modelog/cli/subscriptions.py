@@ -55,7 +55,7 @@ def consume(ctx: click.Context, /, name: str, command: str | None, consumer: str
     Without --exec facts are printed as `modelog replay` does; with --json as CloudEvents, one a line.
     """
     state = state_of(ctx)
-    for batch in state.client().consume(name, consumer=consumer, most=most, follow=follow):
+    for batch in state.client().consume(name, consumer=consumer, most=most, follow=follow, with_texts=True):
         status = _run(command, batch) if command else _print(state, batch)
         if status:
             batch.extend(0)

@@ -30,6 +30,7 @@ _READERS = {
     "retirements": ("monitoring", "monitoring", "retrainings", "Retirement"),
     "records": ("archive", "archive", "archive_service", "Record"),
     "holds": ("archive", "archive", "archive_service", "Hold"),
+    "erasures": ("erasures", "archive", "erasure_service", "Erasure"),
     "subscriptions": ("subscriptions", "archive", "subscription_service", "Subscription"),
 }
 _HEADER = frozenset({"generation", "revision", "update_time"})

@@ -21,6 +21,7 @@ from modelog.sdk.watching import awatch_rollout
 
 if TYPE_CHECKING:
     from modelog.archive.v1.archive_service_pb2_grpc import ArchiveServiceAsyncStub
+    from modelog.archive.v1.erasure_service_pb2_grpc import ErasureServiceAsyncStub
     from modelog.archive.v1.subscription_service_pb2_grpc import SubscriptionServiceAsyncStub
     from modelog.archive.v1.types_pb2 import FactFilter
     from modelog.deployment.v1.deployment_service_pb2_grpc import DeploymentServiceAsyncStub
@@ -108,6 +109,13 @@ class Client:
         return ArchiveServiceStub(self._channel("archive"))
 
     @cached_property
+    def erasures(self) -> "ErasureServiceAsyncStub":
+        """Erasing free text from beside the log: at the archive."""
+        from modelog.archive.v1.erasure_service_pb2_grpc import ErasureServiceStub
+
+        return ErasureServiceStub(self._channel("archive"))
+
+    @cached_property
     def subscriptions(self) -> "SubscriptionServiceAsyncStub":
         """Places in the log kept for groups of consumers: at the archive."""
         from modelog.archive.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
@@ -137,8 +145,12 @@ class Client:
         to_revision: int = 0,
         follow: bool = True,
         patience_seconds: float = float("inf"),
+        with_texts: bool = False,
     ) -> Subscription:
-        """Facts from a revision on, then live: see Subscription."""
+        """Facts from a revision on, then live: see Subscription.
+
+        with_texts: with what people wrote, which lies beside the log, in place of its markers.
+        """
         return Subscription(
             self.archive.ReadFacts,
             from_revision=from_revision,
@@ -146,14 +158,18 @@ class Client:
             filter=filter,
             follow=follow,
             patience_seconds=patience_seconds,
+            with_texts=with_texts,
         )
 
-    def consume(self, name: str, *, consumer: str = "", most: int = 0, follow: bool = True) -> AsyncIterator[Batch]:
+    def consume(
+        self, name: str, *, consumer: str = "", most: int = 0, follow: bool = True, with_texts: bool = False
+    ) -> AsyncIterator[Batch]:
         """Facts as one of the consumers of a subscription, batch by batch; acknowledge each.
 
-        consumer: how this one calls itself, for people; most: facts in a batch, 500 when 0; follow: waits for more.
+        consumer: how this one calls itself, for people; most: facts in a batch, 500 when 0; follow: waits for more;
+        with_texts: with what people wrote, which lies beside the log, in place of its markers.
         """
-        return aconsume(self.subscriptions, name, consumer=consumer, most=most, follow=follow)
+        return aconsume(self.subscriptions, name, consumer=consumer, most=most, follow=follow, with_texts=with_texts)
 
     def watch_rollout(
         self, name: str, *, interval_seconds: float = 0.0, patience_seconds: float = float("inf")

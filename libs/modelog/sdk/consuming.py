@@ -69,11 +69,11 @@ class SyncBatch(_Handed):
 
 
 async def aconsume(
-    stub: "SubscriptionServiceAsyncStub", name: str, *, consumer: str, most: int, follow: bool
+    stub: "SubscriptionServiceAsyncStub", name: str, *, consumer: str, most: int, follow: bool, with_texts: bool = False
 ) -> AsyncIterator[Batch]:
     """Batches one after the other; without `follow` until there is nothing more."""
     while True:
-        request, timeout = _pull(name, consumer, most, follow)
+        request, timeout = _pull(name, consumer, most, follow, with_texts)
         reply = await stub.PullFacts(request, timeout=timeout)
         if reply.entries:
             yield _batch(Batch, name, reply, stub)
@@ -82,11 +82,11 @@ async def aconsume(
 
 
 def consume(
-    stub: "SubscriptionServiceStub", name: str, *, consumer: str, most: int, follow: bool
+    stub: "SubscriptionServiceStub", name: str, *, consumer: str, most: int, follow: bool, with_texts: bool = False
 ) -> Iterator[SyncBatch]:
     """Batches one after the other; without `follow` until there is nothing more."""
     while True:
-        request, timeout = _pull(name, consumer, most, follow)
+        request, timeout = _pull(name, consumer, most, follow, with_texts)
         reply = stub.PullFacts(request, timeout=timeout)
         if reply.entries:
             yield _batch(SyncBatch, name, reply, stub)
@@ -94,18 +94,19 @@ def consume(
             return
 
 
-def _pull(name: str, consumer: str, most: int, follow: bool) -> "tuple[PullFactsRequest, float]":
+def _pull(name: str, consumer: str, most: int, follow: bool, with_texts: bool) -> "tuple[PullFactsRequest, float]":
     """The request and the seconds its call may take."""
     from modelog.archive.v1.subscription_service_pb2 import PullFactsRequest
 
-    request = PullFactsRequest(name=name, consumer=consumer or f"{socket.gethostname()}/{os.getpid()}", max_facts=most)
+    who = consumer or f"{socket.gethostname()}/{os.getpid()}"
+    request = PullFactsRequest(name=name, consumer=who, max_facts=most, with_texts=with_texts)
     seconds = _WAIT_SECONDS if follow else 0.0
     request.wait.FromTimedelta(timedelta(seconds=seconds))
     return request, seconds + _SPARE_SECONDS
 
 
 def _batch(kind: Any, name: str, reply: "PullFactsResponse", stub: Any) -> Any:
-    entries = tuple(Entry(one.revision, one.subject, one.payload) for one in reply.entries)
+    entries = tuple(Entry(one.revision, one.subject, one.payload, reply.texts) for one in reply.entries)
     return kind(name, reply.token, entries, reply.attempt, _time(reply), reply.position, reply.head, stub)
 
 

@@ -1,6 +1,7 @@
 """What the log holds, read: the envelope of an entry and the event inside it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,19 +14,29 @@ from modelog.log.v1.fact_pb2 import Fact
 
 @dataclass(frozen=True)
 class Entry:
-    """One message of the log. payload: exactly the stored bytes, which are the leaf of the log's Merkle tree."""
+    """One message of the log. payload: exactly the stored bytes, which are the leaf of the log's Merkle tree.
+
+    texts: what markers in it stand for, where that was asked for; `fact` and `event` have them in place.
+    """
 
     revision: int
     subject: str
     payload: bytes
+    texts: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @cached_property
     def fact(self) -> Fact | None:
         """The envelope; None when somebody put something unreadable into the log."""
         try:
-            return Fact.FromString(self.payload)
+            fact = Fact.FromString(self.payload)
         except DecodeError:
             return None
+        if self.texts:
+            from modelog.rewriting import rewrite
+            from modelog.texts import MARKER
+
+            rewrite(fact, lambda text: MARKER.sub(lambda one: self.texts.get(one[0], one[0]), text))
+        return fact
 
     @cached_property
     def event(self) -> Message | None:

@@ -35,12 +35,14 @@ class Progress:
         filter: "FactFilter | None",  # noqa: A002 - the name of the field.
         follow: bool,
         patience_seconds: float,
+        with_texts: bool = False,
     ) -> None:
         self.position = max(from_revision, 1) - 1
         self.head = 0
         self._to_revision = to_revision
         self._filter = filter
         self._follow = follow
+        self._with_texts = with_texts
         self._breaks = Breaks(patience_seconds)
         self._renewed = False
 
@@ -53,6 +55,7 @@ class Progress:
             to_revision=self._to_revision,
             follow=self._follow,
             filter=self._filter,
+            with_texts=self._with_texts,
         )
         request.heartbeat_interval.seconds = _HEARTBEAT_SECONDS
         return request
@@ -68,7 +71,7 @@ class Progress:
             if self._filter is None and entry.revision != self.position + 1:
                 raise Hole(f"revision {self.position + 1} was not delivered, {entry.revision} was")
             self.position = entry.revision
-            yield Entry(entry.revision, entry.subject, entry.payload)
+            yield Entry(entry.revision, entry.subject, entry.payload, reply.texts)
         self.position = max(self.position, reply.position)
 
     @property
@@ -107,6 +110,7 @@ class Subscription:
         filter: "FactFilter | None" = None,  # noqa: A002 - the name of the field.
         follow: bool = True,
         patience_seconds: float = float("inf"),
+        with_texts: bool = False,
     ) -> None:
         self._method = method
         self._progress = Progress(
@@ -115,6 +119,7 @@ class Subscription:
             filter=filter,
             follow=follow,
             patience_seconds=patience_seconds,
+            with_texts=with_texts,
         )
 
     @property

@@ -19,6 +19,7 @@ from modelog.sdk.watching import watch_rollout
 
 if TYPE_CHECKING:
     from modelog.archive.v1.archive_service_pb2_grpc import ArchiveServiceStub
+    from modelog.archive.v1.erasure_service_pb2_grpc import ErasureServiceStub
     from modelog.archive.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
     from modelog.archive.v1.types_pb2 import FactFilter
     from modelog.deployment.v1.deployment_service_pb2_grpc import DeploymentServiceStub
@@ -119,6 +120,13 @@ class SyncClient:
         return ArchiveServiceStub(self._channel("archive"))
 
     @cached_property
+    def erasures(self) -> "ErasureServiceStub":
+        """Erasing free text from beside the log: at the archive."""
+        from modelog.archive.v1.erasure_service_pb2_grpc import ErasureServiceStub
+
+        return ErasureServiceStub(self._channel("archive"))
+
+    @cached_property
     def subscriptions(self) -> "SubscriptionServiceStub":
         """Places in the log kept for groups of consumers: at the archive."""
         from modelog.archive.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
@@ -148,8 +156,12 @@ class SyncClient:
         to_revision: int = 0,
         follow: bool = True,
         patience_seconds: float = float("inf"),
+        with_texts: bool = False,
     ) -> SyncSubscription:
-        """Facts from a revision on, then live: see SyncSubscription."""
+        """Facts from a revision on, then live: see SyncSubscription.
+
+        with_texts: with what people wrote, which lies beside the log, in place of its markers.
+        """
         return SyncSubscription(
             self.archive.ReadFacts,
             from_revision=from_revision,
@@ -157,14 +169,18 @@ class SyncClient:
             filter=filter,
             follow=follow,
             patience_seconds=patience_seconds,
+            with_texts=with_texts,
         )
 
-    def consume(self, name: str, *, consumer: str = "", most: int = 0, follow: bool = True) -> Iterator[SyncBatch]:
+    def consume(
+        self, name: str, *, consumer: str = "", most: int = 0, follow: bool = True, with_texts: bool = False
+    ) -> Iterator[SyncBatch]:
         """Facts as one of the consumers of a subscription, batch by batch; acknowledge each.
 
-        consumer: how this one calls itself, for people; most: facts in a batch, 500 when 0; follow: waits for more.
+        consumer: how this one calls itself, for people; most: facts in a batch, 500 when 0; follow: waits for more;
+        with_texts: with what people wrote, which lies beside the log, in place of its markers.
         """
-        return consume(self.subscriptions, name, consumer=consumer, most=most, follow=follow)
+        return consume(self.subscriptions, name, consumer=consumer, most=most, follow=follow, with_texts=with_texts)
 
     def watch_rollout(
         self, name: str, *, interval_seconds: float = 0.0, patience_seconds: float = float("inf")

@@ -24,6 +24,7 @@ class SyncSubscription:
         filter: "FactFilter | None" = None,  # noqa: A002 - the name of the field.
         follow: bool = True,
         patience_seconds: float = float("inf"),
+        with_texts: bool = False,
     ) -> None:
         self._method = method
         self._progress = Progress(
@@ -32,6 +33,7 @@ class SyncSubscription:
             filter=filter,
             follow=follow,
             patience_seconds=patience_seconds,
+            with_texts=with_texts,
         )
 
     @property

@@ -1,9 +1,11 @@
-"""What may happen to records, holds and subscriptions. Pure: no clock, no ids of its own, no I/O."""
+"""What may happen to records, holds, subscriptions and erasures. Pure: no clock, no ids of its own, no I/O."""
 
 from access.fold import KNOWN_PROJECT
 from kernel.fold import kind
 from modelog.archive.v1 import types_pb2 as types
+from modelog.archive.v1.erasures_pb2 import Erasure
 from modelog.archive.v1.subscriptions_pb2 import Subscription
+from services.archive.domain.erasure import evolve_erasure
 from services.archive.domain.hold import evolve_hold
 from services.archive.domain.record import evolve_record
 from services.archive.domain.subscription import evolve_subscription
@@ -11,4 +13,5 @@ from services.archive.domain.subscription import evolve_subscription
 RECORD = kind("archive", "projects/*/records/*", types.Record, evolve_record)
 HOLD = kind("archive", "projects/*/holds/*", types.Hold, evolve_hold)
 SUBSCRIPTION = kind("archive", "projects/*/subscriptions/*", Subscription, evolve_subscription)
-KINDS = (RECORD, HOLD, SUBSCRIPTION, KNOWN_PROJECT)
+ERASURE = kind("archive", "projects/*/erasures/*", Erasure, evolve_erasure)
+KINDS = (RECORD, HOLD, SUBSCRIPTION, ERASURE, KNOWN_PROJECT)

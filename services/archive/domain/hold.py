@@ -16,7 +16,7 @@ def place(hold: types.Hold, *, project: str, resources: Sequence[str], title: st
     if hold.name:
         raise AlreadyExists("HOLD_EXISTS", f"{hold.name} exists; holds are never changed: place another one")
     for number, resource in enumerate(resources):
-        _check_resource(resource, project, f"resources[{number}]")
+        check_resource(resource, project, f"resources[{number}]")
     return facts.HoldPlaced(resources=sorted(resources), title=title, authority=authority)
 
 
@@ -35,7 +35,7 @@ def covers(hold: types.Hold, resource: str) -> bool:
     return any(resource == held or resource.startswith(held + "/") for held in hold.resources)
 
 
-def _check_resource(resource: str, project: str, field: str) -> None:
+def check_resource(resource: str, project: str, field: str) -> None:
     if resource != project and not resource.startswith(project + "/"):
         raise invalid_field(field, f"{resource!r} does not belong to {project}", "OTHER_PROJECT")
     parts = resource.split("/")

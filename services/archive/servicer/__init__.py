@@ -3,6 +3,7 @@
 from services.archive.servicer.access import AccessRecords
 from services.archive.servicer.bundles import Bundles
 from services.archive.servicer.causes import Causes
+from services.archive.servicer.erasures import ErasureServicer
 from services.archive.servicer.evidence import Evidence
 from services.archive.servicer.history import History
 from services.archive.servicer.holds import Holds
@@ -10,7 +11,7 @@ from services.archive.servicer.records import Records
 from services.archive.servicer.stream import Stream
 from services.archive.servicer.subscriptions import SubscriptionServicer
 
-__all__ = ["ArchiveServicer", "SubscriptionServicer"]
+__all__ = ["ArchiveServicer", "ErasureServicer", "SubscriptionServicer"]
 
 
 class ArchiveServicer(Records, Holds, History, Stream, Evidence, Causes, Bundles, AccessRecords):

@@ -1,10 +1,14 @@
 """What every part of the door is made from."""
 
+from collections.abc import Mapping, Sequence
+
 from kernel.errors import invalid_field
 from kernel.rooms import Rooms
+from modelog.texts import markers_in
 from modelog.type.v1.read_pb2 import ReadOptions
 from services.archive.growth import Growth
 from services.archive.parts import Parts
+from services.archive.queries import Stored
 
 
 class Room:
@@ -19,6 +23,10 @@ class Room:
 
     def _growth(self) -> Growth:
         return Growth(self._rooms.position)
+
+    async def _texts_of(self, entries: Sequence[Stored]) -> Mapping[str, str]:
+        """What the markers in these facts stand for."""
+        return await self._rooms.texts.read({mark for one in entries for mark in markers_in(one.payload)})
 
     async def _wait(self, read: ReadOptions) -> None:
         """at_least, for reads where another field already says as of when."""

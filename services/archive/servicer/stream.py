@@ -38,9 +38,9 @@ class Stream(Room):
                         batch, position = await self._next(request, position, end)
                     if batch or clock() - told_at >= heartbeat:
                         told_at = clock()
-                        yield self._reply(batch, position)
+                        yield await self._reply(request, batch, position)
                         self._not_too_slow(clock() - told_at, position)
-                yield self._reply((), position)
+                yield await self._reply(request, (), position)
             finally:
                 growth.close()
 
@@ -69,10 +69,14 @@ class Stream(Room):
         upto = known if end is None else min(known, end)
         return await self._copy.stretch(position, upto, request.filter, request.max_batch or _BATCH)
 
-    def _reply(self, batch: Sequence[Stored], position: int) -> rpc.ReadFactsResponse:
+    async def _reply(
+        self, request: rpc.ReadFactsRequest, batch: Sequence[Stored], position: int
+    ) -> rpc.ReadFactsResponse:
         entries = [types.LogEntry(revision=one.revision, subject=one.subject, payload=one.payload) for one in batch]
         reply = rpc.ReadFactsResponse(entries=entries, position=position, head=self._rooms.position.revision)
         reply.send_time.FromDatetime(self._rooms.clock())
+        if request.with_texts:
+            reply.texts.update(await self._texts_of(batch))
         return reply
 
     def _not_too_slow(self, seconds: float, position: int) -> None:

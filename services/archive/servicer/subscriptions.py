@@ -117,6 +117,8 @@ class SubscriptionServicer(Room):
         if handed.lease is not None:
             reply.token, reply.attempt = handed.lease.token, handed.lease.attempt
             reply.deadline.FromDatetime(handed.lease.deadline)
+        if request.with_texts:
+            reply.texts.update(await self._texts_of(handed.entries))
         return reply
 
     async def AcknowledgeFacts(

@@ -239,7 +239,7 @@ class Courier:
         return outcome, answer
 
     async def _send(self, parcel: Parcel, now: datetime) -> Answer:
-        event = cloud_event(parcel.fact, parcel.revision)
+        event = cloud_event(await self._desk.rooms.texts.fact_shown(parcel.fact), parcel.revision)
         return await dispatch(self.webhook, self._sender, self._desk.keyring, parcel.fact.id, event, now)
 
     async def _disable(self, parcel: Parcel) -> None:

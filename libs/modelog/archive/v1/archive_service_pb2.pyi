@@ -198,32 +198,43 @@ class GetHistoryResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[_types_pb2_1.HistoryEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ReadFactsRequest(_message.Message):
-    __slots__ = ("from_revision", "to_revision", "follow", "filter", "max_batch", "heartbeat_interval")
+    __slots__ = ("from_revision", "to_revision", "follow", "filter", "max_batch", "heartbeat_interval", "with_texts")
     FROM_REVISION_FIELD_NUMBER: _ClassVar[int]
     TO_REVISION_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     MAX_BATCH_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    WITH_TEXTS_FIELD_NUMBER: _ClassVar[int]
     from_revision: int
     to_revision: int
     follow: bool
     filter: _types_pb2_1.FactFilter
     max_batch: int
     heartbeat_interval: _duration_pb2.Duration
-    def __init__(self, from_revision: _Optional[int] = ..., to_revision: _Optional[int] = ..., follow: bool = ..., filter: _Optional[_Union[_types_pb2_1.FactFilter, _Mapping]] = ..., max_batch: _Optional[int] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    with_texts: bool
+    def __init__(self, from_revision: _Optional[int] = ..., to_revision: _Optional[int] = ..., follow: bool = ..., filter: _Optional[_Union[_types_pb2_1.FactFilter, _Mapping]] = ..., max_batch: _Optional[int] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., with_texts: bool = ...) -> None: ...
 
 class ReadFactsResponse(_message.Message):
-    __slots__ = ("entries", "position", "head", "send_time")
+    __slots__ = ("entries", "position", "head", "send_time", "texts")
+    class TextsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
     HEAD_FIELD_NUMBER: _ClassVar[int]
     SEND_TIME_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
     entries: _containers.RepeatedCompositeFieldContainer[_types_pb2_1.LogEntry]
     position: int
     head: int
     send_time: _timestamp_pb2.Timestamp
-    def __init__(self, entries: _Optional[_Iterable[_Union[_types_pb2_1.LogEntry, _Mapping]]] = ..., position: _Optional[int] = ..., head: _Optional[int] = ..., send_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    texts: _containers.ScalarMap[str, str]
+    def __init__(self, entries: _Optional[_Iterable[_Union[_types_pb2_1.LogEntry, _Mapping]]] = ..., position: _Optional[int] = ..., head: _Optional[int] = ..., send_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., texts: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class GetCheckpointRequest(_message.Message):
     __slots__ = ("size", "covering_revision", "wait")

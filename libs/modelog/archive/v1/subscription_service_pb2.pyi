@@ -199,32 +199,43 @@ class RemoveSubscriptionResponse(_message.Message):
     def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class PullFactsRequest(_message.Message):
-    __slots__ = ("name", "consumer", "max_facts", "wait")
+    __slots__ = ("name", "consumer", "max_facts", "wait", "with_texts")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CONSUMER_FIELD_NUMBER: _ClassVar[int]
     MAX_FACTS_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
+    WITH_TEXTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     consumer: str
     max_facts: int
     wait: _duration_pb2.Duration
-    def __init__(self, name: _Optional[str] = ..., consumer: _Optional[str] = ..., max_facts: _Optional[int] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    with_texts: bool
+    def __init__(self, name: _Optional[str] = ..., consumer: _Optional[str] = ..., max_facts: _Optional[int] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., with_texts: bool = ...) -> None: ...
 
 class PullFactsResponse(_message.Message):
-    __slots__ = ("entries", "token", "deadline", "attempt", "position", "head")
+    __slots__ = ("entries", "token", "deadline", "attempt", "position", "head", "texts")
+    class TextsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
     HEAD_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
     entries: _containers.RepeatedCompositeFieldContainer[_types_pb2.LogEntry]
     token: str
     deadline: _timestamp_pb2.Timestamp
     attempt: int
     position: int
     head: int
-    def __init__(self, entries: _Optional[_Iterable[_Union[_types_pb2.LogEntry, _Mapping]]] = ..., token: _Optional[str] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., position: _Optional[int] = ..., head: _Optional[int] = ...) -> None: ...
+    texts: _containers.ScalarMap[str, str]
+    def __init__(self, entries: _Optional[_Iterable[_Union[_types_pb2.LogEntry, _Mapping]]] = ..., token: _Optional[str] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., position: _Optional[int] = ..., head: _Optional[int] = ..., texts: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class AcknowledgeFactsRequest(_message.Message):
     __slots__ = ("name", "token")

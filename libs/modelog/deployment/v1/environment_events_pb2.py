@@ -24,23 +24,26 @@ _sym_db = _symbol_database.Default()
 
 
 from modelog.deployment.v1 import environments_pb2 as modelog_dot_deployment_dot_v1_dot_environments__pb2
+from modelog.type.v1 import options_pb2 as modelog_dot_type_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.modelog/deployment/v1/environment_events.proto\x12\x15modelog.deployment.v1\x1a(modelog/deployment/v1/environments.proto\"?\n\x0c\x46reezeLifted\x12/\n\x04lift\x18\x01 \x01(\x0b\x32!.modelog.deployment.v1.FreezeLift\"N\n\x0fRolloutApproved\x12\x0e\n\x06people\x18\x01 \x03(\t\x12\x11\n\tapprovals\x18\x02 \x01(\x05\x12\x18\n\x10\x61pprovals_needed\x18\x03 \x01(\x05\"1\n\x0fRolloutRejected\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\"0\n\x0eRolloutExpired\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\"\x1c\n\x0bRolloutHeld\x12\r\n\x05\x63\x61use\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.modelog/deployment/v1/environment_events.proto\x12\x15modelog.deployment.v1\x1a(modelog/deployment/v1/environments.proto\x1a\x1dmodelog/type/v1/options.proto\"?\n\x0c\x46reezeLifted\x12/\n\x04lift\x18\x01 \x01(\x0b\x32!.modelog.deployment.v1.FreezeLift\"N\n\x0fRolloutApproved\x12\x0e\n\x06people\x18\x01 \x03(\t\x12\x11\n\tapprovals\x18\x02 \x01(\x05\x12\x18\n\x10\x61pprovals_needed\x18\x03 \x01(\x05\"7\n\x0fRolloutRejected\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x13\n\x05\x63\x61use\x18\x02 \x01(\tB\x04\xe0\xf3\x18\x01\"0\n\x0eRolloutExpired\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\"\x1c\n\x0bRolloutHeld\x12\r\n\x05\x63\x61use\x18\x01 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelog.deployment.v1.environment_events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FREEZELIFTED']._serialized_start=115
-  _globals['_FREEZELIFTED']._serialized_end=178
-  _globals['_ROLLOUTAPPROVED']._serialized_start=180
-  _globals['_ROLLOUTAPPROVED']._serialized_end=258
-  _globals['_ROLLOUTREJECTED']._serialized_start=260
-  _globals['_ROLLOUTREJECTED']._serialized_end=309
-  _globals['_ROLLOUTEXPIRED']._serialized_start=311
-  _globals['_ROLLOUTEXPIRED']._serialized_end=359
-  _globals['_ROLLOUTHELD']._serialized_start=361
-  _globals['_ROLLOUTHELD']._serialized_end=389
+  _globals['_ROLLOUTREJECTED'].fields_by_name['cause']._loaded_options = None
+  _globals['_ROLLOUTREJECTED'].fields_by_name['cause']._serialized_options = b'\340\363\030\001'
+  _globals['_FREEZELIFTED']._serialized_start=146
+  _globals['_FREEZELIFTED']._serialized_end=209
+  _globals['_ROLLOUTAPPROVED']._serialized_start=211
+  _globals['_ROLLOUTAPPROVED']._serialized_end=289
+  _globals['_ROLLOUTREJECTED']._serialized_start=291
+  _globals['_ROLLOUTREJECTED']._serialized_end=346
+  _globals['_ROLLOUTEXPIRED']._serialized_start=348
+  _globals['_ROLLOUTEXPIRED']._serialized_end=396
+  _globals['_ROLLOUTHELD']._serialized_start=398
+  _globals['_ROLLOUTHELD']._serialized_end=426
 # @@protoc_insertion_point(module_scope)

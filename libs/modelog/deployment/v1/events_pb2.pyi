@@ -7,6 +7,7 @@ from modelog.deployment.v1 import people_pb2 as _people_pb2
 from modelog.deployment.v1 import traffic_pb2 as _traffic_pb2
 from modelog.deployment.v1 import types_pb2 as _types_pb2
 from modelog.registry.v1 import types_pb2 as _types_pb2_1
+from modelog.type.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message

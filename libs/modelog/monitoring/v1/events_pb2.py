@@ -26,45 +26,48 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from modelog.monitoring.v1 import alert_events_pb2 as modelog_dot_monitoring_dot_v1_dot_alert__events__pb2
 from modelog.monitoring.v1 import types_pb2 as modelog_dot_monitoring_dot_v1_dot_types__pb2
+from modelog.type.v1 import options_pb2 as modelog_dot_type_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"modelog/monitoring/v1/events.proto\x12\x15modelog.monitoring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(modelog/monitoring/v1/alert_events.proto\x1a!modelog/monitoring/v1/types.proto\"\xe4\x01\n\x0eMonitorCreated\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x31\n\x06window\x18\x03 \x01(\x0b\x32!.modelog.monitoring.v1.WindowSpec\x12,\n\x06\x63hecks\x18\x04 \x03(\x0b\x32\x1c.modelog.monitoring.v1.Check\x12\x19\n\x11prediction_column\x18\x05 \x01(\t\x12/\n\x05rules\x18\x06 \x03(\x0b\x32 .modelog.monitoring.v1.AlertRule\"\x82\x02\n\x0eMonitorChanged\x12\x13\n\x0b\x64\x65scription\x18\x01 \x01(\t\x12\x31\n\x06window\x18\x02 \x01(\x0b\x32!.modelog.monitoring.v1.WindowSpec\x12,\n\x06\x63hecks\x18\x03 \x03(\x0b\x32\x1c.modelog.monitoring.v1.Check\x12\x19\n\x11prediction_column\x18\x04 \x01(\t\x12.\n\x06\x63losed\x18\x05 \x03(\x0b\x32\x1e.modelog.monitoring.v1.Episode\x12/\n\x05rules\x18\x06 \x03(\x0b\x32 .modelog.monitoring.v1.AlertRule\"\x0f\n\rMonitorPaused\"\x10\n\x0eMonitorResumed\"E\n\x10\x42\x61selineCaptured\x12\x31\n\x08\x62\x61seline\x18\x01 \x01(\x0b\x32\x1f.modelog.monitoring.v1.Baseline\"\xfe\x02\n\x0fWindowEvaluated\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12-\n\x06window\x18\x02 \x01(\x0b\x32\x1d.modelog.monitoring.v1.Window\x12\x33\n\x07results\x18\x03 \x03(\x0b\x32\".modelog.monitoring.v1.CheckResult\x12.\n\x06opened\x18\x04 \x03(\x0b\x32\x1e.modelog.monitoring.v1.Episode\x12.\n\x06\x63losed\x18\x05 \x03(\x0b\x32\x1e.modelog.monitoring.v1.Episode\x12\x34\n\njudgements\x18\x06 \x03(\x0b\x32 .modelog.monitoring.v1.Judgement\x12.\n\x06joined\x18\x07 \x03(\x0b\x32\x1e.modelog.monitoring.v1.Episode\x12/\n\x05rules\x18\x08 \x03(\x0b\x32 .modelog.monitoring.v1.AlertRule\"\xd9\x01\n\x07\x45pisode\x12\r\n\x05\x61lert\x18\x01 \x01(\x03\x12\r\n\x05\x63heck\x18\x02 \x01(\t\x12\r\n\x05\x61gain\x18\x03 \x01(\x08\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12+\n\x05group\x18\x05 \x01(\x0b\x32\x1c.modelog.monitoring.v1.Group\x12\x31\n\x08severity\x18\x06 \x01(\x0e\x32\x1f.modelog.monitoring.v1.Severity\x12\x33\n\x07members\x18\x07 \x03(\x0b\x32\".modelog.monitoring.v1.AlertMember\"R\n\x0fVersionReplaced\x12\x0f\n\x07version\x18\x01 \x01(\t\x12.\n\x06\x63losed\x18\x02 \x03(\x0b\x32\x1e.modelog.monitoring.v1.Episode\"\x95\x04\n\x0b\x41lertRaised\x12\x0f\n\x07monitor\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\r\n\x05\x63heck\x18\x04 \x01(\t\x12-\n\x06method\x18\x05 \x01(\x0e\x32\x1d.modelog.monitoring.v1.Method\x12\x31\n\x08severity\x18\x06 \x01(\x0e\x32\x1f.modelog.monitoring.v1.Severity\x12\x11\n\tstatistic\x18\x07 \x01(\x01\x12\x11\n\tthreshold\x18\x08 \x01(\x01\x12\x34\n\x07\x63olumns\x18\t \x03(\x0b\x32#.modelog.monitoring.v1.ColumnResult\x12-\n\x06window\x18\n \x01(\x0b\x32\x1d.modelog.monitoring.v1.Window\x12.\n\x07\x61\x63tions\x18\x0b \x03(\x0e\x32\x1d.modelog.monitoring.v1.Action\x12\x0c\n\x04rule\x18\x0c \x01(\t\x12\x33\n\x07members\x18\r \x03(\x0b\x32\".modelog.monitoring.v1.AlertMember\x12\x1e\n\x16\x65scalate_after_seconds\x18\x0e \x01(\x03\x12\x13\n\x0b\x65scalate_to\x18\x0f \x01(\t\x12\x10\n\x08silences\x18\x10 \x03(\t\x12\x0c\n\x04held\x18\x11 \x01(\x08\x12\x0e\n\x06silent\x18\x12 \x01(\x08\"1\n\x11\x41lertAcknowledged\x12\x0c\n\x04note\x18\x01 \x01(\t\x12\x0e\n\x06silent\x18\x02 \x01(\x08\":\n\rAlertSilenced\x12)\n\x05until\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\rAlertResolved\x12\x35\n\nresolution\x18\x01 \x01(\x0e\x32!.modelog.monitoring.v1.Resolution\x12\x0e\n\x06window\x18\x02 \x01(\x03\x12\x0e\n\x06silent\x18\x03 \x01(\x08\"\xe0\x01\n\x13RetrainingRequested\x12\r\n\x05\x61lert\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x31\n\x08\x65vidence\x18\x04 \x01(\x0b\x32\x1f.modelog.monitoring.v1.Evidence\x12\x31\n\rdeadline_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x08severity\x18\x0b \x01(\x0e\x32\x1f.modelog.monitoring.v1.Severity\" \n\x11RetrainingStarted\x12\x0b\n\x03run\x18\x01 \x01(\t\"%\n\x12RetrainingAnswered\x12\x0f\n\x07version\x18\x01 \x01(\t\"\x15\n\x13RetrainingAbandonedb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"modelog/monitoring/v1/events.proto\x12\x15modelog.monitoring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(modelog/monitoring/v1/alert_events.proto\x1a!modelog/monitoring/v1/types.proto\x1a\x1dmodelog/type/v1/options.proto\"\xe4\x01\n\x0eMonitorCreated\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x31\n\x06window\x18\x03 \x01(\x0b\x32!.modelog.monitoring.v1.WindowSpec\x12,\n\x06\x63hecks\x18\x04 \x03(\x0b\x32\x1c.modelog.monitoring.v1.Check\x12\x19\n\x11prediction_column\x18\x05 \x01(\t\x12/\n\x05rules\x18\x06 \x03(\x0b\x32 .modelog.monitoring.v1.AlertRule\"\x82\x02\n\x0eMonitorChanged\x12\x13\n\x0b\x64\x65scription\x18\x01 \x01(\t\x12\x31\n\x06window\x18\x02 \x01(\x0b\x32!.modelog.monitoring.v1.WindowSpec\x12,\n\x06\x63hecks\x18\x03 \x03(\x0b\x32\x1c.modelog.monitoring.v1.Check\x12\x19\n\x11prediction_column\x18\x04 \x01(\t\x12.\n\x06\x63losed\x18\x05 \x03(\x0b\x32\x1e.modelog.monitoring.v1.Episode\x12/\n\x05rules\x18\x06 \x03(\x0b\x32 .modelog.monitoring.v1.AlertRule\"\x0f\n\rMonitorPaused\"\x10\n\x0eMonitorResumed\"E\n\x10\x42\x61selineCaptured\x12\x31\n\x08\x62\x61seline\x18\x01 \x01(\x0b\x32\x1f.modelog.monitoring.v1.Baseline\"\xfe\x02\n\x0fWindowEvaluated\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12-\n\x06window\x18\x02 \x01(\x0b\x32\x1d.modelog.monitoring.v1.Window\x12\x33\n\x07results\x18\x03 \x03(\x0b\x32\".modelog.monitoring.v1.CheckResult\x12.\n\x06opened\x18\x04 \x03(\x0b\x32\x1e.modelog.monitoring.v1.Episode\x12.\n\x06\x63losed\x18\x05 \x03(\x0b\x32\x1e.modelog.monitoring.v1.Episode\x12\x34\n\njudgements\x18\x06 \x03(\x0b\x32 .modelog.monitoring.v1.Judgement\x12.\n\x06joined\x18\x07 \x03(\x0b\x32\x1e.modelog.monitoring.v1.Episode\x12/\n\x05rules\x18\x08 \x03(\x0b\x32 .modelog.monitoring.v1.AlertRule\"\xd9\x01\n\x07\x45pisode\x12\r\n\x05\x61lert\x18\x01 \x01(\x03\x12\r\n\x05\x63heck\x18\x02 \x01(\t\x12\r\n\x05\x61gain\x18\x03 \x01(\x08\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12+\n\x05group\x18\x05 \x01(\x0b\x32\x1c.modelog.monitoring.v1.Group\x12\x31\n\x08severity\x18\x06 \x01(\x0e\x32\x1f.modelog.monitoring.v1.Severity\x12\x33\n\x07members\x18\x07 \x03(\x0b\x32\".modelog.monitoring.v1.AlertMember\"R\n\x0fVersionReplaced\x12\x0f\n\x07version\x18\x01 \x01(\t\x12.\n\x06\x63losed\x18\x02 \x03(\x0b\x32\x1e.modelog.monitoring.v1.Episode\"\x95\x04\n\x0b\x41lertRaised\x12\x0f\n\x07monitor\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\r\n\x05\x63heck\x18\x04 \x01(\t\x12-\n\x06method\x18\x05 \x01(\x0e\x32\x1d.modelog.monitoring.v1.Method\x12\x31\n\x08severity\x18\x06 \x01(\x0e\x32\x1f.modelog.monitoring.v1.Severity\x12\x11\n\tstatistic\x18\x07 \x01(\x01\x12\x11\n\tthreshold\x18\x08 \x01(\x01\x12\x34\n\x07\x63olumns\x18\t \x03(\x0b\x32#.modelog.monitoring.v1.ColumnResult\x12-\n\x06window\x18\n \x01(\x0b\x32\x1d.modelog.monitoring.v1.Window\x12.\n\x07\x61\x63tions\x18\x0b \x03(\x0e\x32\x1d.modelog.monitoring.v1.Action\x12\x0c\n\x04rule\x18\x0c \x01(\t\x12\x33\n\x07members\x18\r \x03(\x0b\x32\".modelog.monitoring.v1.AlertMember\x12\x1e\n\x16\x65scalate_after_seconds\x18\x0e \x01(\x03\x12\x13\n\x0b\x65scalate_to\x18\x0f \x01(\t\x12\x10\n\x08silences\x18\x10 \x03(\t\x12\x0c\n\x04held\x18\x11 \x01(\x08\x12\x0e\n\x06silent\x18\x12 \x01(\x08\"7\n\x11\x41lertAcknowledged\x12\x12\n\x04note\x18\x01 \x01(\tB\x04\xe0\xf3\x18\x01\x12\x0e\n\x06silent\x18\x02 \x01(\x08\":\n\rAlertSilenced\x12)\n\x05until\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\rAlertResolved\x12\x35\n\nresolution\x18\x01 \x01(\x0e\x32!.modelog.monitoring.v1.Resolution\x12\x0e\n\x06window\x18\x02 \x01(\x03\x12\x0e\n\x06silent\x18\x03 \x01(\x08\"\xe0\x01\n\x13RetrainingRequested\x12\r\n\x05\x61lert\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x31\n\x08\x65vidence\x18\x04 \x01(\x0b\x32\x1f.modelog.monitoring.v1.Evidence\x12\x31\n\rdeadline_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x08severity\x18\x0b \x01(\x0e\x32\x1f.modelog.monitoring.v1.Severity\" \n\x11RetrainingStarted\x12\x0b\n\x03run\x18\x01 \x01(\t\"%\n\x12RetrainingAnswered\x12\x0f\n\x07version\x18\x01 \x01(\t\"\x15\n\x13RetrainingAbandonedb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelog.monitoring.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MONITORCREATED']._serialized_start=172
-  _globals['_MONITORCREATED']._serialized_end=400
-  _globals['_MONITORCHANGED']._serialized_start=403
-  _globals['_MONITORCHANGED']._serialized_end=661
-  _globals['_MONITORPAUSED']._serialized_start=663
-  _globals['_MONITORPAUSED']._serialized_end=678
-  _globals['_MONITORRESUMED']._serialized_start=680
-  _globals['_MONITORRESUMED']._serialized_end=696
-  _globals['_BASELINECAPTURED']._serialized_start=698
-  _globals['_BASELINECAPTURED']._serialized_end=767
-  _globals['_WINDOWEVALUATED']._serialized_start=770
-  _globals['_WINDOWEVALUATED']._serialized_end=1152
-  _globals['_EPISODE']._serialized_start=1155
-  _globals['_EPISODE']._serialized_end=1372
-  _globals['_VERSIONREPLACED']._serialized_start=1374
-  _globals['_VERSIONREPLACED']._serialized_end=1456
-  _globals['_ALERTRAISED']._serialized_start=1459
-  _globals['_ALERTRAISED']._serialized_end=1992
-  _globals['_ALERTACKNOWLEDGED']._serialized_start=1994
-  _globals['_ALERTACKNOWLEDGED']._serialized_end=2043
-  _globals['_ALERTSILENCED']._serialized_start=2045
-  _globals['_ALERTSILENCED']._serialized_end=2103
-  _globals['_ALERTRESOLVED']._serialized_start=2105
-  _globals['_ALERTRESOLVED']._serialized_end=2207
-  _globals['_RETRAININGREQUESTED']._serialized_start=2210
-  _globals['_RETRAININGREQUESTED']._serialized_end=2434
-  _globals['_RETRAININGSTARTED']._serialized_start=2436
-  _globals['_RETRAININGSTARTED']._serialized_end=2468
-  _globals['_RETRAININGANSWERED']._serialized_start=2470
-  _globals['_RETRAININGANSWERED']._serialized_end=2507
-  _globals['_RETRAININGABANDONED']._serialized_start=2509
-  _globals['_RETRAININGABANDONED']._serialized_end=2530
+  _globals['_ALERTACKNOWLEDGED'].fields_by_name['note']._loaded_options = None
+  _globals['_ALERTACKNOWLEDGED'].fields_by_name['note']._serialized_options = b'\340\363\030\001'
+  _globals['_MONITORCREATED']._serialized_start=203
+  _globals['_MONITORCREATED']._serialized_end=431
+  _globals['_MONITORCHANGED']._serialized_start=434
+  _globals['_MONITORCHANGED']._serialized_end=692
+  _globals['_MONITORPAUSED']._serialized_start=694
+  _globals['_MONITORPAUSED']._serialized_end=709
+  _globals['_MONITORRESUMED']._serialized_start=711
+  _globals['_MONITORRESUMED']._serialized_end=727
+  _globals['_BASELINECAPTURED']._serialized_start=729
+  _globals['_BASELINECAPTURED']._serialized_end=798
+  _globals['_WINDOWEVALUATED']._serialized_start=801
+  _globals['_WINDOWEVALUATED']._serialized_end=1183
+  _globals['_EPISODE']._serialized_start=1186
+  _globals['_EPISODE']._serialized_end=1403
+  _globals['_VERSIONREPLACED']._serialized_start=1405
+  _globals['_VERSIONREPLACED']._serialized_end=1487
+  _globals['_ALERTRAISED']._serialized_start=1490
+  _globals['_ALERTRAISED']._serialized_end=2023
+  _globals['_ALERTACKNOWLEDGED']._serialized_start=2025
+  _globals['_ALERTACKNOWLEDGED']._serialized_end=2080
+  _globals['_ALERTSILENCED']._serialized_start=2082
+  _globals['_ALERTSILENCED']._serialized_end=2140
+  _globals['_ALERTRESOLVED']._serialized_start=2142
+  _globals['_ALERTRESOLVED']._serialized_end=2244
+  _globals['_RETRAININGREQUESTED']._serialized_start=2247
+  _globals['_RETRAININGREQUESTED']._serialized_end=2471
+  _globals['_RETRAININGSTARTED']._serialized_start=2473
+  _globals['_RETRAININGSTARTED']._serialized_end=2505
+  _globals['_RETRAININGANSWERED']._serialized_start=2507
+  _globals['_RETRAININGANSWERED']._serialized_end=2544
+  _globals['_RETRAININGABANDONED']._serialized_start=2546
+  _globals['_RETRAININGABANDONED']._serialized_end=2567
 # @@protoc_insertion_point(module_scope)

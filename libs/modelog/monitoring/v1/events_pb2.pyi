@@ -4,6 +4,7 @@ import datetime
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelog.monitoring.v1 import alert_events_pb2 as _alert_events_pb2
 from modelog.monitoring.v1 import types_pb2 as _types_pb2
+from modelog.type.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message

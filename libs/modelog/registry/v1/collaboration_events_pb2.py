@@ -27,49 +27,56 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from modelog.registry.v1 import collaboration_pb2 as modelog_dot_registry_dot_v1_dot_collaboration__pb2
 from modelog.registry.v1 import teams_pb2 as modelog_dot_registry_dot_v1_dot_teams__pb2
 from modelog.registry.v1 import webhooks_pb2 as modelog_dot_registry_dot_v1_dot_webhooks__pb2
+from modelog.type.v1 import options_pb2 as modelog_dot_type_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.modelog/registry/v1/collaboration_events.proto\x12\x13modelog.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'modelog/registry/v1/collaboration.proto\x1a\x1fmodelog/registry/v1/teams.proto\x1a\"modelog/registry/v1/webhooks.proto\"p\n\x0cThreadOpened\x12\x31\n\x06target\x18\x01 \x01(\x0b\x32!.modelog.registry.v1.ThreadTarget\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04\x62ody\x18\x03 \x01(\t\x12\x10\n\x08mentions\x18\x04 \x03(\t\"@\n\rCommentPosted\x12\x0f\n\x07\x63omment\x18\x01 \x01(\x05\x12\x0c\n\x04\x62ody\x18\x02 \x01(\t\x12\x10\n\x08mentions\x18\x03 \x03(\t\"@\n\rCommentEdited\x12\x0f\n\x07\x63omment\x18\x01 \x01(\x05\x12\x0c\n\x04\x62ody\x18\x02 \x01(\t\x12\x10\n\x08mentions\x18\x03 \x03(\t\"#\n\x10\x43ommentWithdrawn\x12\x0f\n\x07\x63omment\x18\x01 \x01(\x05\"\x10\n\x0eThreadResolved\"\x10\n\x0eThreadReopened\"J\n\x0bTeamDefined\x12\x0c\n\x04team\x18\x01 \x01(\t\x12-\n\ndefinition\x18\x02 \x01(\x0b\x32\x19.modelog.registry.v1.Team\"\x1b\n\x0bTeamRemoved\x12\x0c\n\x04team\x18\x01 \x01(\t\"c\n\x08WatchSet\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x32\n\x07setting\x18\x03 \x01(\x0b\x32!.modelog.registry.v1.WatchSetting\" \n\x0cWatchRemoved\x12\x10\n\x08resource\x18\x01 \x01(\t\"o\n\x0eWebhookCreated\x12\x36\n\x08settings\x18\x01 \x01(\x0b\x32$.modelog.registry.v1.WebhookSettings\x12\x15\n\rfrom_revision\x18\x02 \x01(\x03\x12\x0e\n\x06key_id\x18\x03 \x01(\t\"H\n\x0eWebhookChanged\x12\x36\n\x08settings\x18\x01 \x01(\x0b\x32$.modelog.registry.v1.WebhookSettings\"\x0f\n\rWebhookPaused\"\x10\n\x0eWebhookResumed\"&\n\x0fWebhookDisabled\x12\x13\n\x0b\x65xplanation\x18\x01 \x01(\t\"\x10\n\x0eWebhookRemoved\"u\n\x14WebhookSecretRotated\x12\x15\n\rsecret_number\x18\x01 \x01(\x05\x12\x36\n\x12\x66ormer_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06key_id\x18\x03 \x01(\t\"Q\n\x13RedeliveryRequested\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x15\n\rfrom_revision\x18\x02 \x01(\x03\x12\x13\n\x0bto_revision\x18\x03 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.modelog/registry/v1/collaboration_events.proto\x12\x13modelog.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'modelog/registry/v1/collaboration.proto\x1a\x1fmodelog/registry/v1/teams.proto\x1a\"modelog/registry/v1/webhooks.proto\x1a\x1dmodelog/type/v1/options.proto\"v\n\x0cThreadOpened\x12\x31\n\x06target\x18\x01 \x01(\x0b\x32!.modelog.registry.v1.ThreadTarget\x12\r\n\x05title\x18\x02 \x01(\t\x12\x12\n\x04\x62ody\x18\x03 \x01(\tB\x04\xe0\xf3\x18\x01\x12\x10\n\x08mentions\x18\x04 \x03(\t\"F\n\rCommentPosted\x12\x0f\n\x07\x63omment\x18\x01 \x01(\x05\x12\x12\n\x04\x62ody\x18\x02 \x01(\tB\x04\xe0\xf3\x18\x01\x12\x10\n\x08mentions\x18\x03 \x03(\t\"F\n\rCommentEdited\x12\x0f\n\x07\x63omment\x18\x01 \x01(\x05\x12\x12\n\x04\x62ody\x18\x02 \x01(\tB\x04\xe0\xf3\x18\x01\x12\x10\n\x08mentions\x18\x03 \x03(\t\"#\n\x10\x43ommentWithdrawn\x12\x0f\n\x07\x63omment\x18\x01 \x01(\x05\"\x10\n\x0eThreadResolved\"\x10\n\x0eThreadReopened\"J\n\x0bTeamDefined\x12\x0c\n\x04team\x18\x01 \x01(\t\x12-\n\ndefinition\x18\x02 \x01(\x0b\x32\x19.modelog.registry.v1.Team\"\x1b\n\x0bTeamRemoved\x12\x0c\n\x04team\x18\x01 \x01(\t\"c\n\x08WatchSet\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x32\n\x07setting\x18\x03 \x01(\x0b\x32!.modelog.registry.v1.WatchSetting\" \n\x0cWatchRemoved\x12\x10\n\x08resource\x18\x01 \x01(\t\"o\n\x0eWebhookCreated\x12\x36\n\x08settings\x18\x01 \x01(\x0b\x32$.modelog.registry.v1.WebhookSettings\x12\x15\n\rfrom_revision\x18\x02 \x01(\x03\x12\x0e\n\x06key_id\x18\x03 \x01(\t\"H\n\x0eWebhookChanged\x12\x36\n\x08settings\x18\x01 \x01(\x0b\x32$.modelog.registry.v1.WebhookSettings\"\x0f\n\rWebhookPaused\"\x10\n\x0eWebhookResumed\"&\n\x0fWebhookDisabled\x12\x13\n\x0b\x65xplanation\x18\x01 \x01(\t\"\x10\n\x0eWebhookRemoved\"u\n\x14WebhookSecretRotated\x12\x15\n\rsecret_number\x18\x01 \x01(\x05\x12\x36\n\x12\x66ormer_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06key_id\x18\x03 \x01(\t\"Q\n\x13RedeliveryRequested\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x15\n\rfrom_revision\x18\x02 \x01(\x03\x12\x13\n\x0bto_revision\x18\x03 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelog.registry.v1.collaboration_events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_THREADOPENED']._serialized_start=214
-  _globals['_THREADOPENED']._serialized_end=326
-  _globals['_COMMENTPOSTED']._serialized_start=328
-  _globals['_COMMENTPOSTED']._serialized_end=392
-  _globals['_COMMENTEDITED']._serialized_start=394
-  _globals['_COMMENTEDITED']._serialized_end=458
-  _globals['_COMMENTWITHDRAWN']._serialized_start=460
-  _globals['_COMMENTWITHDRAWN']._serialized_end=495
-  _globals['_THREADRESOLVED']._serialized_start=497
-  _globals['_THREADRESOLVED']._serialized_end=513
-  _globals['_THREADREOPENED']._serialized_start=515
-  _globals['_THREADREOPENED']._serialized_end=531
-  _globals['_TEAMDEFINED']._serialized_start=533
-  _globals['_TEAMDEFINED']._serialized_end=607
-  _globals['_TEAMREMOVED']._serialized_start=609
-  _globals['_TEAMREMOVED']._serialized_end=636
-  _globals['_WATCHSET']._serialized_start=638
-  _globals['_WATCHSET']._serialized_end=737
-  _globals['_WATCHREMOVED']._serialized_start=739
-  _globals['_WATCHREMOVED']._serialized_end=771
-  _globals['_WEBHOOKCREATED']._serialized_start=773
-  _globals['_WEBHOOKCREATED']._serialized_end=884
-  _globals['_WEBHOOKCHANGED']._serialized_start=886
-  _globals['_WEBHOOKCHANGED']._serialized_end=958
-  _globals['_WEBHOOKPAUSED']._serialized_start=960
-  _globals['_WEBHOOKPAUSED']._serialized_end=975
-  _globals['_WEBHOOKRESUMED']._serialized_start=977
-  _globals['_WEBHOOKRESUMED']._serialized_end=993
-  _globals['_WEBHOOKDISABLED']._serialized_start=995
-  _globals['_WEBHOOKDISABLED']._serialized_end=1033
-  _globals['_WEBHOOKREMOVED']._serialized_start=1035
-  _globals['_WEBHOOKREMOVED']._serialized_end=1051
-  _globals['_WEBHOOKSECRETROTATED']._serialized_start=1053
-  _globals['_WEBHOOKSECRETROTATED']._serialized_end=1170
-  _globals['_REDELIVERYREQUESTED']._serialized_start=1172
-  _globals['_REDELIVERYREQUESTED']._serialized_end=1253
+  _globals['_THREADOPENED'].fields_by_name['body']._loaded_options = None
+  _globals['_THREADOPENED'].fields_by_name['body']._serialized_options = b'\340\363\030\001'
+  _globals['_COMMENTPOSTED'].fields_by_name['body']._loaded_options = None
+  _globals['_COMMENTPOSTED'].fields_by_name['body']._serialized_options = b'\340\363\030\001'
+  _globals['_COMMENTEDITED'].fields_by_name['body']._loaded_options = None
+  _globals['_COMMENTEDITED'].fields_by_name['body']._serialized_options = b'\340\363\030\001'
+  _globals['_THREADOPENED']._serialized_start=245
+  _globals['_THREADOPENED']._serialized_end=363
+  _globals['_COMMENTPOSTED']._serialized_start=365
+  _globals['_COMMENTPOSTED']._serialized_end=435
+  _globals['_COMMENTEDITED']._serialized_start=437
+  _globals['_COMMENTEDITED']._serialized_end=507
+  _globals['_COMMENTWITHDRAWN']._serialized_start=509
+  _globals['_COMMENTWITHDRAWN']._serialized_end=544
+  _globals['_THREADRESOLVED']._serialized_start=546
+  _globals['_THREADRESOLVED']._serialized_end=562
+  _globals['_THREADREOPENED']._serialized_start=564
+  _globals['_THREADREOPENED']._serialized_end=580
+  _globals['_TEAMDEFINED']._serialized_start=582
+  _globals['_TEAMDEFINED']._serialized_end=656
+  _globals['_TEAMREMOVED']._serialized_start=658
+  _globals['_TEAMREMOVED']._serialized_end=685
+  _globals['_WATCHSET']._serialized_start=687
+  _globals['_WATCHSET']._serialized_end=786
+  _globals['_WATCHREMOVED']._serialized_start=788
+  _globals['_WATCHREMOVED']._serialized_end=820
+  _globals['_WEBHOOKCREATED']._serialized_start=822
+  _globals['_WEBHOOKCREATED']._serialized_end=933
+  _globals['_WEBHOOKCHANGED']._serialized_start=935
+  _globals['_WEBHOOKCHANGED']._serialized_end=1007
+  _globals['_WEBHOOKPAUSED']._serialized_start=1009
+  _globals['_WEBHOOKPAUSED']._serialized_end=1024
+  _globals['_WEBHOOKRESUMED']._serialized_start=1026
+  _globals['_WEBHOOKRESUMED']._serialized_end=1042
+  _globals['_WEBHOOKDISABLED']._serialized_start=1044
+  _globals['_WEBHOOKDISABLED']._serialized_end=1082
+  _globals['_WEBHOOKREMOVED']._serialized_start=1084
+  _globals['_WEBHOOKREMOVED']._serialized_end=1100
+  _globals['_WEBHOOKSECRETROTATED']._serialized_start=1102
+  _globals['_WEBHOOKSECRETROTATED']._serialized_end=1219
+  _globals['_REDELIVERYREQUESTED']._serialized_start=1221
+  _globals['_REDELIVERYREQUESTED']._serialized_end=1302
 # @@protoc_insertion_point(module_scope)

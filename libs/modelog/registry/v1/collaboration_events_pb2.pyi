@@ -5,6 +5,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelog.registry.v1 import collaboration_pb2 as _collaboration_pb2
 from modelog.registry.v1 import teams_pb2 as _teams_pb2
 from modelog.registry.v1 import webhooks_pb2 as _webhooks_pb2
+from modelog.type.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message

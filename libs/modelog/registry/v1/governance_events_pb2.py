@@ -25,31 +25,42 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from modelog.registry.v1 import types_pb2 as modelog_dot_registry_dot_v1_dot_types__pb2
+from modelog.type.v1 import options_pb2 as modelog_dot_type_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+modelog/registry/v1/governance_events.proto\x12\x13modelog.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmodelog/registry/v1/types.proto\"\xc8\x01\n\rFindingRaised\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12/\n\x08severity\x18\x02 \x01(\x0e\x32\x1d.modelog.registry.v1.Severity\x12-\n\x04kind\x18\x03 \x01(\x0e\x32\x1f.modelog.registry.v1.ReviewKind\x12\r\n\x05title\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x10\n\x08\x65vidence\x18\x06 \x03(\t\x12\x18\n\x10\x63ontent_revision\x18\x07 \x01(\x03\"\x9e\x01\n\x0f\x46indingResolved\x12\x0f\n\x07\x66inding\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08\x65vidence\x18\x03 \x03(\t\x12\x30\n\x05state\x18\x04 \x01(\x0e\x32!.modelog.registry.v1.FindingState\x12\x0e\n\x06people\x18\x05 \x03(\t\x12\x18\n\x10\x63ontent_revision\x18\x06 \x01(\x03\"#\n\x10\x46indingConfirmed\x12\x0f\n\x07\x66inding\x18\x01 \x01(\x05\"\x9d\x01\n\x0f\x46indingAccepted\x12\x0f\n\x07\x66inding\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08\x65vidence\x18\x03 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06people\x18\x05 \x03(\t\x12\x18\n\x10\x63ontent_revision\x18\x06 \x01(\x03\"0\n\x0f\x46indingReopened\x12\x0f\n\x07\x66inding\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xbb\x01\n\x11\x43hecklistAnswered\x12\x0c\n\x04item\x18\x01 \x01(\t\x12\x34\n\x06result\x18\x02 \x01(\x0e\x32$.modelog.registry.v1.ChecklistResult\x12\x0f\n\x07\x63omment\x18\x03 \x01(\t\x12\x10\n\x08\x65vidence\x18\x04 \x03(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x18\n\x10\x63ontent_revision\x18\x06 \x01(\x03\x12\x17\n\x0fpolicy_revision\x18\x07 \x01(\x03\"\xa2\x01\n\x0fReviewDelegated\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x10\n\x08\x64\x65legate\x18\x02 \x01(\t\x12-\n\x04kind\x18\x03 \x01(\x0e\x32\x1f.modelog.registry.v1.ReviewKind\x12\r\n\x05model\x18\x04 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"!\n\x0f\x44\x65legationEnded\x12\x0e\n\x06number\x18\x01 \x01(\x03\"\xa5\x01\n\x0fVersionRestored\x12\x12\n\nfrom_stage\x18\x01 \x01(\t\x12.\n\nfrom_phase\x18\x02 \x01(\x0e\x32\x1a.modelog.registry.v1.Phase\x12\x10\n\x08to_stage\x18\x03 \x01(\t\x12,\n\x08to_phase\x18\x04 \x01(\x0e\x32\x1a.modelog.registry.v1.Phase\x12\x0e\n\x06record\x18\x05 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+modelog/registry/v1/governance_events.proto\x12\x13modelog.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmodelog/registry/v1/types.proto\x1a\x1dmodelog/type/v1/options.proto\"\xce\x01\n\rFindingRaised\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12/\n\x08severity\x18\x02 \x01(\x0e\x32\x1d.modelog.registry.v1.Severity\x12-\n\x04kind\x18\x03 \x01(\x0e\x32\x1f.modelog.registry.v1.ReviewKind\x12\r\n\x05title\x18\x04 \x01(\t\x12\x12\n\x04text\x18\x05 \x01(\tB\x04\xe0\xf3\x18\x01\x12\x10\n\x08\x65vidence\x18\x06 \x03(\t\x12\x18\n\x10\x63ontent_revision\x18\x07 \x01(\x03\"\xa4\x01\n\x0f\x46indingResolved\x12\x0f\n\x07\x66inding\x18\x01 \x01(\x05\x12\x12\n\x04text\x18\x02 \x01(\tB\x04\xe0\xf3\x18\x01\x12\x10\n\x08\x65vidence\x18\x03 \x03(\t\x12\x30\n\x05state\x18\x04 \x01(\x0e\x32!.modelog.registry.v1.FindingState\x12\x0e\n\x06people\x18\x05 \x03(\t\x12\x18\n\x10\x63ontent_revision\x18\x06 \x01(\x03\"#\n\x10\x46indingConfirmed\x12\x0f\n\x07\x66inding\x18\x01 \x01(\x05\"\xa3\x01\n\x0f\x46indingAccepted\x12\x0f\n\x07\x66inding\x18\x01 \x01(\x05\x12\x12\n\x04text\x18\x02 \x01(\tB\x04\xe0\xf3\x18\x01\x12\x10\n\x08\x65vidence\x18\x03 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06people\x18\x05 \x03(\t\x12\x18\n\x10\x63ontent_revision\x18\x06 \x01(\x03\"6\n\x0f\x46indingReopened\x12\x0f\n\x07\x66inding\x18\x01 \x01(\x05\x12\x12\n\x04text\x18\x02 \x01(\tB\x04\xe0\xf3\x18\x01\"\xc1\x01\n\x11\x43hecklistAnswered\x12\x0c\n\x04item\x18\x01 \x01(\t\x12\x34\n\x06result\x18\x02 \x01(\x0e\x32$.modelog.registry.v1.ChecklistResult\x12\x15\n\x07\x63omment\x18\x03 \x01(\tB\x04\xe0\xf3\x18\x01\x12\x10\n\x08\x65vidence\x18\x04 \x03(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x18\n\x10\x63ontent_revision\x18\x06 \x01(\x03\x12\x17\n\x0fpolicy_revision\x18\x07 \x01(\x03\"\xa2\x01\n\x0fReviewDelegated\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x10\n\x08\x64\x65legate\x18\x02 \x01(\t\x12-\n\x04kind\x18\x03 \x01(\x0e\x32\x1f.modelog.registry.v1.ReviewKind\x12\r\n\x05model\x18\x04 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"!\n\x0f\x44\x65legationEnded\x12\x0e\n\x06number\x18\x01 \x01(\x03\"\xa5\x01\n\x0fVersionRestored\x12\x12\n\nfrom_stage\x18\x01 \x01(\t\x12.\n\nfrom_phase\x18\x02 \x01(\x0e\x32\x1a.modelog.registry.v1.Phase\x12\x10\n\x08to_stage\x18\x03 \x01(\t\x12,\n\x08to_phase\x18\x04 \x01(\x0e\x32\x1a.modelog.registry.v1.Phase\x12\x0e\n\x06record\x18\x05 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelog.registry.v1.governance_events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FINDINGRAISED']._serialized_start=135
-  _globals['_FINDINGRAISED']._serialized_end=335
-  _globals['_FINDINGRESOLVED']._serialized_start=338
-  _globals['_FINDINGRESOLVED']._serialized_end=496
-  _globals['_FINDINGCONFIRMED']._serialized_start=498
-  _globals['_FINDINGCONFIRMED']._serialized_end=533
-  _globals['_FINDINGACCEPTED']._serialized_start=536
-  _globals['_FINDINGACCEPTED']._serialized_end=693
-  _globals['_FINDINGREOPENED']._serialized_start=695
-  _globals['_FINDINGREOPENED']._serialized_end=743
-  _globals['_CHECKLISTANSWERED']._serialized_start=746
-  _globals['_CHECKLISTANSWERED']._serialized_end=933
-  _globals['_REVIEWDELEGATED']._serialized_start=936
-  _globals['_REVIEWDELEGATED']._serialized_end=1098
-  _globals['_DELEGATIONENDED']._serialized_start=1100
-  _globals['_DELEGATIONENDED']._serialized_end=1133
-  _globals['_VERSIONRESTORED']._serialized_start=1136
-  _globals['_VERSIONRESTORED']._serialized_end=1301
+  _globals['_FINDINGRAISED'].fields_by_name['text']._loaded_options = None
+  _globals['_FINDINGRAISED'].fields_by_name['text']._serialized_options = b'\340\363\030\001'
+  _globals['_FINDINGRESOLVED'].fields_by_name['text']._loaded_options = None
+  _globals['_FINDINGRESOLVED'].fields_by_name['text']._serialized_options = b'\340\363\030\001'
+  _globals['_FINDINGACCEPTED'].fields_by_name['text']._loaded_options = None
+  _globals['_FINDINGACCEPTED'].fields_by_name['text']._serialized_options = b'\340\363\030\001'
+  _globals['_FINDINGREOPENED'].fields_by_name['text']._loaded_options = None
+  _globals['_FINDINGREOPENED'].fields_by_name['text']._serialized_options = b'\340\363\030\001'
+  _globals['_CHECKLISTANSWERED'].fields_by_name['comment']._loaded_options = None
+  _globals['_CHECKLISTANSWERED'].fields_by_name['comment']._serialized_options = b'\340\363\030\001'
+  _globals['_FINDINGRAISED']._serialized_start=166
+  _globals['_FINDINGRAISED']._serialized_end=372
+  _globals['_FINDINGRESOLVED']._serialized_start=375
+  _globals['_FINDINGRESOLVED']._serialized_end=539
+  _globals['_FINDINGCONFIRMED']._serialized_start=541
+  _globals['_FINDINGCONFIRMED']._serialized_end=576
+  _globals['_FINDINGACCEPTED']._serialized_start=579
+  _globals['_FINDINGACCEPTED']._serialized_end=742
+  _globals['_FINDINGREOPENED']._serialized_start=744
+  _globals['_FINDINGREOPENED']._serialized_end=798
+  _globals['_CHECKLISTANSWERED']._serialized_start=801
+  _globals['_CHECKLISTANSWERED']._serialized_end=994
+  _globals['_REVIEWDELEGATED']._serialized_start=997
+  _globals['_REVIEWDELEGATED']._serialized_end=1159
+  _globals['_DELEGATIONENDED']._serialized_start=1161
+  _globals['_DELEGATIONENDED']._serialized_end=1194
+  _globals['_VERSIONRESTORED']._serialized_start=1197
+  _globals['_VERSIONRESTORED']._serialized_end=1362
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dmodelog/type/v1/options.proto\x12\x0fmodelog.type.v1\x1a google/protobuf/descriptor.proto*E\n\x05Names\x12\x15\n\x11NAMES_UNSPECIFIED\x10\x00\x12\x10\n\x0cNAMES_TARGET\x10\x01\x12\x13\n\x0fNAMES_REFERENCE\x10\x02:=\n\x13required_permission\x12\x1e.google.protobuf.MethodOptions\x18\xb9\x8e\x03 \x01(\t:2\n\x08recorded\x12\x1e.google.protobuf.MethodOptions\x18\xba\x8e\x03 \x01(\x08:F\n\x05names\x12\x1d.google.protobuf.FieldOptions\x18\xbb\x8e\x03 \x01(\x0e\x32\x16.modelog.type.v1.Namesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dmodelog/type/v1/options.proto\x12\x0fmodelog.type.v1\x1a google/protobuf/descriptor.proto*E\n\x05Names\x12\x15\n\x11NAMES_UNSPECIFIED\x10\x00\x12\x10\n\x0cNAMES_TARGET\x10\x01\x12\x13\n\x0fNAMES_REFERENCE\x10\x02:=\n\x13required_permission\x12\x1e.google.protobuf.MethodOptions\x18\xb9\x8e\x03 \x01(\t:2\n\x08recorded\x12\x1e.google.protobuf.MethodOptions\x18\xba\x8e\x03 \x01(\x08:F\n\x05names\x12\x1d.google.protobuf.FieldOptions\x18\xbb\x8e\x03 \x01(\x0e\x32\x16.modelog.type.v1.Names:1\n\x08\x65rasable\x12\x1d.google.protobuf.FieldOptions\x18\xbc\x8e\x03 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)

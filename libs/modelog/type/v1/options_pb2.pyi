@@ -20,3 +20,5 @@ RECORDED_FIELD_NUMBER: _ClassVar[int]
 recorded: _descriptor.FieldDescriptor
 NAMES_FIELD_NUMBER: _ClassVar[int]
 names: _descriptor.FieldDescriptor
+ERASABLE_FIELD_NUMBER: _ClassVar[int]
+erasable: _descriptor.FieldDescriptor

@@ -1,0 +1,1 @@
+"""Erasing free text from beside the log."""
