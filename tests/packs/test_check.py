@@ -141,7 +141,7 @@ def test_a_fact_that_is_told_without_a_proof_is_found_and_the_other_way_round(fo
     told = folder / "facts.jsonl"
     *lines, _ = told.read_text().splitlines(keepends=True)
     stranger = ENTRIES[2]
-    lines.append(fact_line(stranger.fact, stranger.revision, stranger.payload))
+    lines.append(fact_line(stranger.revision, stranger.payload))
     told.write_text("".join([*lines, "no fact at all\n"]))
     signed_again(folder, json.loads((folder / "manifest.json").read_text()))
     assert checked(folder) == {

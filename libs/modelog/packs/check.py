@@ -13,14 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
 from modelog.audit.keys import Keys
 from modelog.audit.note import BadNote, Checkpoint, open_checkpoint
 from modelog.audit.proof import verify_leaf
 from modelog.audit.report import Report
 from modelog.audit.tree import leaf_hash
-from modelog.log.v1.fact_pb2 import Fact
 from modelog.packs.complete import complete
 from modelog.packs.folder import ENVELOPE, FORMAT, MANIFEST, PREDICATE, fact_line, proof_file
 from modelog.provenance.envelopes import BadEnvelope, opened
@@ -195,7 +192,7 @@ def _told(pack: _Pack, proved: Mapping[int, bytes | None], report: Report) -> No
             report.found("FACT_UNPROVED", text, revision=revision, file=_FACTS)
             continue
         payload = proved[revision]
-        if payload is not None and line != _line(payload, revision):
+        if payload is not None and line != fact_line(revision, payload):
             text = f"the fact of revision {revision} is told otherwise than it was recorded"
             report.found("FACT_CHANGED", text, revision=revision, file=_FACTS)
     for revision in sorted(proved.keys() - seen):
@@ -205,13 +202,6 @@ def _told(pack: _Pack, proved: Mapping[int, bytes | None], report: Report) -> No
 def _revision(line: str) -> int:
     told = str(_object(line.encode()).get("revision", ""))
     return int(told) if told.isdecimal() and len(told) < 19 else 0
-
-
-def _line(payload: bytes, revision: int) -> str:
-    try:
-        return fact_line(Fact.FromString(payload), revision, payload)
-    except DecodeError:
-        return fact_line(None, revision, payload)
 
 
 def _object(raw: bytes) -> dict[str, Any]:

@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format
+from google.protobuf.message import DecodeError
 
 from modelog.cloudevents import cloud_event
+from modelog.log.v1.fact_pb2 import Fact
 from modelog.packs.evidence import Evidence
 from modelog.packs.page import page
 from modelog.packs.parts import Content, Sheet
@@ -66,7 +68,7 @@ def _contents(content: Content, evidence: Evidence) -> Iterator[tuple[str, bytes
             yield f"data/{sheet.name}.json", as_json([dict(zip(sheet.head, row, strict=True)) for row in sheet.rows])
     for name, messages in content.states.items():
         yield f"states/{name}.json", as_json([_plain(one) for one in messages])
-    yield "facts.jsonl", "".join(fact_line(one.fact, one.revision, one.payload) for one in content.entries).encode()
+    yield "facts.jsonl", "".join(fact_line(one.revision, one.payload) for one in content.entries).encode()
     for entry in content.entries:
         yield proof_file(entry.revision, "fact"), entry.payload
         yield proof_file(entry.revision, "tlog-proof"), evidence.proofs[entry.revision].encode()
@@ -78,9 +80,12 @@ def proof_file(revision: int, kind: str) -> str:
     return f"proofs/{revision:012d}.{kind}"
 
 
-def fact_line(fact: Any, revision: int, payload: bytes) -> str:
-    """A fact for people and programs; of one that cannot be read, its bytes."""
-    told = cloud_event(fact, revision) if fact is not None else {"revision": str(revision), "unreadable": payload.hex()}
+def fact_line(revision: int, payload: bytes) -> str:
+    """A fact as it is proved, with markers where the words of people lie beside the log; else its bytes."""
+    try:
+        told = cloud_event(Fact.FromString(payload), revision)
+    except DecodeError:
+        told = {"revision": str(revision), "unreadable": payload.hex()}
     return json.dumps(told, sort_keys=True, ensure_ascii=False) + "\n"
 
 

@@ -75,6 +75,8 @@ def _evidence(content: Content, evidence: Evidence) -> Section:
         " was: for that, `--bundle` compares with an exported log, by the selection in manifest.json.\n\n"
         "Tables are shortened here: columns that say nothing are left out, names are given by their ids, and times to"
         " the second. data/ holds every table whole, as CSV and JSON, and states/ every resource.\n\n"
+        "What people wrote lies beside the log, where it can be erased. Pages, tables and states hold it as it was kept"
+        " when they were made; facts.jsonl holds the markers that are proved.\n\n"
         "Tables and charts were made of what the services answered; the signature in manifest.dsse is the word of"
         " whoever made this folder for them."
     )

@@ -59,7 +59,9 @@ _BESIDE = (
     " CommentWithdrawn ThreadResolved ThreadReopened TeamDefined TeamRemoved WatchSet WatchRemoved WebhookCreated"
     " WebhookChanged WebhookPaused WebhookResumed WebhookDisabled WebhookRemoved WebhookSecretRotated"
     " RedeliveryRequested ArchivingStarted RecordSealed ArchivingFailed RecordRestored RecordExpired HoldPlaced"
-    " HoldReleased SubscriptionCreated SubscriptionChanged SubscriptionPaused SubscriptionResumed SubscriptionRewound"
+    " HoldReleased RecordErased RecordExpiryWithdrawn RecordRestoreRequested RecordRestoreApproved RecordRestoreFailed"
+    " RetentionSet RetentionRemoved ErasureRequested TextsErased SubscriptionCreated"
+    " SubscriptionChanged SubscriptionPaused SubscriptionResumed SubscriptionRewound"
     " SubscriptionRemoved"
 )
 KINDS: Mapping[Point, frozenset[str]] = {

@@ -14,13 +14,14 @@ from modelog.sdk.facts import Entry
 from modelog.sdk.paging import pages
 from modelog.sdk.session import AsOf
 from modelog.sdk.sync_client import SyncClient
+from modelog.texts import UNAVAILABLE
 from modelog.type.v1.read_pb2 import ReadOptions
 
 _MOST_PROJECTS = 64  # In one filter of facts.
 
 
 class NothingThere(ValueError):
-    """There is nothing to make a pack of; the message says what to do instead."""
+    """There is nothing to make a pack of, or not all of it; the message says what to do instead."""
 
 
 class Reading:
@@ -75,12 +76,14 @@ class Reading:
         return sorted(pages(self.then.monitoring.ListRetrainings, request), key=_by_number)
 
     def facts(self, selection: Selection) -> list[Entry]:
-        """What a selection chooses from, up to the revision, in order of the log."""
+        """What a selection chooses from, up to the revision, in order of the log, with the words of people in place."""
         projects, kinds = selection.projects, selection.kinds
         found: list[Entry] = []
         for begin in range(0, len(projects), _MOST_PROJECTS):
             chosen = FactFilter(projects=projects[begin : begin + _MOST_PROJECTS], event_types=kinds)
-            found += self.client.subscribe(1, chosen, to_revision=self.revision, follow=False)
+            found += self.client.subscribe(1, chosen, to_revision=self.revision, follow=False, with_texts=True)
+        if any(UNAVAILABLE in entry.texts.values() for entry in found):
+            raise NothingThere("the words of people, which lie beside the log, cannot be read now; try again")
         return sorted(found, key=lambda entry: entry.revision)
 
 
