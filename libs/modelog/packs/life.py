@@ -1,6 +1,7 @@
 """One model's whole life: every fact about it in order, and what came of it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from modelog.packs.charting import measured, shares
@@ -10,6 +11,7 @@ from modelog.packs.reading import Reading
 from modelog.packs.saying import choice, kind_of, second_of, time
 from modelog.packs.scope import Selection, notable
 from modelog.pages.words import count, tail
+from modelog.sdk.facts import Entry
 
 _REVIEWS = (
     "TransitionRequested ReviewSubmitted TransitionDecided StageChanged ChecklistAnswered ReviewDelegated".split()
@@ -22,19 +24,25 @@ _ENDS = (
 ).split()
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What belongs to a model: its versions, and what is about one of them."""
+
+    model: Any
+    versions: Sequence[Any]
+    serving: Sequence[Any]
+    rollouts: Sequence[Any]
+    alerts: Sequence[Any]
+    retrainings: Sequence[Any]
+
+
 def life(reading: Reading, model: str) -> Content:
     """Of a model from its first fact to the revision."""
     project = model.partition("/models/")[0]
+    found = _found(reading, project, model)
     selection = Selection([project], names=[model])
     every = selection.whole(reading.facts(selection))
     entries = notable(every)
-    versions = reading.versions(model)
-    names = {one.name for one in versions}
-    alerts = [one for one in reading.alerts(project) if one.version in names]
-    serving = reading.serving(project, model=model)
-    rollouts = [one for one in reading.rollouts(project) if one.version in names]
-    retrainings = [one for one in reading.retrainings(project) if one.version in names or one.answered_by in names]
-    end = second_of(every[-1]) if every else 0.0
     windows = sum(kind_of(entry) == "WindowEvaluated" for entry in every)
     return Content(
         kind="model",
@@ -46,40 +54,53 @@ def life(reading: Reading, model: str) -> Content:
         f" retrainings that speak of them. {count(windows)} windows of monitoring were evaluated; those in which every"
         f" check held and nothing began or ended are counted here and not listed.",
         facts=[
-            ("Versions", count(len(versions))),
+            ("Versions", count(len(found.versions))),
             ("Facts", count(len(entries))),
-            (
-                "Serving",
-                ", ".join(_answering(serving)) or "no",
-            ),
-            ("Alerts", count(len(alerts))),
-            ("Retrainings", count(len(retrainings))),
+            ("Serving", ", ".join(_answering(found.serving)) or "no"),
+            ("Alerts", count(len(found.alerts))),
+            ("Retrainings", count(len(found.retrainings))),
         ],
-        chapters=[
-            Chapter("Versions", charts=measured(versions), sheets=[_versions(versions), _evaluations(versions)]),
-            Chapter(
-                "Reviews and moves",
-                sheets=[_moves(versions), listed("reviews", "Requests, reviews and evidence", entries, _REVIEWS)],
-            ),
-            Chapter("Findings", sheets=[listed("findings", "", entries, _FINDINGS)]),
-            Chapter(
-                "Serving", charts=shares(serving, end, alerts), sheets=[serving_sheet(serving), _rollouts(rollouts)]
-            ),
-            Chapter("Alerts and retraining", sheets=[alert_sheet(alerts), _retrainings(retrainings)]),
-            Chapter("Ends", sheets=[listed("ends", "Deprecated, retired, sealed, held, restored", entries, _ENDS)]),
-            Chapter("Timeline", sheets=[listed("timeline", "Every fact, oldest first", entries)]),
-        ],
+        chapters=_chapters(found, entries, second_of(every[-1]) if every else 0.0),
         selection=selection,
         entries=entries,
         states={
-            "models": [reading.model(model)],
-            "versions": versions,
-            "serving": serving,
-            "rollouts": rollouts,
-            "alerts": alerts,
-            "retrainings": retrainings,
+            "models": [found.model],
+            "versions": found.versions,
+            "serving": found.serving,
+            "rollouts": found.rollouts,
+            "alerts": found.alerts,
+            "retrainings": found.retrainings,
         },
     )
+
+
+def _found(reading: Reading, project: str, model: str) -> _Found:
+    versions = reading.versions(model)
+    names = {one.name for one in versions}
+    return _Found(
+        model=reading.model(model),
+        versions=versions,
+        serving=reading.serving(project, model=model),
+        rollouts=[one for one in reading.rollouts(project) if one.version in names],
+        alerts=[one for one in reading.alerts(project) if one.version in names],
+        retrainings=[one for one in reading.retrainings(project) if {one.version, one.answered_by} & names],
+    )
+
+
+def _chapters(found: _Found, entries: Sequence[Entry], end: float) -> list[Chapter]:
+    """end: of the charts over time, in seconds since 1970."""
+    reviews = listed("reviews", "Requests, reviews and evidence", entries, _REVIEWS)
+    drawn, answered = shares(found.serving, end, found.alerts), serving_sheet(found.serving)
+    versions = [_versions(found.versions), _evaluations(found.versions)]
+    return [
+        Chapter("Versions", charts=measured(found.versions), sheets=versions),
+        Chapter("Reviews and moves", sheets=[_moves(found.versions), reviews]),
+        Chapter("Findings", sheets=[listed("findings", "", entries, _FINDINGS)]),
+        Chapter("Serving", charts=drawn, sheets=[answered, _rollouts(found.rollouts)]),
+        Chapter("Alerts and retraining", sheets=[alert_sheet(found.alerts), _retrainings(found.retrainings)]),
+        Chapter("Ends", sheets=[listed("ends", "Deprecated, retired, sealed, held, restored", entries, _ENDS)]),
+        Chapter("Timeline", sheets=[listed("timeline", "Every fact, oldest first", entries)]),
+    ]
 
 
 def _answering(serving: Sequence[Any]) -> list[str]:
