@@ -123,6 +123,8 @@ def test_a_life_tells_everything_about_a_model_and_leaves_nothing_out(
         f"{life}/fraud/1",
         f"{life}/fraud/2",
     ]
+    assert [one["card"] for one in table(folder, "versions")] == ["cards/1.html", "cards/2.html"]
+    assert "fraud" in (folder / "cards" / "2.html").read_text()
     assert "Share of the traffic" in (folder / "index.html").read_text()
     assert WORDS not in (folder / "facts.jsonl").read_text()  # Only the marker is proved.
     line("audit", "checkpoint", "--covering", told["revision"], "--wait")
@@ -224,6 +226,9 @@ def test_what_cannot_be_made_is_refused_in_a_sentence(
     assert "in full" in line(*pack, "ai-act", f"{project}/fraud", *made, expect=USAGE).err
     assert "to be over" in line(*pack, "access", "--to", "2999-01-01", *made, expect=USAGE).err
     assert "--from and --to" in line(*pack, "access", "--at", "1", *made, expect=USAGE).err
+    strange = f"projects/{project}/endpoints/nowhere"
+    assert "nothing was recorded of" in line(*pack, "ai-act", strange, *made, expect=USAGE).err
+    assert "still to come" in line(*pack, "inventory", "--at", "2999-01-01", *made, expect=USAGE).err
     line(*pack, "model", f"{project}/nothing", *made, expect=NOT_FOUND)
     wrong = ("--sign-with", line.file("no.pem", "no key"), "--out", tmp_path / "x")
     assert "not a private key" in line(*pack, "inventory", project, *wrong, expect=USAGE).err

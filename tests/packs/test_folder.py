@@ -120,7 +120,7 @@ def test_a_spreadsheet_runs_nothing_of_a_table(text: str, cell: str) -> None:
 
 def test_a_fact_nobody_can_read_keeps_its_place() -> None:
     sheet = listed("timeline", "", [Entry(7, "modelog.registry", b"\xff\xff"), ENTRIES[1]])
-    assert sheet.rows[0] == ["7", "", "modelog.registry", "unreadable", "", "", "", ""]
+    assert sheet.rows[0] == ["7", "", "", "modelog.registry", "unreadable", "", "", "", ""]
     assert dict(zip(HEAD, sheet.rows[1], strict=True))["fact"] == "ModelCreated"
 
 

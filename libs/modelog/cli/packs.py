@@ -1,6 +1,6 @@
 """Evidence packs: signed folders for people who were not there, and checking them where nothing runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,8 +50,7 @@ def _inventory(ctx: click.Context, /, projects: tuple[str, ...], risk_tag: str, 
     from modelog.packs.inventory import inventory
 
     state, at = _moment(ctx)
-    where = projects[0] if len(projects) == 1 else ""
-    _make(state, at, where, lambda reading: inventory(reading, projects, risk_tag=risk_tag), given)
+    _make(state, at, projects, lambda reading: inventory(reading, projects, risk_tag=risk_tag), given)
 
 
 @pack.command("model")
@@ -63,7 +62,7 @@ def _model(ctx: click.Context, /, model: str, **given: Any) -> None:
     from modelog.packs.life import life
 
     state, at = _moment(ctx)
-    _make(state, at, model.partition("/models/")[0], lambda reading: life(reading, model), given)
+    _make(state, at, [model.partition("/models/")[0]], lambda reading: life(reading, model), given)
 
 
 @pack.command("ai-act")
@@ -81,7 +80,7 @@ def _ai_act(ctx: click.Context, /, resource: str, since: str, until: str, **give
         raise click.UsageError("name a model or an endpoint in full: projects/risk/endpoints/fraud-eu")
     state, start, end = _period(ctx, since, until)
     project = "/".join(parts[:2])
-    _make(state, end, project, lambda reading: system_log(reading, resource, start, end), given)
+    _make(state, end, [project], lambda reading: system_log(reading, resource, start, end), given)
 
 
 @pack.command("access")
@@ -95,8 +94,7 @@ def _access(ctx: click.Context, /, projects: tuple[str, ...], since: str, until:
     from modelog.packs.access import access_audit
 
     state, start, end = _period(ctx, since, until)
-    where = projects[0] if len(projects) == 1 else ""
-    _make(state, end, where, lambda reading: access_audit(reading, projects, start, end), given)
+    _make(state, end, projects, lambda reading: access_audit(reading, projects, start, end), given)
 
 
 @pack.command("verify")
@@ -132,6 +130,8 @@ def _moment(ctx: click.Context) -> tuple[State, int | datetime | None]:
     """--at is when the pack is of; it is not for the calls that find the moment and the proofs."""
     state = state_of(ctx)
     at = moment(state.at) if state.at else None
+    if isinstance(at, datetime) and at > datetime.now(UTC):
+        raise click.UsageError("--at is still to come, and what is recorded until then too")
     state.at = ""
     return state, at
 
@@ -151,17 +151,28 @@ def _period(ctx: click.Context, since: str, until: str) -> tuple[State, datetime
 def _make(
     state: State,
     at: int | datetime | None,
-    project: str,
+    projects: Sequence[str],
     compose: "Callable[[Reading], Content]",
     given: dict[str, Any],
 ) -> None:
+    from modelog.cli.progress import bar
     from modelog.packs.making import make
     from modelog.packs.reading import NothingThere
     from modelog.provenance.keys import BadKey, private_key
 
     try:
         key = private_key(given["sign_with"].read_bytes(), _password(given["password_file"]))
-        made = make(state.client(), at, project, compose, given["out"], key, size=given["size"] or 0)
+        with bar(shown=not state.as_json) as tell:
+            made = make(
+                state.client(),
+                at,
+                projects,
+                compose,
+                given["out"],
+                key,
+                size=given["size"] or 0,
+                progress=lambda done, total: tell("proving facts", done, total),
+            )
     except (BadKey, NothingThere, FileExistsError) as error:
         raise click.UsageError(str(error)) from error
     if state.as_json:

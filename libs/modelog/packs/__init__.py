@@ -3,7 +3,7 @@
 Made by the caller of what the services answer as of one revision; no service knows of packs. `make` reads, proves and
 writes; what it makes is said by one of `inventory`, `life`, `system_log` and `access_audit`:
 
-    make(client, None, "projects/risk", lambda reading: life(reading, "projects/risk/models/fraud"), folder, key)
+    make(client, None, ["projects/risk"], lambda reading: life(reading, "projects/risk/models/fraud"), folder, key)
 """
 
 from modelog.packs.access import access_audit

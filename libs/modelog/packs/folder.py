@@ -1,15 +1,18 @@
 """A pack as files, its manifest and its signature. The same content and evidence always make the same bytes.
 
-index.html                        what people read
-data/<table>.csv, .json           every table of it
-states/<kind>.json                every resource it speaks of, whole, in the JSON form of its proto
-facts.jsonl                       the facts as CloudEvents, one a line, in order of the log
-proofs/<revision>.fact            the exact bytes of a fact, as they are stored
-proofs/<revision>.tlog-proof      that they stand there in the signed log (C2SP tlog-proof)
-checkpoint                        the signed root that all proofs lead to
-policy.json                       public keys of the log; take the key you trust from somewhere else
-manifest.json                     what was asked, and the SHA-256 of every other file
-manifest.dsse                     an in-toto statement about manifest.json, signed (DSSE)
+    index.html                        what people read
+    data/<table>.csv, .json           every table of it
+    cards/<version>.html              the card of each version, in a model's life
+    states/<kind>.json                every resource it speaks of, whole, in the JSON form of its proto
+    facts.jsonl                       the facts as CloudEvents, one a line, in order of the log
+    proofs/<revision>.fact            the exact bytes of a fact, as they are stored
+    proofs/<revision>.tlog-proof      that they stand there in the signed log (C2SP tlog-proof)
+    checkpoint                        the signed root that all proofs lead to
+    policy.json                       public keys of the log; take the key you trust from somewhere else
+    manifest.json                     what was asked, and the SHA-256 of every other file
+    manifest.dsse                     an in-toto statement about manifest.json, signed (DSSE)
+
+Names of files are part of what is signed: the manifest lists all but itself and its signature.
 """
 
 import csv
@@ -66,6 +69,8 @@ def _contents(content: Content, evidence: Evidence) -> Iterator[tuple[str, bytes
         for sheet in chapter.sheets:
             yield f"data/{sheet.name}.csv", _csv(sheet)
             yield f"data/{sheet.name}.json", as_json([dict(zip(sheet.head, row, strict=True)) for row in sheet.rows])
+    for name, text in content.documents.items():
+        yield name, text.encode()
     for name, messages in content.states.items():
         yield f"states/{name}.json", as_json([_plain(one) for one in messages])
     yield "facts.jsonl", "".join(fact_line(one.revision, one.payload) for one in content.entries).encode()

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from modelog.card import render as card
 from modelog.packs.charting import measured, shares
 from modelog.packs.listing import listed
 from modelog.packs.parts import Chapter, Content, Sheet
 from modelog.packs.reading import Reading
 from modelog.packs.saying import choice, kind_of, second_of, time
 from modelog.packs.scope import Selection, notable
+from modelog.packs.watching import Watched, watched
 from modelog.pages.words import count, tail
 from modelog.sdk.facts import Entry
 
@@ -30,6 +32,7 @@ class _Found:
 
     model: Any
     versions: Sequence[Any]
+    watched: Watched
     serving: Sequence[Any]
     rollouts: Sequence[Any]
     alerts: Sequence[Any]
@@ -71,16 +74,19 @@ def life(reading: Reading, model: str) -> Content:
             "alerts": found.alerts,
             "retrainings": found.retrainings,
         },
+        documents={_card_of(one): card(reading.card(one.name), "html") for one in found.versions},
     )
 
 
 def _found(reading: Reading, project: str, model: str) -> _Found:
     versions = reading.versions(model)
     names = {one.name for one in versions}
+    serving = reading.serving(project, model=model)
     return _Found(
         model=reading.model(model),
         versions=versions,
-        serving=reading.serving(project, model=model),
+        watched=watched(reading, project, {model} | {one.endpoint for one in serving}),
+        serving=serving,
         rollouts=[one for one in reading.rollouts(project) if one.version in names],
         alerts=[one for one in reading.alerts(project) if one.version in names],
         retrainings=[one for one in reading.retrainings(project) if {one.version, one.answered_by} & names],
@@ -97,10 +103,16 @@ def _chapters(found: _Found, entries: Sequence[Entry], end: float) -> list[Chapt
         Chapter("Reviews and moves", sheets=[_moves(found.versions), reviews]),
         Chapter("Findings", sheets=[listed("findings", "", entries, _FINDINGS)]),
         Chapter("Serving", charts=drawn, sheets=[answered, _rollouts(found.rollouts)]),
+        Chapter("What monitoring saw", charts=found.watched.charts, sheets=[found.watched.values]),
         Chapter("Alerts and retraining", sheets=[alert_sheet(found.alerts), _retrainings(found.retrainings)]),
         Chapter("Ends", sheets=[listed("ends", "Deprecated, retired, sealed, held, restored", entries, _ENDS)]),
         Chapter("Timeline", sheets=[listed("timeline", "Every fact, oldest first", entries)]),
     ]
+
+
+def _card_of(version: Any) -> str:
+    """Where the card of a version stands in the pack."""
+    return f"cards/{version.name.rpartition('/')[2]}.html"
 
 
 def _answering(serving: Sequence[Any]) -> list[str]:
@@ -108,7 +120,19 @@ def _answering(serving: Sequence[Any]) -> list[str]:
 
 
 def _versions(versions: Sequence[Any]) -> Sheet:
-    head = ("version", "stage", "phase", "author", "registered", "parent", "answers", "framework", "commit", "sha256")
+    head = (
+        "version",
+        "stage",
+        "phase",
+        "author",
+        "registered",
+        "parent",
+        "answers",
+        "framework",
+        "commit",
+        "sha256",
+        "card",
+    )
     rows = [
         [
             one.name.rpartition("/")[2],
@@ -121,6 +145,7 @@ def _versions(versions: Sequence[Any]) -> Sheet:
             one.framework,
             one.source.commit,
             one.artifact.sha256,
+            _card_of(one),
         ]
         for one in versions
     ]

@@ -37,8 +37,8 @@ class Content:
 
     kind: inventory, model, ai-act or access. subject: what was asked about, by full name; `projects/-` for all.
     revision: everything is as of this one. facts: what matters most, in a few words each. states: messages by the
-    name of their file. selection: which facts it rests on; entries: these facts, each of which is
-    proved.
+    name of their file. documents: pages of their own by their paths. selection: which facts it rests on; entries:
+    these facts, each of which is proved.
     """
 
     kind: str
@@ -52,4 +52,5 @@ class Content:
     selection: Selection
     entries: Sequence[Entry]
     states: Mapping[str, Sequence[Message]] = field(default_factory=dict)
+    documents: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)

@@ -5,11 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from modelog.archive.v1.archive_service_pb2 import GetHistoryRequest
-from modelog.archive.v1.types_pb2 import FactFilter, HistoryEntry
+from modelog.archive.v1.types_pb2 import FactFilter
 from modelog.deployment.v1 import deployment_service_pb2 as deployment
 from modelog.monitoring.v1 import monitoring_service_pb2 as monitoring
+from modelog.monitoring.v1.pictures_pb2 import GetSeriesRequest, GetSeriesResponse
 from modelog.packs.scope import Selection
 from modelog.registry.v1 import registry_service_pb2 as registry
+from modelog.registry.v1.cards_pb2 import GetModelCardRequest, ModelCard
 from modelog.sdk.facts import Entry
 from modelog.sdk.paging import pages
 from modelog.sdk.session import AsOf
@@ -71,6 +73,18 @@ class Reading:
         request = monitoring.ListAlertsRequest(parent=f"{project}/monitors/-")
         return sorted(pages(self.then.monitoring.ListAlerts, request), key=_by_number)
 
+    def monitors(self, project: str) -> list[Any]:
+        return list(pages(self.then.monitoring.ListMonitors, monitoring.ListMonitorsRequest(parent=project)))
+
+    def series(self, monitor: str, **narrowed: Any) -> GetSeriesResponse:
+        """Values of a monitor's checks by window. narrowed: fields of the request, for example start_time."""
+        reply: GetSeriesResponse = self.then.monitoring.GetSeries(GetSeriesRequest(name=monitor, **narrowed))
+        return reply
+
+    def card(self, version: str) -> ModelCard:
+        reply: ModelCard = self.then.registry.GetModelCard(GetModelCardRequest(name=version))
+        return reply
+
     def retrainings(self, project: str) -> list[Any]:
         request = monitoring.ListRetrainingsRequest(parent=f"{project}/monitors/-")
         return sorted(pages(self.then.monitoring.ListRetrainings, request), key=_by_number)
@@ -87,8 +101,8 @@ class Reading:
         return sorted(found, key=lambda entry: entry.revision)
 
 
-def revision_at(client: SyncClient, at: AsOf | None, project: str = "") -> int:
-    """The last revision of a project, or of the whole log, at a moment; now when there is none.
+def revision_at(client: SyncClient, at: AsOf | None, projects: Sequence[str] = ()) -> int:
+    """The last revision of some projects, or of the whole log, at a moment; now when it is None.
 
     NothingThere when nothing was recorded by then. A revision is taken as it is when the log goes as far.
     """
@@ -100,12 +114,14 @@ def revision_at(client: SyncClient, at: AsOf | None, project: str = "") -> int:
     read = ReadOptions()
     if isinstance(at, datetime):
         read.as_of_time.FromDatetime(at)
-    asked = GetHistoryRequest(name=project, below=True, descending=True, page_size=1, read=read)
-    newest: HistoryEntry | None = next(iter(client.archive.GetHistory(asked).entries), None)
-    if newest is None:
-        where = f"of {project} " if project else ""
+    newest = 0
+    for name in projects or [""]:
+        asked = GetHistoryRequest(name=name, below=True, descending=True, page_size=1, read=read)
+        newest = max([newest, *(one.revision for one in client.archive.GetHistory(asked).entries)])
+    if not newest:
+        where = f"of {', '.join(projects)} " if projects else ""
         raise NothingThere(f"nothing {where}was recorded by then; say a later time, or a revision")
-    return newest.revision
+    return newest
 
 
 def _by_number(message: Any) -> list[tuple[int, int, str]]:

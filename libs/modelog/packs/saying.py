@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from modelog.pages.words import tail, word
 from modelog.sdk.facts import Entry
 
-HEAD = ("revision", "time", "resource", "fact", "what", "actor", "for", "reason")
+HEAD = ("revision", "time", "happened", "resource", "fact", "what", "actor", "for", "reason")
 _MOST_CHARACTERS = 240
 
 
@@ -42,10 +42,11 @@ def row(entry: Entry) -> list[str]:
     """A line of HEAD. What is unreadable keeps its place: its bytes are proved like any other's."""
     fact = entry.fact
     if fact is None or not fact.resource:
-        return [str(entry.revision), "", entry.subject, "unreadable", "", "", "", ""]
+        return [str(entry.revision), "", "", entry.subject, "unreadable", "", "", "", ""]
     return [
         str(entry.revision),
         time(fact.recorded_at),
+        time(fact.happened_at),
         fact.resource,
         kind_of(entry),
         told(entry.event) if entry.event is not None else "of a kind that this release does not know",

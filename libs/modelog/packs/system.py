@@ -12,9 +12,10 @@ from modelog.packs.life import alert_sheet, serving_sheet
 from modelog.packs.listing import listed
 from modelog.packs.paragraphs import BESIDE, MARKET, OPERATION, POINTS, RISK, Point, sorted_out
 from modelog.packs.parts import Chapter, Content, Sheet
-from modelog.packs.reading import Reading
+from modelog.packs.reading import NothingThere, Reading
 from modelog.packs.saying import choice, kind_of, second_of, span, time
 from modelog.packs.scope import Selection, notable, within
+from modelog.packs.watching import Watched, watched
 from modelog.pages.drawing import time_word
 from modelog.pages.words import count, tail
 from modelog.sdk.facts import Entry
@@ -50,6 +51,9 @@ def system_log(reading: Reading, subject: str, start: datetime, end: datetime) -
     names = {subject} | ({one.version for one in serving if one.version} if "endpoint" in of else set())
     selection = Selection([project], names=sorted(names), start=time(_stamp(start)), end=time(_stamp(end)))
     whole = selection.whole(reading.facts(selection))
+    if not whole:
+        raise NothingThere(f"nothing was recorded of {subject} by then; `endpoints list` and `models list` name others")
+    seen = watched(reading, project, {subject} | {one.endpoint for one in serving}, **_windows(start, end))
     during = selection.during(whole)
     entries = notable(during)
     by_point = sorted_out(entries)
@@ -65,7 +69,7 @@ def system_log(reading: Reading, subject: str, start: datetime, end: datetime) -
         chapters=[
             Chapter("What this is, and what it is not", _LIMITS, sheets=[_answers(by_point)]),
             Chapter("Over the period", charts=[_chart(by_point, began, ended), *shares(serving, ended, alerts)]),
-            *(_chapter(point, by_point[point]) for point in POINTS),
+            *(_chapter(point, by_point[point], seen if point is MARKET else None) for point in POINTS),
             Chapter("Who answered when", sheets=[serving_sheet(serving)]),
             Chapter("Alerts of the period", sheets=[alert_sheet(alerts)]),
             Chapter("Keeping of the logs: Article 19 and Article 26(6)", _KEEPING, sheets=[_kept(whole)]),
@@ -106,8 +110,15 @@ def _answers(by_point: Mapping[Point, Sequence[Entry]]) -> Sheet:
     return Sheet("points", "Which data bear on which point", head, rows)
 
 
-def _chapter(point: Point, entries: Sequence[Entry]) -> Chapter:
-    return Chapter(f"{point.cited}: {point.about}", _BODIES[point], sheets=[listed(point.name, "", entries)])
+def _chapter(point: Point, entries: Sequence[Entry], seen: Watched | None) -> Chapter:
+    sheets = [listed(point.name, "", entries), *([seen.values] if seen else [])]
+    return Chapter(f"{point.cited}: {point.about}", _BODIES[point], seen.charts if seen else (), sheets)
+
+
+def _windows(start: datetime, end: datetime) -> dict[str, Timestamp]:
+    """Windows that lie in the period; from the first where it begins with time itself."""
+    times = {"end_time": _stamp(end)}
+    return times | {"start_time": _stamp(start)} if start.timestamp() > 0 else times
 
 
 def _chart(by_point: Mapping[Point, Sequence[Entry]], start: float, end: float) -> Any:
