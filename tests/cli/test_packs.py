@@ -168,6 +168,44 @@ def test_the_log_of_a_system_says_which_facts_bear_on_which_point(line: CommandL
     assert [one["version"] for one in table(later, "serving")][-1:] == [f"{life}/fraud/2"]
 
 
+def test_what_monitoring_saw_is_drawn_and_told(line: CommandLine, project: str, out: Any) -> None:
+    signature = line.file("signature.json", {"inputs": [{"name": "age", "type": "DATA_TYPE_FLOAT64"}]})
+    line("versions", "register", f"{project}/fraud", line.file("model.onnx", "weights"), "--signature", f"@{signature}")
+    checks = ("--window-rows", "200", "--check", "psi=0.2", "--check", "volume=5")
+    line("monitors", "create", project, "batch", f"projects/{project}/models/fraud", *checks)
+    rows = [row % 50 for row in range(1_000)]
+    line("monitors", "baseline", f"{project}/batch", line.file("base.csv", "age\n" + "\n".join(map(str, rows))))
+    shifted = [*rows[:200], *(row + 30 for row in rows[:200])]
+    scored = line.file("scored.csv", "age,label\n" + "\n".join(f"{age},1" for age in shifted))
+    line(
+        "monitors",
+        "log",
+        scored,
+        "--version",
+        f"{project}/fraud/1",
+        "--monitor",
+        f"{project}/batch",
+        "--output",
+        "label",
+    )
+    deadline = time.monotonic() + 20
+    while not line.json("alerts", "list", f"{project}/batch"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for name, asked in (("life", "model"), ("system", "ai-act")):
+        model = f"{project}/fraud" if asked == "model" else f"projects/{project}/models/fraud"
+        folder, _ = out(name, asked, model)
+        outcomes = [(one["check"], one["window"], one["outcome"]) for one in table(folder, "checks")]
+        assert ("psi", "1", "ok") in outcomes
+        assert ("psi", "2", "failed") in outcomes
+        assert "<figcaption>psi</figcaption>" in (folder / "index.html").read_text()
+        assert [one["state"] for one in table(folder, "alerts")] == ["firing"]
+    market = [one["fact"] for one in table(folder, "post-market-monitoring")]
+    assert market.count("WindowEvaluated") == 1  # The other one held.
+    assert {"MonitorCreated", "BaselineCaptured", "AlertRaised"} <= set(market)
+    assert "2 windows" in (folder / "index.html").read_text()
+
+
 def test_an_access_audit_tells_grants_emergencies_refusals_and_readers(life: str, out: Any) -> None:
     folder, _ = out("access", "access", life)
     (grant,) = table(folder, "grants")
@@ -233,3 +271,23 @@ def test_what_cannot_be_made_is_refused_in_a_sentence(
     wrong = ("--sign-with", line.file("no.pem", "no key"), "--out", tmp_path / "x")
     assert "not a private key" in line(*pack, "inventory", project, *wrong, expect=USAGE).err
     assert not (tmp_path / "x").exists()
+
+
+def test_a_new_key_of_the_log_changes_no_pack_of_before(
+    line: CommandLine, project: str, out: Any, keys: tuple[str, ...]
+) -> None:
+    time.sleep(0.01)
+    moment = now()
+    before, _ = out("before", "inventory", project, "--at", moment)
+    line("audit", "rotate-key", "--reason", "yearly")
+    again, _ = out("again", "inventory", project, "--at", moment)
+    assert files(again) == files(before)
+    line("models", "tag", f"{project}/fraud", "team", "risk")
+    after, _ = out("after", "inventory", project)
+    newest = line("audit", "key").out.split()[-1]
+    assert newest not in (before / "policy.json").read_text()
+    for key in (keys[1], newest):
+        line("audit", "pack", "verify", after, "--key", key, *keys[2:])
+    line("audit", "pack", "verify", before, *keys)
+    told = line("audit", "pack", "verify", before, "--key", newest, *keys[2:], expect=UNVERIFIED).out
+    assert "BAD_SIGNATURE" in told  # A pack knows no key that came after it.

@@ -14,6 +14,7 @@ from modelog.archive.v1.types_pb2 import Checkpoint, TreeHead
 from modelog.deployment.v1 import events_pb2 as deployment
 from modelog.deployment.v1.types_pb2 import TrafficShare
 from modelog.log.v1.fact_pb2 import Fact
+from modelog.monitoring.v1 import alert_events_pb2 as alerts
 from modelog.monitoring.v1 import events_pb2 as monitoring
 from modelog.monitoring.v1.types_pb2 import OUTCOME_FAILED, OUTCOME_OK, CheckResult, Window
 from modelog.packs.evidence import Evidence
@@ -61,8 +62,12 @@ STORY: Sequence[tuple[str, Message]] = (
     (f"{MONITOR}/alerts/1", monitoring.AlertAcknowledged(note="seen")),
     (MONITOR, window(OUTCOME_FAILED, f"{PROJECT}/models/fraudulent/versions/1")),
     (PROJECT, registry.RoleGranted(principal="users/ben", role="author", model=MODEL)),
+    (MONITOR, monitoring.MonitorPaused()),
+    (f"{PROJECT}/silences/s1", alerts.SilenceCreated(monitor=MONITOR)),
+    (f"{PROJECT}/silences/s1", alerts.SilenceEnded()),
+    (f"{PROJECT}/silences/s2", alerts.SilenceCreated(monitor=f"{PROJECT}/monitors/us")),
 )
-ABOUT_THE_MODEL = [2, 4, 6, 7, 8, 11, 12, 13, 15]
+ABOUT_THE_MODEL = [2, 4, 6, 7, 8, 11, 12, 13, 15, 16, 17, 18]
 
 
 def entries(story: Sequence[tuple[str, Message]] = STORY) -> list[Entry]:

@@ -11,7 +11,9 @@ from modelog.packs.saying import kind_of, resource_of
 from modelog.sdk.facts import Entry
 
 # Resources that are about one thing all their life: one fact that names it brings all of their facts in.
-_WHOLE = frozenset("rollouts alerts retrainings retirements records holds".split())
+_WHOLE = frozenset("rollouts monitors alerts retrainings retirements records holds".split())
+# But what a monitor says of another version, which the same endpoint served, is not about this one.
+_BY_NAME_ONLY = frozenset(("WindowEvaluated", "VersionReplaced"))
 _FAILED = "OUTCOME_FAILED"
 
 
@@ -68,8 +70,16 @@ def about(entries: Iterable[Entry], names: Collection[str]) -> list[Entry]:
     """The facts of these resources, of everything below them, and of what names one of them; in order of the log."""
     known = list(entries)
     naming = {entry.revision for entry in known if speaks_of(entry, names)}
-    whole = {resource_of(entry) for entry in known if entry.revision in naming and _is_whole(resource_of(entry))}
-    return [entry for entry in known if entry.revision in naming or resource_of(entry) in whole]
+    whole = {resource_of(entry) for entry in known if entry.revision in naming and _of(resource_of(entry), _WHOLE)}
+    # A silence names the monitor that it silences, and never what that watches.
+    silences = {
+        resource_of(entry) for entry in known if _of(resource_of(entry), {"silences"}) and speaks_of(entry, whole)
+    }
+    return [
+        entry
+        for entry in known
+        if entry.revision in naming or (resource_of(entry) in whole | silences and kind_of(entry) not in _BY_NAME_ONLY)
+    ]
 
 
 def speaks_of(entry: Entry, names: Collection[str]) -> bool:
@@ -88,9 +98,9 @@ def notable(entries: Iterable[Entry]) -> list[Entry]:
     return [entry for entry in entries if kind_of(entry) != "WindowEvaluated" or not _passed(entry.event)]
 
 
-def _is_whole(name: str) -> bool:
+def _of(name: str, collections: Collection[str]) -> bool:
     parts = name.split("/")
-    return len(parts) >= 2 and parts[-2] in _WHOLE
+    return len(parts) >= 2 and parts[-2] in collections
 
 
 def _names(message: Message, names: Collection[str]) -> bool:
