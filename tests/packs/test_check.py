@@ -174,6 +174,8 @@ def test_a_manifest_that_speaks_of_another_root_is_found(folder: Path) -> None:
     manifest["checkpoint"]["size"] = 18
     signed_again(folder, manifest)
     assert checked(folder) == {("WRONG_CHECKPOINT", "manifest.json", 0)}
+    signed_again(folder, manifest | {"checkpoint": dict(manifest["checkpoint"], size=len(ENTRIES)), "revision": 20})
+    assert checked(folder) == {("WRONG_CHECKPOINT", "manifest.json", 0)}
 
 
 def test_a_bundle_has_to_be_whole_and_right(folder: Path) -> None:

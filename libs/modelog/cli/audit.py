@@ -66,7 +66,7 @@ def _compared(state: State, replies: Any) -> int:
 
 audit = Noun(
     "audit",
-    help="Export, verify, checkpoints and proofs. Keep `audit key` and checkpoints away from the log they speak of.",
+    help="Packs, bundles, checkpoints and proofs. Keep `audit key` and checkpoints away from the log they speak of.",
     commands=[
         verb("key", "archive.GetNotary", "The public keys of the log, oldest first.", show=_keys),
         verb("notary", "archive.GetNotary", "Whether the log is signed, witnessed, copied and compared; up to where."),

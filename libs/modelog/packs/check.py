@@ -87,9 +87,7 @@ class _Pack:
         """None, and reported, when there is none that makes sense."""
         if MANIFEST in self.paths:
             found = _object(self.read(MANIFEST) or b"")
-            files, facts = found.get("files"), found.get("facts")
-            whole = isinstance(files, dict) and isinstance(facts, list) and isinstance(found.get("checkpoint"), dict)
-            if found.get("format") == FORMAT and whole and all(isinstance(one, int) and one > 0 for one in facts or ()):
+            if found.get("format") == FORMAT and _is_whole(found):
                 return found
         self._report.found("NOT_A_PACK", f"there is no {MANIFEST} of the form {FORMAT}", file=MANIFEST)
         return None
@@ -98,6 +96,14 @@ class _Pack:
         keys = _object(self.read("policy.json") or b"").get("keys")
         listed = keys if isinstance(keys, list) else []
         return [str(one["rotation"]) for one in listed if isinstance(one, dict) and "rotation" in one]
+
+
+def _is_whole(manifest: Mapping[str, Any]) -> bool:
+    """Whether it has what the checks look at, and no facts from behind the revision that it is of."""
+    files, facts, revision = (manifest.get(name) for name in ("files", "facts", "revision"))
+    if not (isinstance(files, dict) and isinstance(facts, list) and isinstance(manifest.get("checkpoint"), dict)):
+        return False
+    return isinstance(revision, int) and all(isinstance(one, int) and 0 < one <= revision for one in facts)
 
 
 def _walk(folder: Path, report: Report) -> Iterator[tuple[str, Path]]:
@@ -155,6 +161,9 @@ def _checkpoint(pack: _Pack, manifest: Mapping[str, Any], keys: Keys, report: Re
     told = manifest["checkpoint"]
     if (told.get("origin"), told.get("size"), told.get("root")) != (head.origin, head.size, head.root.hex()):
         text = f"the manifest speaks of another root than the signed one of size {head.size}"
+        report.found("WRONG_CHECKPOINT", text, file=MANIFEST)
+    elif head.size < manifest["revision"]:
+        text = f"the signed root covers {head.size} facts, and the pack is as of revision {manifest['revision']}"
         report.found("WRONG_CHECKPOINT", text, file=MANIFEST)
     return head
 

@@ -17,11 +17,12 @@ def complete(manifest: Mapping[str, Any], bundle: Path, vkey: str, report: Repor
     checked = verify(bundle, vkey)
     for one in checked.findings:
         report.found(one.code, f"{bundle.name}: {one.message}", revision=one.revision, file=bundle.name)
-    revision = manifest.get("revision")
-    if not isinstance(revision, int) or checked.from_revision != 1 or checked.to_revision < revision:
+    revision = manifest["revision"]
+    if checked.from_revision != 1 or checked.to_revision < revision:
         text = f"{bundle.name} has facts {checked.from_revision} to {checked.to_revision}; export 1 to {revision}"
         report.found("FILE_UNEXPECTED", text, file=bundle.name)
-    if checked.findings or not isinstance(revision, int):
+        return
+    if checked.findings:
         return
     try:
         selection = Selection.read(manifest["selection"])
