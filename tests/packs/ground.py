@@ -21,7 +21,7 @@ from modelog.packs.evidence import Evidence
 from modelog.packs.folder import PREDICATE, as_json, files_of, write
 from modelog.packs.listing import listed
 from modelog.packs.parts import Chapter, Content
-from modelog.packs.scope import Selection
+from modelog.packs.scope import RULES, Selection
 from modelog.provenance.envelopes import seal
 from modelog.provenance.keys import Key, key_of
 from modelog.provenance.statements import STATEMENT
@@ -65,9 +65,10 @@ STORY: Sequence[tuple[str, Message]] = (
     (MONITOR, monitoring.MonitorPaused()),
     (f"{PROJECT}/silences/s1", alerts.SilenceCreated(monitor=MONITOR)),
     (f"{PROJECT}/silences/s1", alerts.SilenceEnded()),
+    (PROJECT, registry.PolicySet()),
     (f"{PROJECT}/silences/s2", alerts.SilenceCreated(monitor=f"{PROJECT}/monitors/us")),
 )
-ABOUT_THE_MODEL = [2, 4, 6, 7, 8, 11, 12, 13, 15, 16, 17, 18]
+ABOUT_THE_MODEL = [2, 4, 6, 7, 8, 11, 12, 13, 15, 16, 17, 18, 19]
 
 
 def entries(story: Sequence[tuple[str, Message]] = STORY) -> list[Entry]:
@@ -86,7 +87,7 @@ def entries(story: Sequence[tuple[str, Message]] = STORY) -> list[Entry]:
 
 ENTRIES = entries()
 LOG = Log(one.payload for one in ENTRIES)
-SELECTION = Selection([PROJECT], names=[MODEL])
+SELECTION = Selection([PROJECT], names=[MODEL], rules=RULES)
 
 
 def content(**changed: Any) -> Content:

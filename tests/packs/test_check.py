@@ -42,7 +42,7 @@ def test_a_clean_pack_holds(folder: Path) -> None:
     report = verify(folder, VKEY, [SIGNER], bundle(folder))
     assert (report.findings, report.notes) == ([], [])
     assert (report.proofs, report.entries, report.checkpoints) == (len(ABOUT_THE_MODEL), len(ABOUT_THE_MODEL), 1)
-    assert (report.from_revision, report.to_revision, report.size) == (2, 18, 19)
+    assert (report.from_revision, report.to_revision, report.size) == (2, 19, 20)
 
 
 def test_what_was_not_checked_is_said(folder: Path) -> None:
@@ -147,20 +147,20 @@ def test_a_fact_that_is_told_without_a_proof_is_found_and_the_other_way_round(fo
     assert checked(folder) == {
         ("FACT_UNPROVED", "facts.jsonl", 3),
         ("FACT_UNPROVED", "facts.jsonl", 0),
-        ("FACT_MISSING", "facts.jsonl", 18),
+        ("FACT_MISSING", "facts.jsonl", 19),
     }
 
 
 def test_a_fact_that_was_left_out_is_found_with_a_bundle_of_the_log(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["facts"].remove(18)
+    manifest["facts"].remove(19)
     for kind in ("fact", "tlog-proof"):
-        (folder / proof_file(18, kind)).unlink()
+        (folder / proof_file(19, kind)).unlink()
     told = folder / "facts.jsonl"
     told.write_text("".join(told.read_text().splitlines(keepends=True)[:-1]))
     signed_again(folder, manifest)
     assert checked(folder) == set()  # Proofs alone cannot show it.
-    assert checked(folder, bundle(folder)) == {("FACT_LEFT_OUT", "", 18)}
+    assert checked(folder, bundle(folder)) == {("FACT_LEFT_OUT", "", 19)}
 
 
 def test_proofs_of_another_root_are_not_mixed_in(folder: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_manifest_that_speaks_of_another_root_is_found(folder: Path) -> None:
     manifest["checkpoint"]["size"] = 18
     signed_again(folder, manifest)
     assert checked(folder) == {("WRONG_CHECKPOINT", "manifest.json", 0)}
-    signed_again(folder, manifest | {"checkpoint": dict(manifest["checkpoint"], size=len(ENTRIES)), "revision": 20})
+    signed_again(folder, manifest | {"checkpoint": dict(manifest["checkpoint"], size=len(ENTRIES)), "revision": 21})
     assert checked(folder) == {("WRONG_CHECKPOINT", "manifest.json", 0)}
 
 

@@ -77,7 +77,7 @@ def test_a_file_that_breaks_off_is_found(seed: int, clean: Path) -> None:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(key="revision", value=0)
-@example(key="revision", value=17)
+@example(key="revision", value=18)
 @example(key="facts", value=[])
 @example(key="checkpoint", value={})
 @given(key=st.sampled_from(["facts", "checkpoint", "selection", "revision", "format"]), value=JSON)

@@ -17,6 +17,10 @@ def test_a_model_takes_in_what_names_it_and_the_whole_of_what_is_about_it() -> N
     assert revisions(SELECTION) == ABOUT_THE_MODEL
 
 
+def test_rules_of_the_project_are_taken_in_where_they_are_asked_for() -> None:
+    assert revisions(Selection([PROJECT], names=[MODEL])) == [one for one in ABOUT_THE_MODEL if one != 19]
+
+
 def test_windows_in_which_all_held_are_only_counted() -> None:
     assert [one.revision for one in SELECTION.whole(ENTRIES)] == sorted([*ABOUT_THE_MODEL, 10])
 
@@ -51,7 +55,9 @@ def test_kinds_and_projects_narrow_too() -> None:
 
 
 def test_a_selection_is_the_same_after_a_manifest() -> None:
-    whole = Selection((PROJECT,), ("ModelCreated",), (MODEL,), "2023-11-14T22:13:20Z", "2024-01-01T00:00:00Z")
+    whole = Selection(
+        (PROJECT,), ("ModelCreated",), (MODEL,), ("PolicySet",), "2023-11-14T22:13:20Z", "2024-01-01T00:00:00Z"
+    )
     assert Selection.read(whole.told()) == whole
     for broken in (None, {"start": "yesterday"}, {"projects": 5}):
         with pytest.raises((ValueError, TypeError, AttributeError)):
@@ -69,4 +75,4 @@ def test_every_kind_of_fact_bears_on_a_point_or_stands_beside() -> None:
 
 def test_facts_are_sorted_by_the_points_they_bear_on() -> None:
     found = {point: [one.revision for one in several] for point, several in sorted_out(SELECTION.of(ENTRIES)).items()}
-    assert found == {RISK: [2, 4, 8, 12], MARKET: [11, 12, 13, 16], OPERATION: [6, 7, 8, 13, 17, 18], BESIDE: [15]}
+    assert found == {RISK: [2, 4, 8, 12, 19], MARKET: [11, 12, 13, 16], OPERATION: [6, 7, 8, 13, 17, 18], BESIDE: [15]}

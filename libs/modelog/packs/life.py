@@ -10,7 +10,8 @@ from modelog.packs.listing import listed
 from modelog.packs.parts import Chapter, Content, Sheet
 from modelog.packs.reading import Reading
 from modelog.packs.saying import choice, kind_of, second_of, time
-from modelog.packs.scope import Selection, notable
+from modelog.packs.scope import RULES, Selection, notable
+from modelog.packs.sheets import alert_sheet, serving_sheet
 from modelog.packs.watching import Watched, watched
 from modelog.pages.words import count, tail
 from modelog.sdk.facts import Entry
@@ -43,7 +44,7 @@ def life(reading: Reading, model: str) -> Content:
     """Of a model from its first fact to the revision."""
     project = model.partition("/models/")[0]
     found = _found(reading, project, model)
-    selection = Selection([project], names=[model])
+    selection = Selection([project], names=[model], rules=RULES)
     every = selection.whole(reading.facts(selection))
     entries = notable(every)
     windows = sum(kind_of(entry) == "WindowEvaluated" for entry in every)
@@ -98,9 +99,10 @@ def _chapters(found: _Found, entries: Sequence[Entry], end: float) -> list[Chapt
     reviews = listed("reviews", "Requests, reviews and evidence", entries, _REVIEWS)
     drawn, answered = shares(found.serving, end, found.alerts), serving_sheet(found.serving)
     versions = [_versions(found.versions), _evaluations(found.versions)]
+    rules = listed("rules", "Policies and lifecycles of the project", entries, RULES)
     return [
         Chapter("Versions", charts=measured(found.versions), sheets=versions),
-        Chapter("Reviews and moves", sheets=[_moves(found.versions), reviews]),
+        Chapter("Reviews and moves", sheets=[_moves(found.versions), reviews, rules]),
         Chapter("Findings", sheets=[listed("findings", "", entries, _FINDINGS)]),
         Chapter("Serving", charts=drawn, sheets=[answered, _rollouts(found.rollouts)]),
         Chapter("What monitoring saw", charts=found.watched.charts, sheets=[found.watched.values]),
@@ -191,25 +193,6 @@ def _moves(versions: Sequence[Any]) -> Sheet:
     return Sheet("moves", "Moves from stage to stage", head, rows)
 
 
-def serving_sheet(intervals: Sequence[Any]) -> Sheet:
-    head = ("version", "endpoint", "percent", "from", "to", "asked by", "approved by", "cause", "revisions")
-    rows = [
-        [
-            tail(one.version) or "nobody",
-            tail(one.endpoint),
-            str(one.percent),
-            time(one.from_time),
-            time(one.to_time) if one.HasField("to_time") else "",
-            one.requested_by,
-            ", ".join(one.approved_by),
-            one.cause,
-            f"{one.from_revision} to {one.to_revision}" if one.to_revision else str(one.from_revision),
-        ]
-        for one in intervals
-    ]
-    return Sheet("serving", "Who answered when", head, rows)
-
-
 def _rollouts(rollouts: Sequence[Any]) -> Sheet:
     head = ("rollout", "version", "previous", "state", "asked by", "approved by", "begun", "cause")
     rows = [
@@ -226,26 +209,6 @@ def _rollouts(rollouts: Sequence[Any]) -> Sheet:
         for one in rollouts
     ]
     return Sheet("rollouts", "Rollouts", head, rows)
-
-
-def alert_sheet(alerts: Sequence[Any]) -> Sheet:
-    head = ("alert", "version", "check", "severity", "state", "from", "to", "statistic", "threshold", "ended by")
-    rows = [
-        [
-            tail(one.name),
-            tail(one.version),
-            one.check or one.rule,
-            choice(one, "severity"),
-            choice(one, "state"),
-            time(one.create_time),
-            time(one.resolve_time) if one.HasField("resolve_time") else "",
-            f"{one.statistic:.6g}",
-            f"{one.threshold:.6g}",
-            one.resolved_by or choice(one, "resolution"),
-        ]
-        for one in alerts
-    ]
-    return Sheet("alerts", "Alerts", head, rows)
 
 
 def _retrainings(retrainings: Sequence[Any]) -> Sheet:

@@ -15,19 +15,23 @@ _WHOLE = frozenset("rollouts monitors alerts retrainings retirements records hol
 # But what a monitor says of another version, which the same endpoint served, is not about this one.
 _BY_NAME_ONLY = frozenset(("WindowEvaluated", "VersionReplaced"))
 _FAILED = "OUTCOME_FAILED"
+# Rules of a project: they name no model, and decide about all of them.
+RULES = ("PolicySet", "LifecycleSet")
 
 
 @dataclass(frozen=True)
 class Selection:
     """All conditions have to hold; an empty one always does. It stands in the manifest, so that it can be run again.
 
-    projects: of facts. kinds: of facts, by the last part of their names. names: what the facts have to speak of.
-    start, end: recorded at or after, and before; RFC 3339.
+    projects: of facts. kinds: of facts, by the last part of their names. names: what the facts have to speak of;
+    rules: kinds of facts that are taken in whatever they speak of. start, end: recorded at or after, and before;
+    RFC 3339.
     """
 
     projects: Sequence[str]
     kinds: Sequence[str] = ()
     names: Sequence[str] = ()
+    rules: Sequence[str] = ()
     start: str = ""
     end: str = ""
 
@@ -39,7 +43,10 @@ class Selection:
         """Whenever they were recorded, and windows in which nothing happened too."""
         known = [entry for entry in facts if within(resource_of(entry), self.projects)]
         chosen = [entry for entry in known if not self.kinds or kind_of(entry) in self.kinds]
-        return about(chosen, self.names) if self.names else chosen
+        if not self.names:
+            return chosen
+        named = {entry.revision for entry in about(chosen, self.names)}
+        return [entry for entry in chosen if entry.revision in named or kind_of(entry) in self.rules]
 
     def during(self, facts: Iterable[Entry]) -> list[Entry]:
         start, end = _nanoseconds(self.start, 0), _nanoseconds(self.end, 1 << 63)
@@ -52,7 +59,7 @@ class Selection:
     @staticmethod
     def read(told: Any) -> "Selection":
         """ValueError, TypeError or AttributeError for what is none."""
-        lists = {name: tuple(map(str, told.get(name, ()))) for name in ("projects", "kinds", "names")}
+        lists = {name: tuple(map(str, told.get(name, ()))) for name in ("projects", "kinds", "names", "rules")}
         made = Selection(**lists, start=str(told.get("start", "")), end=str(told.get("end", "")))
         made.during([])
         return made

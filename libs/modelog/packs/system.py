@@ -8,13 +8,13 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelog.packs.charting import happened, shares
-from modelog.packs.life import alert_sheet, serving_sheet
 from modelog.packs.listing import listed
 from modelog.packs.paragraphs import BESIDE, MARKET, OPERATION, POINTS, RISK, Point, sorted_out
 from modelog.packs.parts import Chapter, Content, Sheet
 from modelog.packs.reading import NothingThere, Reading
 from modelog.packs.saying import choice, kind_of, second_of, span, time
-from modelog.packs.scope import Selection, notable, within
+from modelog.packs.scope import RULES, Selection, notable, within
+from modelog.packs.sheets import alert_sheet, serving_sheet
 from modelog.packs.watching import Watched, watched
 from modelog.pages.drawing import time_word
 from modelog.pages.words import count, tail
@@ -49,9 +49,10 @@ def system_log(reading: Reading, subject: str, start: datetime, end: datetime) -
     of = {"model": subject} if "/models/" in subject else {"endpoint": subject}
     serving = reading.serving(project, **of, **times)
     names = {subject} | ({one.version for one in serving if one.version} if "endpoint" in of else set())
-    selection = Selection([project], names=sorted(names), start=time(_stamp(start)), end=time(_stamp(end)))
+    selection = Selection([project], (), sorted(names), RULES, time(_stamp(start)), time(_stamp(end)))
     whole = selection.whole(reading.facts(selection))
-    if not whole:
+    own = [entry for entry in whole if kind_of(entry) not in RULES]
+    if not own:
         raise NothingThere(f"nothing was recorded of {subject} by then; `endpoints list` and `models list` name others")
     seen = watched(reading, project, {subject} | {one.endpoint for one in serving}, **_windows(start, end))
     during = selection.during(whole)
@@ -72,7 +73,7 @@ def system_log(reading: Reading, subject: str, start: datetime, end: datetime) -
             *(_chapter(point, by_point[point], seen if point is MARKET else None) for point in POINTS),
             Chapter("Who answered when", sheets=[serving_sheet(serving)]),
             Chapter("Alerts of the period", sheets=[alert_sheet(alerts)]),
-            Chapter("Keeping of the logs: Article 19 and Article 26(6)", _KEEPING, sheets=[_kept(whole)]),
+            Chapter("Keeping of the logs: Article 19 and Article 26(6)", _KEEPING, sheets=[_kept(own)]),
         ],
         selection=selection,
         entries=entries,
@@ -94,8 +95,9 @@ def _summary(subject: str, names: Collection[str], during: Sequence[Entry], entr
     windows = sum(kind_of(entry) == "WindowEvaluated" for entry in during)
     quiet = len(during) - len(entries)
     return (
-        f"The facts of {subject}{served}, and whatever else names them, recorded in this period. {count(windows)}"
-        f" windows of monitoring were evaluated; {count(quiet)} of them, in which every check held, are only counted."
+        f"The facts of {subject}{served}, whatever else names them, and the project's policies and lifecycles, recorded"
+        f" in this period. {count(windows)} windows of monitoring were evaluated; {count(quiet)} of them, in which every"
+        " check held, are only counted."
     )
 
 
@@ -126,18 +128,16 @@ def _chart(by_point: Mapping[Point, Sequence[Entry]], start: float, end: float) 
     return happened("Facts by point", several, start, end)
 
 
-def _kept(whole: Sequence[Entry]) -> Sheet:
+def _kept(own: Sequence[Entry]) -> Sheet:
     head = ("what", "value")
-    if not whole:
-        return Sheet("kept", "", head, [])
-    first, last = whole[0], whole[-1]
+    first, last = own[0], own[-1]
     days = (second_of(last) - second_of(first)) / 86400
-    expired = sum(kind_of(entry) == "RecordExpired" for entry in whole)
+    expired = sum(kind_of(entry) == "RecordExpired" for entry in own)
     rows = [
         ["first fact of the system in the log", f"revision {first.revision}, {time_word(second_of(first))} UTC"],
         ["last one as of this pack", f"revision {last.revision}, {time_word(second_of(last))} UTC"],
         ["days between them", f"{days:.1f}"],
-        ["facts of it in that time", str(len(whole))],
+        ["facts of it in that time", str(len(own))],
         ["sealed records that expired", str(expired)],
     ]
     return Sheet("kept", "", head, rows)
