@@ -96,8 +96,8 @@ def _summary(subject: str, names: Collection[str], during: Sequence[Entry], entr
     quiet = len(during) - len(entries)
     return (
         f"The facts of {subject}{served}, whatever else names them, and the project's policies and lifecycles, recorded"
-        f" in this period. {count(windows)} windows of monitoring were evaluated; {count(quiet)} of them, in which every"
-        " check held, are only counted."
+        f" in this period. {count(windows)} windows of monitoring were evaluated; {count(quiet)} of them, in which"
+        " every check held, are only counted."
     )
 
 
