@@ -82,6 +82,9 @@ def _live(line: CommandLine, project: str) -> str:
     line("--as", "users/mina", "roles", "grant", project, "users/ben", "auditor")
     line("--as", "users/ben", "roles", "grant", project, "users/ben", "author", expect=DENIED)
     line("--as", "users/otto", "emergencies", "declare", project, "deployer", "--for", "10m", "--reason", "outage")
+    line("retention", "set", project, "credit", "--days", "3650")
+    for name, where in (("case-1", "models/fraud"), ("case-2", "models/another")):
+        line("holds", "place", project, name, f"projects/{project}/{where}", "--title", "Case", "--authority", "court")
     line("--as", "users/eve", "history", f"projects/{project}/models/fraud")
     return project
 
@@ -160,6 +163,8 @@ def test_the_log_of_a_system_says_which_facts_bear_on_which_point(line: CommandL
     assert "is for its provider and its deployer to judge" in (folder / "index.html").read_text()
     kept = {one["what"]: one["value"] for one in table(folder, "kept")}
     assert kept["first fact of the system in the log"].startswith("revision ")
+    assert [one["kept"] for one in table(folder, "retentions")] == ["3650 days from sealing on"]
+    assert [one["hold"] for one in table(folder, "holds")] == [f"projects/{life}/holds/case-1"]
     shift = line.json("history", f"projects/{life}/endpoints/eu", "--type", "TrafficShifted")[-1]["fact"]["recordedAt"]
     later, _ = out("later", "ai-act", f"projects/{life}/models/fraud", "--from", shift)
     assert {one["fact"] for one in table(later, "risk-and-modification")} == {"TrafficShifted", "RolloutSucceeded"} | {

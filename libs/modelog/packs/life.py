@@ -99,7 +99,7 @@ def _chapters(found: _Found, entries: Sequence[Entry], end: float) -> list[Chapt
     reviews = listed("reviews", "Requests, reviews and evidence", entries, _REVIEWS)
     drawn, answered = shares(found.serving, end, found.alerts), serving_sheet(found.serving)
     versions = [_versions(found.versions), _evaluations(found.versions)]
-    rules = listed("rules", "Policies and lifecycles of the project", entries, RULES)
+    rules = listed("rules", "Rules of the project: policies, lifecycles, retention", entries, RULES)
     return [
         Chapter("Versions", charts=measured(found.versions), sheets=versions),
         Chapter("Reviews and moves", sheets=[_moves(found.versions), reviews, rules]),

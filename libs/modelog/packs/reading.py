@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from modelog.archive.v1.archive_service_pb2 import GetHistoryRequest
+from modelog.archive.v1.archive_service_pb2 import GetHistoryRequest, ListHoldsRequest
+from modelog.archive.v1.retention_service_pb2 import ListRetentionsRequest
 from modelog.archive.v1.types_pb2 import FactFilter
 from modelog.deployment.v1 import deployment_service_pb2 as deployment
 from modelog.monitoring.v1 import monitoring_service_pb2 as monitoring
@@ -72,6 +73,12 @@ class Reading:
     def alerts(self, project: str) -> list[Any]:
         request = monitoring.ListAlertsRequest(parent=f"{project}/monitors/-")
         return sorted(pages(self.then.monitoring.ListAlerts, request), key=_by_number)
+
+    def retentions(self, project: str) -> list[Any]:
+        return list(pages(self.then.retentions.ListRetentions, ListRetentionsRequest(parent=project)))
+
+    def holds(self, project: str) -> list[Any]:
+        return list(pages(self.then.archive.ListHolds, ListHoldsRequest(parent=project)))
 
     def monitors(self, project: str) -> list[Any]:
         return list(pages(self.then.monitoring.ListMonitors, monitoring.ListMonitorsRequest(parent=project)))

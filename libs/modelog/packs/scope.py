@@ -16,7 +16,7 @@ _WHOLE = frozenset("rollouts monitors alerts retrainings retirements records hol
 _BY_NAME_ONLY = frozenset(("WindowEvaluated", "VersionReplaced"))
 _FAILED = "OUTCOME_FAILED"
 # Rules of a project: they name no model, and decide about all of them.
-RULES = ("PolicySet", "LifecycleSet")
+RULES = ("PolicySet", "LifecycleSet", "RetentionSet", "RetentionRemoved")
 
 
 @dataclass(frozen=True)

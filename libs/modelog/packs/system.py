@@ -8,15 +8,15 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelog.packs.charting import happened, shares
+from modelog.packs.keeping import keeping
 from modelog.packs.listing import listed
 from modelog.packs.paragraphs import BESIDE, MARKET, OPERATION, POINTS, RISK, Point, sorted_out
 from modelog.packs.parts import Chapter, Content, Sheet
 from modelog.packs.reading import NothingThere, Reading
-from modelog.packs.saying import choice, kind_of, second_of, span, time
+from modelog.packs.saying import choice, kind_of, span, time
 from modelog.packs.scope import RULES, Selection, notable, within
 from modelog.packs.sheets import alert_sheet, serving_sheet
 from modelog.packs.watching import Watched, watched
-from modelog.pages.drawing import time_word
 from modelog.pages.words import count, tail
 from modelog.sdk.facts import Entry
 
@@ -73,7 +73,7 @@ def system_log(reading: Reading, subject: str, start: datetime, end: datetime) -
             *(_chapter(point, by_point[point], seen if point is MARKET else None) for point in POINTS),
             Chapter("Who answered when", sheets=[serving_sheet(serving)]),
             Chapter("Alerts of the period", sheets=[alert_sheet(alerts)]),
-            Chapter("Keeping of the logs: Article 19 and Article 26(6)", _KEEPING, sheets=[_kept(own)]),
+            keeping(reading, project, names, own),
         ],
         selection=selection,
         entries=entries,
@@ -82,20 +82,13 @@ def system_log(reading: Reading, subject: str, start: datetime, end: datetime) -
     )
 
 
-_KEEPING = (
-    "Both ask that logs under one's control are kept for a time that suits the purpose, of at least six months unless"
-    " other law says otherwise. Facts of this log are never deleted; what may expire by rule are artifacts, free text"
-    " and the profiles of windows."
-)
-
-
 def _summary(subject: str, names: Collection[str], during: Sequence[Entry], entries: Sequence[Entry]) -> str:
     others = sorted(tail(one) for one in names if one != subject)
     served = f" and of the versions that answered on it ({', '.join(others)})" if others else ""
     windows = sum(kind_of(entry) == "WindowEvaluated" for entry in during)
     quiet = len(during) - len(entries)
     return (
-        f"The facts of {subject}{served}, whatever else names them, and the project's policies and lifecycles, recorded"
+        f"The facts of {subject}{served}, whatever else names them, and the project's rules, recorded"
         f" in this period. {count(windows)} windows of monitoring were evaluated; {count(quiet)} of them, in which"
         " every check held, are only counted."
     )
@@ -126,21 +119,6 @@ def _windows(start: datetime, end: datetime) -> dict[str, Timestamp]:
 def _chart(by_point: Mapping[Point, Sequence[Entry]], start: float, end: float) -> Any:
     several = {point.cited.replace("Article ", ""): by_point[point] for point in (RISK, MARKET, OPERATION)}
     return happened("Facts by point", several, start, end)
-
-
-def _kept(own: Sequence[Entry]) -> Sheet:
-    head = ("what", "value")
-    first, last = own[0], own[-1]
-    days = (second_of(last) - second_of(first)) / 86400
-    expired = sum(kind_of(entry) == "RecordExpired" for entry in own)
-    rows = [
-        ["first fact of the system in the log", f"revision {first.revision}, {time_word(second_of(first))} UTC"],
-        ["last one as of this pack", f"revision {last.revision}, {time_word(second_of(last))} UTC"],
-        ["days between them", f"{days:.1f}"],
-        ["facts of it in that time", str(len(own))],
-        ["sealed records that expired", str(expired)],
-    ]
-    return Sheet("kept", "", head, rows)
 
 
 def _overlaps(alert: Any, names: Collection[str], start: float, end: float) -> bool:
