@@ -40,6 +40,7 @@ from tests.bench.outcome import Outcome, keep, machine, show
 
 MEASURES: Mapping[str, Callable[[Ground, Effort], Awaitable[Outcome]]] = {
     "write": calls.write,
+    "reasons": calls.reasons,
     "read": calls.read,
     "visible": views.visible,
     "fold": views.fold,

@@ -27,12 +27,12 @@ _MOST_OF_A_CALL = 5000
 Call = Callable[[bytes], Awaitable[bytes]]
 
 
-def registrations(count: int, models: Sequence[str]) -> list[bytes]:
+def registrations(count: int, models: Sequence[str], reason: str = "") -> list[bytes]:
     """Requests that register a version each, on the models in turn, under request ids never used before."""
     requests = []
     for index in range(count):
         request = registration(models[index % len(models)])
-        request.request_id = uuid.uuid4().hex
+        request.request_id, request.reason = uuid.uuid4().hex, reason
         requests.append(request.SerializeToString())
     return requests
 
@@ -73,8 +73,8 @@ def _method(channel: grpc.aio.Channel, path: str, token: str = "") -> Call:
 
 
 async def write(order: dict[str, Any]) -> dict[str, Any]:
-    """Registers `count` versions on `models`, by `callers` at a time over one channel."""
-    requests = registrations(order["count"], order["models"])
+    """Registers `count` versions on `models`, by `callers` at a time over one channel; `reason` says why each time."""
+    requests = registrations(order["count"], order["models"], order.get("reason", ""))
     async with grpc.aio.insecure_channel(order["address"]) as channel:
         await channel.channel_ready()
         return await _closed_loop(_called(channel, order), requests, order["callers"])
