@@ -294,5 +294,9 @@ def test_a_new_key_of_the_log_changes_no_pack_of_before(
     for key in (keys[1], newest):
         line("audit", "pack", "verify", after, "--key", key, *keys[2:])
     line("audit", "pack", "verify", before, *keys)
+    line.file("log.vkey", line("audit", "key").out)
+    revision = json.loads((after / "manifest.json").read_text())["facts"][-1]
+    fact, proof = (after / "proofs" / f"{revision:012d}.{kind}" for kind in ("fact", "tlog-proof"))
+    line("audit", "verify-fact", fact, proof, "--key", f"@{line.folder / 'log.vkey'}")
     told = line("audit", "pack", "verify", before, "--key", newest, *keys[2:], expect=UNVERIFIED).out
     assert "BAD_SIGNATURE" in told  # A pack knows no key that came after it.
