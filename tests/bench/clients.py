@@ -4,6 +4,7 @@ Requests are built before the clock starts; bytes go out and come back as they a
 """
 
 import asyncio
+import base64
 import random
 import statistics
 import time
@@ -111,6 +112,15 @@ async def read(order: dict[str, Any]) -> dict[str, Any]:
         return await _closed_loop(_called(channel, order), requests, order["callers"])
 
 
+async def call(order: dict[str, Any]) -> dict[str, Any]:
+    """Makes `count` calls of the given requests, in base64, in random order."""
+    requests = [base64.b64decode(one) for one in order["requests"]]
+    async with grpc.aio.insecure_channel(order["address"]) as channel:
+        await channel.channel_ready()
+        chosen = random.Random(7).choices(requests, k=order["count"])
+        return await _closed_loop(_called(channel, order), chosen, order["callers"])
+
+
 def _called(channel: grpc.aio.Channel, order: dict[str, Any]) -> Call:
     return _method(channel, order["method"], order.get("token", ""))
 
@@ -180,4 +190,4 @@ async def depth(order: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    serve({"write": write, "bulk": bulk, "read": read, "visible": visible, "depth": depth})
+    serve({"write": write, "bulk": bulk, "read": read, "call": call, "visible": visible, "depth": depth})
