@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from modelog.cli import render
-from modelog.cli.audit import tell_report
+from modelog.cli.audit import report_of
 from modelog.cli.declare import export as project
 from modelog.cli.failures import UNVERIFIED
 from modelog.cli.log import FILTER
@@ -161,7 +161,7 @@ def _verify(ctx: click.Context, folder: Path, log_key: str | None, keys: tuple[P
     vkey = (text_of(log_key or "").split() or [""])[0]
     with _watched(state, "facts") as told:
         report = verify_export(folder, log_key=vkey, keys=trusted, progress=told)
-    return tell_report(
+    return report_of(
         state, report, f"{report.entries} rows of revisions {report.from_revision} to {report.to_revision}"
     )
 
