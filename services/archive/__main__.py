@@ -13,7 +13,7 @@ from modelog.archive.v1 import archive_service_pb2, erasure_service_pb2, subscri
 from services.archive.access.keeper import Keeper
 from services.archive.domain import KINDS
 from services.archive.parts import Parts
-from services.archive.projections import raw
+from services.archive.projections import RAW_TABLES, raw
 from services.archive.reactions import reactions
 from services.archive.servicer import ArchiveServicer, ErasureServicer, SubscriptionServicer
 from services.archive.settings import Settings
@@ -44,6 +44,7 @@ BLUEPRINT = Blueprint(
     settings=Settings,
     authority=authority,
     raw=raw,
+    raw_tables=RAW_TABLES,
     reactions=reactions,
     controllers=controllers,
     migrations=HERE / "migrations",
