@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, AsyncContextManager
 
 import pytest
 
@@ -25,6 +25,11 @@ from testkit.live import log_server
 ORIGIN = "modelog.local/lifecycle"
 PROJECT, MODEL = "projects/risk", "projects/risk/models/fraud"
 _QUIET_SECONDS = 1.5
+
+
+def reached(suite: Suite) -> AsyncContextManager[Client]:
+    addresses: dict[str, Any] = suite.addresses
+    return connect(**addresses, actor="users/ada")
 
 
 async def tell(client: Client) -> None:
@@ -99,7 +104,7 @@ async def compared(client: Client, service: str) -> Any:
 
 async def test_the_suite_is_as_it_was(tmp_path: Path) -> None:
     folder = tmp_path / "suite"
-    async with Suite(folder) as suite, connect(**suite.addresses, actor="users/ada") as client:
+    async with Suite(folder) as suite, reached(suite) as client:
         await tell(client)
         end = await settled(client)
         checkpoint = await signed(client, end)
@@ -113,7 +118,7 @@ async def test_the_suite_is_as_it_was(tmp_path: Path) -> None:
         assert await restored(data, server.url, ORIGIN, go_on=False, replicas=1) == end
         with pytest.raises(RestoreRefused, match="LOG_NOT_EMPTY"):
             await restored(data, server.url, ORIGIN, go_on=False, replicas=1)
-    async with Suite(folder) as suite, connect(**suite.addresses, actor="users/ada") as client:
+    async with Suite(folder) as suite, reached(suite) as client:
         assert await settled(client) == end  # Reacting anew to everything that happened adds nothing.
         assert await digests(suite) == before
         again = await proof(client, checkpoint.head.size)

@@ -22,6 +22,7 @@ from tests.bench import (
     access,
     calls,
     compare,
+    evidence,
     gateway,
     imports,
     inference,
@@ -64,6 +65,10 @@ MEASURES: Mapping[str, Callable[[Ground, Effort], Awaitable[Outcome]]] = {
     "batching": inference.batching,
     "rollouts": rollouts.rollouts,
     "controller": rollouts.at_rest,
+    "verify": evidence.verify,
+    "proof": evidence.proof,
+    "witness": evidence.witness,
+    "replay": evidence.replay,
 }
 _PLAIN_WIDTH = 120  # Of a log file, which has none.
 RESULTS = Path(".modelog/bench/results.json")

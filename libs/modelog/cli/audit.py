@@ -113,7 +113,7 @@ def _proof(ctx: click.Context, revision: int, size: int | None, out: Path | None
     proof = state.call("archive.GetInclusionProof", request)
     if state.as_json:
         return render.print_json(render.plain(proof))
-    text = _proof_text(proof)
+    text = proof_text(proof)
     if out is None:
         return click.echo(text, nl=False)
     out.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def _proof(ctx: click.Context, revision: int, size: int | None, out: Path | None
     return None
 
 
-def _proof_text(proof: Any) -> str:
+def proof_text(proof: Any) -> str:
     """The text form (C2SP tlog-proof): place of the leaf, hashes upwards, the signed root."""
     if not proof.HasField("checkpoint"):
         raise click.ClickException(f"no checkpoint of size {proof.head.size} was signed: see `audit checkpoints`")
