@@ -2,8 +2,9 @@
 
 import asyncio
 import shutil
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, AsyncContextManager
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ PROJECT, MODEL = "projects/risk", "projects/risk/models/fraud"
 _QUIET_SECONDS = 1.5
 
 
-def reached(suite: Suite) -> AsyncContextManager[Client]:
+def reached(suite: Suite) -> AbstractAsyncContextManager[Client]:
     addresses: dict[str, Any] = suite.addresses
     return connect(**addresses, actor="users/ada")
 
