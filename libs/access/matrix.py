@@ -34,6 +34,7 @@ _READ = frozenset(
     " monitoring.retrainings.get monitoring.retrainings.list monitoring.retirements.get monitoring.retirements.list"
     " archive.records.get archive.records.list archive.holds.get archive.holds.list"
     " archive.subscriptions.get archive.subscriptions.list archive.erasures.get archive.erasures.list"
+    " archive.retentions.get archive.retentions.list archive.retentions.preview"
     # What everybody sees, and what concerns nobody but themselves.
     " registry.threads.get registry.threads.list registry.threads.mark_read registry.watches.set"
     " registry.watches.remove registry.watches.list registry.tasks.list registry.activity.list".split()
@@ -50,7 +51,8 @@ _TEND_WEBHOOKS = frozenset(
     " registry.webhooks.resume registry.webhooks.redeliver registry.webhooks.test".split()
 )
 _HISTORY = frozenset(
-    "archive.history.get archive.facts.read archive.proofs.get archive.bundles.export archive.records.verify".split()
+    "archive.history.get archive.facts.read archive.proofs.get archive.bundles.export archive.records.verify"
+    " archive.records.fetch".split()
 )
 
 
@@ -120,7 +122,8 @@ ROLES: Mapping[str, frozenset[str]] = {
         " monitoring.retirements.accept monitoring.retirements.decline"
         " archive.records.verify"
         " archive.records.retry archive.holds.place archive.holds.release archive.history.get"
-        " archive.texts.erase"
+        " archive.texts.erase archive.records.fetch archive.records.restore"
+        " archive.retentions.set archive.retentions.remove"
     ),
     # Reads everything that ever happened, who was refused and who may do what; changes nothing.
     AUDITOR: _READ
@@ -213,6 +216,7 @@ READING: Mapping[str, str] = {
     "retirements": "monitoring.retirements.get",
     "records": "archive.records.get",
     "holds": "archive.holds.get",
+    "retentions": "archive.retentions.get",
     "subscriptions": "archive.subscriptions.get",
     "erasures": "archive.erasures.get",
 }

@@ -11,6 +11,7 @@ servers on SIGHUP. Every container mounts only its own part of FOLDER, as /crede
     provision/             for the one that makes streams and roles: nats, pgpass, and every <role>
     <service>/nats         password of the user of that name
     <service>/pgpass       of the service's three roles, as libpq and asyncpg read it
+    notary/nats            password of the notary, who may only read the log
     deployment/inference   password of the user inference servers publish telemetry as
     <any>/ca.crt           whom to believe; `nats`, `postgres` and every service have a tls.crt and tls.key too
 
@@ -41,15 +42,16 @@ def make(folder: Path) -> list[Path]:
     _keep(folder / "provision" / "nats", users[PROVISION])
     _keep(folder / "provision" / "pgpass", f"{_POSTGRES}:modelog:{superuser}\n")
     _keep(folder / "deployment" / "inference", users["inference"])
+    _keep(folder / "notary" / "nats", users["notary"])
     for role, password in roles.items():
         _keep(folder / "provision" / role, password)
     for service in SERVICES:
         own = [f"{service}_{kind}" for kind in KINDS]
         _keep(folder / service / "nats", users[service])
         _keep(folder / service / "pgpass", "".join(f"{_POSTGRES}:{role}:{roles[role]}\n" for role in own))
-    for holder in ("nats", "postgres", "provision", *SERVICES):
+    for holder in ("nats", "postgres", "provision", "notary", *SERVICES):
         _keep(folder / holder / "ca.crt", authority.certificate)
-        if holder != "provision":
+        if holder not in ("provision", "notary"):
             _certify(authority, folder / holder, holder)
     return sorted(path for path in folder.rglob("*") if path.is_file())
 

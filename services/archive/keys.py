@@ -38,10 +38,15 @@ class KeyTrouble(RuntimeError):
     """The key cannot be used as it is; a person must look."""
 
 
-def open_key(folder: Path, origin: str) -> Ed25519PrivateKey:
-    """The key in `folder`, made when there is none and nothing was signed yet. KeyTrouble otherwise."""
+def open_key(folder: Path, origin: str, secret: Path | None = None) -> Ed25519PrivateKey:
+    """The key, made when there is none and nothing was signed yet. KeyTrouble otherwise.
+
+    folder: of the public keys. secret: of the key itself, where that is another one.
+    """
+    hidden = secret or folder
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / KEY_FILE
+    hidden.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = hidden / KEY_FILE
     if not path.exists():
         if (folder / KEYS_FILE).exists():
             raise KeyTrouble(f"{path} is gone although checkpoints were signed with it: put it back from the backup")
@@ -52,8 +57,8 @@ def open_key(folder: Path, origin: str) -> Ed25519PrivateKey:
     loaded = _load(path)
     if not (folder / KEYS_FILE).exists():  # A crash between the two files of the first start.
         _publish(folder, verifier_of(origin, loaded))
-    if (folder / NEXT_FILE).exists() and verifier_of(origin, _load(folder / NEXT_FILE)) == verifiers(folder)[-1]:
-        loaded = _take_over(folder)  # A crash in the midst of a rotation, behind the moment that counts.
+    if (hidden / NEXT_FILE).exists() and verifier_of(origin, _load(hidden / NEXT_FILE)) == verifiers(folder)[-1]:
+        loaded = _take_over(hidden)  # A crash in the midst of a rotation, behind the moment that counts.
     if verifier_of(origin, loaded) != verifiers(folder)[-1]:
         raise KeyTrouble(
             f"the key in {path} is not the newest in {KEYS_FILE}: it was made for another log than {origin}"
@@ -62,17 +67,18 @@ def open_key(folder: Path, origin: str) -> Ed25519PrivateKey:
     return loaded
 
 
-def rotate(folder: Path, head: Head, key: Ed25519PrivateKey) -> Ed25519PrivateKey:
+def rotate(folder: Path, head: Head, key: Ed25519PrivateKey, secret: Path | None = None) -> Ed25519PrivateKey:
     """The key that signs everything behind `head`, which has to be signed already; the old one is destroyed.
 
     Whatever is interrupted here is ended by the next `rotate` or `open_key`: the moment that counts is when keys.json
     names the new key.
     """
-    path = folder / NEXT_FILE
+    hidden = secret or folder
+    path = hidden / NEXT_FILE
     if not path.exists():
         made = Ed25519PrivateKey.generate()
         write_synced(path, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o400)
-        sync_folder(folder)
+        sync_folder(hidden)
     following = _load(path)
     old, new = verifier_of(head.origin, key), verifier_of(head.origin, following)
     text = "\n".join(
@@ -84,21 +90,24 @@ def rotate(folder: Path, head: Head, key: Ed25519PrivateKey) -> Ed25519PrivateKe
     keys[-1]["to_size"] = head.size
     keys.append({"vkey": new.vkey, "from_size": head.size + 1, "to_size": 0, "rotation": note})
     write_atomically(folder / KEYS_FILE, (json.dumps(keys, indent=1) + "\n").encode())
-    return _take_over(folder)
+    return _take_over(hidden)
 
 
 def ask_for_rotation(folder: Path) -> None:
     """The notary does it after its next round: it alone holds the key."""
+    folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / ASKED_FILE, b"{}\n")
 
 
-def rotate_if_asked(folder: Path, head: Head, key: Ed25519PrivateKey) -> Ed25519PrivateKey:
-    """The key to go on with behind a head that is signed."""
-    asked = folder / ASKED_FILE
+def rotate_if_asked(
+    folder: Path, head: Head, key: Ed25519PrivateKey, *, secret: Path | None = None, asks: Path | None = None
+) -> Ed25519PrivateKey:
+    """The key to go on with behind a head that is signed. asks: where it is asked for, if not in `folder`."""
+    asked = (asks or folder) / ASKED_FILE
     if not asked.exists():
         return key
     if published(folder)[-1]["from_size"] <= head.size:  # Else a crash came behind the rotation that was asked for.
-        key = rotate(folder, head, key)
+        key = rotate(folder, head, key, secret)
     asked.unlink()
     return key
 

@@ -1,7 +1,6 @@
 """What doors, reactions and the notary share, made from the kernel's rooms and the archive's settings."""
 
 from functools import cached_property, partial
-from pathlib import Path
 
 from kernel.rooms import Rooms
 from services.archive.checkpoints import Checkpoints, Ledger
@@ -31,7 +30,7 @@ class Parts:
         self.checkpoints = Checkpoints(self.settings.notary_dir, self.settings.log_origin)
         self.statements = Statements(self.settings.witness_dir, self.settings.log_origin)
         self.vault = Vault(self.settings.copy_dir)
-        self.store = RecordStore(self.settings.records_dir, Path(self.settings.artifacts_dir))
+        self.store = RecordStore(self.settings.records, self.settings.artifacts)
 
     @cached_property
     def sealer(self) -> Sealer:

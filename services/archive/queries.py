@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from kernel.errors import Unavailable
+from kernel.names import project_of
 from kernel.postgres import Pool
-from modelog.archive.v1.types_pb2 import FactFilter
+from modelog.archive.v1.types_pb2 import FactFilter, Record
 from services.archive.filters import Where, below, matching
 from services.archive.merkle import Span, span_hash
 from services.archive.portions import within
@@ -43,12 +44,21 @@ _MENTIONING = (
     "select distinct resource from entry where subject >= $1 and subject < $2 and revision <= $3"
     " and position($4::bytea in payload) > 0 and event_type <> '' order by resource"
 )
+_REGISTERED = (
+    "select distinct resource from entry where event_type = 'modelog.registry.v1.VersionRegistered' and exists"
+    " (select from unnest($1::bytea[]) as wanted (digest) where position(digest in payload) > 0) order by resource"
+)
 _OF_CORRELATIONS = "correlation_id = any($1::text[]) and correlation_id <> '' order by revision limit $2"
 _LAST_BEFORE = (
     "select asked.resource, asked.revision, found.revision, found.subject, found.payload, found.event_type"
     " from unnest($1::text[], $2::bigint[]) as asked (resource, revision) cross join lateral ("
     "select * from entry where entry.resource = asked.resource and entry.revision < asked.revision"
     " order by entry.revision desc limit 1) as found"
+)
+
+_RECORDS = (
+    "select body from record where $1 = '' or (name collate \"C\" >= $1 || '/' and name collate \"C\" < $1 || '0')"
+    ' order by name collate "C"'
 )
 
 # Revisions looked at by one query, so that a filter which matches nothing still moves on.
@@ -136,6 +146,27 @@ class Copy:
         low = f"lifecycle.{service}.{project.removeprefix('projects/')}."
         rows = await self._fetch(_MENTIONING, low, low[:-1] + "/", upto, text.encode())
         return [row[0] for row in rows]
+
+    async def registered_with(self, digests: Sequence[str]) -> list[str]:
+        """Versions of any project whose registration holds one of these digests, hexadecimal, wherever it stands."""
+        rows = await self._fetch(_REGISTERED, [one.encode() for one in digests])
+        return [row[0] for row in rows]
+
+    async def record_sizes(self, project: str) -> list[tuple[str, int, int, int]]:
+        """By project, in order of names: how many records, what was sealed in them, what was erased of it, in bytes.
+
+        project: only this one; all when empty.
+        """
+        rows = await self._fetch(_RECORDS, project)
+        found: dict[str, list[int]] = {}
+        for row in rows:
+            record = Record.FromString(row["body"])
+            sums = found.setdefault(project_of(record.name), [0, 0, 0])
+            if record.manifest_sha256:
+                sums[0] += 1
+                sums[1] += record.size_bytes
+                sums[2] += record.erased_bytes if record.HasField("erase_time") else 0
+        return [(name, count, size, erased) for name, (count, size, erased) in found.items()]
 
     async def hashes(self, spans: Sequence[Span]) -> list[bytes]:
         """Hashes of nodes of the tree; KeyError or ValueError when the stored tree does not reach that far."""

@@ -7,7 +7,12 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from kernel.identity import Method
-from modelog.archive.v1 import archive_service_pb2, erasure_service_pb2, subscription_service_pb2
+from modelog.archive.v1 import (
+    archive_service_pb2,
+    erasure_service_pb2,
+    retention_service_pb2,
+    subscription_service_pb2,
+)
 from modelog.deployment.v1 import deployment_service_pb2
 from modelog.monitoring.v1 import monitoring_service_pb2
 from modelog.registry.v1 import collaboration_service_pb2, registry_service_pb2, webhook_service_pb2
@@ -21,6 +26,7 @@ _FILES = (
     deployment_service_pb2,
     monitoring_service_pb2,
     archive_service_pb2,
+    retention_service_pb2,
     subscription_service_pb2,
     erasure_service_pb2,
     status_service_pb2,

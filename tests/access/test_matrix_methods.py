@@ -47,6 +47,8 @@ DESIGN = {
     "monitoring.alerts.resolve": "validator operator",
     "registry.versions.retire": "archivist",
     "archive.holds.release": "archivist",
+    "archive.retentions.set": "archivist",
+    "archive.retentions.remove": "archivist",
     "archive.history.get": "archivist auditor subscriber",
     "archive.facts.read": "auditor subscriber",
     "archive.subscriptions.consume": "subscriber",

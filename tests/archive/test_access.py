@@ -114,6 +114,7 @@ def test_which_calls_are_reads_of_history() -> None:
                 marked.add(f"{service}.{method.name}")
     assert marked == set(
         "archive.GetHistory archive.ReadFacts archive.ExportBundle archive.VerifyRecord archive.GetInclusionProof"
+        " archive.GetRecordFile"
         " archive.GetConsistencyProof archive.ListAccessRecords archive.ExplainFact archive.Scrub archive.RotateLogKey"
         " deployment.ListServingIntervals".split()
     )

@@ -17,6 +17,7 @@ from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
 from testkit.live import actor
 from tests.archive.calls import Archive, archive, refused
+from tests.archive.sealed import damage, files_of
 from tests.archive.stories import ENDPOINT, PROJECT, VERSION, Chronicle, life_of_version
 
 ARTIFACT = b"onnx bytes" * 100
@@ -46,18 +47,18 @@ async def test_a_retired_version_is_sealed_verified_and_found_changed(running: A
     assert record.cut_revision > retired
     assert await kinds_in_the_log(running) == ["ArchivingStarted", "RecordSealed"]
     folder = running.live.rooms.settings.records_dir / "sha256" / record.manifest_sha256
-    manifest = json.loads((folder / "manifest.json").read_text())
+    files = files_of(folder)
+    manifest = json.loads(files["manifest.json"])
     assert manifest["fact_revisions"] == [*range(1, 4), *range(5, 16), 17, 18, 20, 21, 22], (
         "what names other versions is left out"
     )
-    assert (folder / "artifact").read_bytes() == ARTIFACT
-    assert json.loads((folder / "serving.json").read_text())[0]["endpoint"] == ENDPOINT
-    proof = (folder / "proofs" / f"{retired:012d}.tlog-proof").read_text()
-    assert audit.verify_fact((folder / "facts" / f"{retired:012d}.bin").read_bytes(), proof, await running.vkey()).ok
+    assert files["artifact"] == ARTIFACT
+    assert json.loads(files["serving.json"])[0]["endpoint"] == ENDPOINT
+    proof = files[f"proofs/{retired:012d}.tlog-proof"].decode()
+    assert audit.verify_fact(files[f"facts/{retired:012d}.bin"], proof, await running.vkey()).ok
     verified = await running.stub.VerifyRecord(rpc.VerifyRecordRequest(name=NAME), timeout=10)
     assert (verified.intact, verified.file_count, verified.proof_count) == (True, record.file_count, record.fact_count)
-    (folder / "artifact").chmod(0o644)
-    (folder / "artifact").write_bytes(ARTIFACT + b"!")
+    damage(folder, "artifact", ARTIFACT + b"!")
     verified = await running.stub.VerifyRecord(rpc.VerifyRecordRequest(name=NAME), timeout=10)
     assert [(one.reason, one.path) for one in verified.findings] == [("FILE_CHANGED", "artifact")]
     listed = await running.stub.ListRecords(rpc.ListRecordsRequest(parent=PROJECT), timeout=10)

@@ -18,10 +18,16 @@ from modelog.archive.v1 import archive_service_pb2 as rpc
 from modelog.archive.v1 import erasure_service_pb2 as erasing
 from modelog.archive.v1 import erasure_service_pb2_grpc as stubs
 from modelog.archive.v1 import erasures_pb2 as types
+from modelog.archive.v1 import retention_service_pb2 as retention
+from modelog.archive.v1.retention_service_pb2_grpc import RetentionServiceStub
+from modelog.archive.v1.retentions_pb2 import RetentionSettings
+from modelog.log.v1.fact_pb2 import Fact
 from modelog.texts import DAMAGED, ERASED, markers_in
+from services.archive.domain.record import record_name
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
 from tests.archive.calls import Archive, archive
+from tests.archive.expiring import SHA256, erased, look, store_artifact, verify
 from tests.registry.build import ADA, BEN, MODEL_NAME, PROJECT_NAME
 from tests.registry.office import Office, office
 
@@ -160,6 +166,43 @@ async def test_a_legal_hold_keeps_texts_and_the_erasure_says_so(both: Both) -> N
     await both.archive.live.rooms.resources.wait(await both.registry.live.rooms.log.head())
     assert (await both.erased("dsr-18", author=ADA)).erased_count >= 1
     assert await both.thread() == [ERASED, OTHER]
+
+
+async def test_a_hold_by_query_keeps_texts_about_the_versions_that_meet_it(both: Both) -> None:
+    held_one = await both.registry.register(reason="held", framework="torch", by=ADA)
+    await both.registry.register(reason="free", framework="jax", by=ADA)
+    placing = rpc.PlaceHoldRequest(parent=PROJECT_NAME, hold_id="case", query="framework = torch")
+    await both.archive.stub.PlaceHold(placing, timeout=10)
+    erasure = await both.erased("dsr-17", author=ADA)
+    assert erasure.held_count == 1
+    assert await both.thread() == [ERASED, OTHER]
+    request = rpc.GetHistoryRequest(name=held_one)
+    assert [one.fact.reason for one in (await both.archive.stub.GetHistory(request, timeout=10)).entries] == ["held"]
+
+
+async def test_what_people_wrote_about_a_version_goes_with_its_record(both: Both, tmp_path: Path) -> None:
+    store_artifact(tmp_path)
+    bytes_of = {"uri": f"cas:sha256/{SHA256}", "sha256": SHA256, "size_bytes": 10_000, "format": "onnx"}
+    version = (await both.registry.RegisterVersion(parent=MODEL_NAME, artifact=bytes_of, reason="first", by=ADA)).name
+    await both.registry.RetireVersion(name=version, reason="too old", by=BEN)
+    record = record_name(version)
+    await both.archive.sealed(record)
+    project = PROJECT_NAME
+    days = RetentionSettings(days=30)
+    stub: Any = RetentionServiceStub(both.archive.live.channel)
+    await stub.SetRetention(retention.SetRetentionRequest(parent=project, retention_id="r", settings=days), timeout=10)
+    assert await look(both.archive, 31) == 1
+    gone = await erased(both.archive, record)
+    told = (await stub.ListRecordErasures(retention.ListRecordErasuresRequest(parent=project), timeout=10)).erasures
+    facts = [Fact.FromString(one.payload) for one in await both.archive.entries() if markers_in(one.payload)]
+    about = [one for one in facts if one.resource == version]
+    assert [(one.record, one.text_count) for one in told] == [(record, len(about))]
+    assert len(about) >= 2
+    request = rpc.GetHistoryRequest(name=version, read={"at_least": gone.revision})
+    entries = (await both.archive.stub.GetHistory(request, timeout=10)).entries
+    assert {one.fact.reason for one in entries if one.fact.actor.id in (ADA, BEN)} == {ERASED}
+    assert await both.thread() == [SECRET, OTHER], "the talk about the model is another matter"
+    assert (await verify(both.archive, record)).intact
 
 
 async def test_only_the_facts_that_are_named_lose_their_texts(both: Both) -> None:

@@ -9,6 +9,7 @@ import pytest
 from modelog.archive.v1 import archive_service_pb2 as rpc
 from modelog.archive.v1 import evidence_pb2 as evidence
 from modelog.archive.v1 import evidence_requests_pb2 as more
+from modelog.archive.v1 import types_pb2 as types
 from modelog.status.v1 import status_service_pb2_grpc as status_stubs
 from modelog.status.v1.comparisons_pb2 import CompareViewsRequest, ViewComparison
 from services.archive.vault.vault import Vault
@@ -16,7 +17,7 @@ from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
 from tests.archive.calls import Archive, archive
 from tests.archive.ground import messages
-from tests.archive.stories import life_of_version
+from tests.archive.stories import PROJECT, life_of_version
 
 SHA256 = "ab" * 32
 
@@ -95,6 +96,7 @@ async def test_edited_rows_are_named_and_the_alarm_is_raised(
     settings: dict[str, Any] = {"scrub_pause_seconds": 0.2, "scrub_share": 1.0}
     async with archive(nats, postgres, tmp_path, schema, **settings) as running:
         end = await running.tell(life_of_version(SHA256))
+        await running.sealed(f"{PROJECT}/records/fraud-3", types.RECORD_STATE_FAILED)
         await witnessed(running, end)
         assert list((await compared(running)).findings) == []
         await running.live.alter("update entry set actor = 'users/nobody' where revision = 3")

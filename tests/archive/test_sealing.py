@@ -3,19 +3,27 @@
 import hashlib
 import json
 import os
+import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import obstore
 import pytest
 
 from modelog import audit
 from services.archive.checkpoint import Head, parse_vkey
 from services.archive.sealing.content import Proven, Subject, manifest, small_files
-from services.archive.sealing.store import ArtifactTrouble, RecordStore, Written
+from services.archive.sealing.contents import read
+from services.archive.sealing.erasing import erase
+from services.archive.sealing.objects import Objects
+from services.archive.sealing.store import ArtifactTrouble, Named, RecordStore, Written
 from services.archive.sealing.story import Told, alerts, names_version, serving_intervals, told
 from services.archive.sealing.verifying import verify_record
+from tests.archive.sealed import damage, files_of, layout, raw, sha256
 from tests.archive.stories import ENDPOINT, MODEL, OTHER, ROLLOUT, VERSION, life_of_version
 from tests.archive.trees import ORIGIN, VKEY, Log
 
@@ -47,24 +55,29 @@ def store(tmp_path: Path) -> RecordStore:
     return RecordStore(tmp_path / "records", artifacts)
 
 
+NAMED = Named(SUBJECT.record, VERSION)
+KEYS = [parse_vkey(VKEY)]
+
+
 def write(store: RecordStore) -> Written:
     known, evidence = readings(), proven()
     files = small_files(SUBJECT, known, evidence)
-    return store.write(SHA256, files, lambda listed: manifest(SUBJECT, evidence.head, known, listed))
+    return store.write(NAMED, SHA256, files, lambda listed: manifest(SUBJECT, evidence.head, known, listed))
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(one.relative_to(folder)): one.read_bytes() for one in sorted(folder.rglob("*")) if one.is_file()}
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    return tmp_path / "records" / "sha256"
 
 
-def test_a_record_holds_what_its_manifest_says(store: RecordStore) -> None:
+def test_a_record_holds_what_its_manifest_says(store: RecordStore, records: Path) -> None:
     written = write(store)
-    found = contents(store.path(written.manifest_sha256))
+    found = files_of(records / written.manifest_sha256)
     listed = json.loads(found["manifest.json"])
-    assert hashlib.sha256(found["manifest.json"]).hexdigest() == written.manifest_sha256
-    assert {
-        name: hashlib.sha256(content).hexdigest() for name, content in found.items() if name != "manifest.json"
-    } == {name: entry["sha256"] for name, entry in listed["files"].items()}
+    assert sha256(found["manifest.json"]) == written.manifest_sha256
+    assert {name: sha256(content) for name, content in found.items() if name != "manifest.json"} == {
+        name: entry["sha256"] for name, entry in listed["files"].items()
+    }
     assert found["artifact"] == ARTIFACT
     assert written.size_bytes == sum(map(len, found.values()))
     assert written.file_count == len(found) - 1
@@ -75,23 +88,89 @@ def test_a_record_holds_what_its_manifest_says(store: RecordStore) -> None:
     assert audit.verify_fact(PAYLOADS[2], proof, VKEY).ok, "the offline verifier reads what is inside a record"
 
 
-def test_making_a_record_twice_ends_in_the_same_bytes(store: RecordStore, tmp_path: Path) -> None:
+def test_a_record_is_an_image_layout_that_says_what_it_is(store: RecordStore, records: Path) -> None:
+    """By the rules of the OCI image specification 1.1: layout, index, manifest, descriptors."""
+    written = write(store)
+    folder = records / written.manifest_sha256
+    assert json.loads((folder / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
+    index = json.loads((folder / "index.json").read_bytes())
+    assert (index["schemaVersion"], index["mediaType"]) == (2, "application/vnd.oci.image.index.v1+json")
+    [entry] = index["manifests"]
+    assert entry["annotations"] == {"org.opencontainers.image.ref.name": "fraud-3"}
+    assert entry["digest"] == f"sha256:{written.image_sha256}"
+    manifest_bytes = (folder / "blobs" / "sha256" / written.image_sha256).read_bytes()
+    image = json.loads(manifest_bytes)
+    assert image["artifactType"] == entry["artifactType"] == "application/vnd.modelog.record.v1"
+    assert image["config"]["digest"] == f"sha256:{written.manifest_sha256}"
+    titles = {one["annotations"]["org.opencontainers.image.title"]: one["mediaType"] for one in image["layers"]}
+    assert titles["model-card.md"] == "text/markdown"
+    assert set(titles) >= {"artifact", "evidence.tar", "checkpoint", "policy.json", "serving.json", "alerts.json"}
+    described = [entry, image["config"], *image["layers"]]
+    blobs = {one["digest"].removeprefix("sha256:"): one["size"] for one in described}
+    lying = {one.name: one.read_bytes() for one in (folder / "blobs" / "sha256").iterdir()}
+    assert {name: len(content) for name, content in lying.items()} == blobs
+    assert all(sha256(content) == name for name, content in lying.items())
+    assert all(re.fullmatch(r"[\w.+-]+/[\w.+-]+", one["mediaType"]) for one in described)
+
+
+@pytest.mark.skipif(shutil.which("skopeo") is None, reason="LOUD: no skopeo, so no other tool reads a record")
+def test_another_tool_reads_a_record(store: RecordStore, records: Path, tmp_path: Path) -> None:
+    folder = records / write(store).manifest_sha256
+    copied = tmp_path / "copied"
+    subprocess.run(["skopeo", "copy", f"oci:{folder}:fraud-3", f"oci:{copied}:again"], check=True, timeout=60)
+    assert verify_record(layout(copied), folder.name, KEYS).wrong == []
+
+
+def test_making_a_record_twice_ends_in_the_same_bytes(store: RecordStore, records: Path, tmp_path: Path) -> None:
     first = write(store)
-    before = contents(store.path(first.manifest_sha256))
+    before = raw(records / first.manifest_sha256)
     assert write(store) == first
     elsewhere = RecordStore(tmp_path / "elsewhere", tmp_path / "artifacts")
     assert write(elsewhere) == first
-    assert contents(elsewhere.path(first.manifest_sha256)) == before
-    assert list((tmp_path / "records" / "tmp").iterdir()) == []
+    assert raw(tmp_path / "elsewhere" / "sha256" / first.manifest_sha256) == before
+    assert not list((tmp_path / "records").rglob("*#*"))
+
+
+def test_a_bucket_holds_the_same_bytes_as_a_folder(store: RecordStore, records: Path, tmp_path: Path, s3: str) -> None:
+    written = write(store)
+    bucket = RecordStore(f"{s3}/{tmp_path.name}", tmp_path / "artifacts")
+    assert write(bucket) == write(bucket) == written
+    contents = bucket.open(written.manifest_sha256)
+    assert {name: read(contents, name) for name in contents.names()} == files_of(records / written.manifest_sha256)
+    assert verify_record(contents, written.manifest_sha256, KEYS).wrong == []
+    (tmp_path / "artifacts" / "sha256" / SHA256).unlink()
+    assert bucket.restore(written.manifest_sha256, SHA256)
+    assert (tmp_path / "artifacts" / "sha256" / SHA256).read_bytes() == ARTIFACT
+    erase(contents, ["artifact"])
+    assert "artifact" not in bucket.open(written.manifest_sha256).names()
+
+
+def test_artifacts_may_lie_in_a_bucket_too(tmp_path: Path, s3: str) -> None:
+    address = f"{s3}/{tmp_path.name}/artifacts"
+    Objects(address).put(f"sha256/{SHA256}", ARTIFACT)
+    written = write(RecordStore(tmp_path / "records", address))
+    assert files_of(tmp_path / "records" / "sha256" / written.manifest_sha256)["artifact"] == ARTIFACT
+
+
+def test_an_artifact_is_put_back_once_and_only_as_it_was(store: RecordStore, records: Path, tmp_path: Path) -> None:
+    written = write(store)
+    lying = tmp_path / "artifacts" / "sha256" / SHA256
+    assert not store.restore(written.manifest_sha256, SHA256)
+    lying.unlink()
+    damage(records / written.manifest_sha256, "artifact", ARTIFACT[:-1])
+    with pytest.raises(ArtifactTrouble) as trouble:
+        store.restore(written.manifest_sha256, SHA256)
+    assert trouble.value.reason == "ARTIFACT_CHANGED"
+    assert not lying.exists()
 
 
 class Killed(BaseException):
     """A process that dies here: nothing is cleaned up."""
 
 
-@pytest.mark.parametrize("step", range(0, 170, 7))
+@pytest.mark.parametrize("step", range(44))
 def test_a_crash_at_any_step_leaves_no_record_or_a_whole_one(
-    store: RecordStore, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: RecordStore, records: Path, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = write(RecordStore(tmp_path / "elsewhere", tmp_path / "artifacts"))
     steps = iter(range(10_000))
@@ -105,31 +184,42 @@ def test_a_crash_at_any_step_leaves_no_record_or_a_whole_one(
         return call
 
     with monkeypatch.context() as patch:
-        patch.setattr("services.archive.sealing.store.shutil.rmtree", lambda *_, **__: None)
-        for name in ("open", "fsync"):
-            patch.setattr(os, name, dying(getattr(os, name)))
-        patch.setattr(Path, "rename", dying(Path.rename))
+        patch.setattr(os, "fsync", dying(os.fsync))
+        patch.setattr(obstore, "put", dying(obstore.put))
         with suppress(Killed):
             write(store)
-    complete = [one for one in store.path("").glob("*") if one.is_dir()]
-    assert [one.name for one in complete] in ([], [whole.manifest_sha256])
+    complete = [one.parent.name for one in records.glob("*/index.json")]
+    assert complete in ([], [whole.manifest_sha256])
     assert write(store) == whole
-    assert verify_record(store.path(whole.manifest_sha256), whole.manifest_sha256, [parse_vkey(VKEY)]).wrong == []
+    assert verify_record(store.open(whole.manifest_sha256), whole.manifest_sha256, KEYS).wrong == []
+    assert raw(records / whole.manifest_sha256) == raw(tmp_path / "elsewhere" / "sha256" / whole.manifest_sha256)
+
+
+def test_a_record_of_the_first_form_is_read_and_verified(store: RecordStore, records: Path, tmp_path: Path) -> None:
+    written = write(store)
+    plain = tmp_path / "plain" / "sha256" / written.manifest_sha256
+    for name, content in files_of(records / written.manifest_sha256).items():
+        (plain / name).parent.mkdir(parents=True, exist_ok=True)
+        (plain / name).write_bytes(content)
+    before = RecordStore(tmp_path / "plain", tmp_path / "artifacts").open(written.manifest_sha256)
+    assert verify_record(before, written.manifest_sha256, KEYS).wrong == []
+    erase(before, ["artifact"])
+    wrong = verify_record(before, written.manifest_sha256, KEYS).wrong
+    assert [(one.reason, one.path) for one in wrong] == [("FILE_MISSING", "artifact")]
 
 
 def test_rubbish_of_crashes_is_swept_once_it_is_old(store: RecordStore, tmp_path: Path) -> None:
-    for name in ("young", "old"):
-        (tmp_path / "records" / "tmp" / name).mkdir(parents=True)
-        (tmp_path / "records" / "tmp" / name / "artifact").write_bytes(b"half")
-    os.utime(tmp_path / "records" / "tmp" / "old", (1, 1))
+    for name in ("young#1", "old#2"):
+        (tmp_path / "records" / name).write_bytes(b"half")
+    os.utime(tmp_path / "records" / "old#2", (1, 1))
     store.sweep()
-    assert [one.name for one in (tmp_path / "records" / "tmp").iterdir()] == ["young"]
+    assert [one.name for one in (tmp_path / "records").iterdir()] == ["young#1"]
 
 
 @pytest.mark.parametrize("digest", ["00" * 32, "../../etc/passwd", ""])
 def test_a_missing_artifact_is_said(store: RecordStore, digest: str) -> None:
     with pytest.raises(ArtifactTrouble) as trouble:
-        store.write(digest, {}, lambda _: b"")
+        store.write(NAMED, digest, {}, lambda _: b"")
     assert trouble.value.reason == "ARTIFACT_MISSING"
 
 
@@ -139,19 +229,7 @@ def test_a_changed_artifact_is_said_and_leaves_nothing(store: RecordStore, tmp_p
     with pytest.raises(ArtifactTrouble) as trouble:
         write(store)
     assert trouble.value.reason == "ARTIFACT_CHANGED"
-    assert not store.path("").exists()
-    assert list((tmp_path / "records" / "tmp").iterdir()) == []
-
-
-def damaged(folder: Path, name: str, content: bytes | None) -> None:
-    path = folder / name
-    if content is None:
-        path.unlink()
-        return
-    path.parent.mkdir(exist_ok=True)
-    if path.exists():
-        path.chmod(0o644)
-    path.write_bytes(content)
+    assert not [one for one in (tmp_path / "records").rglob("*") if one.is_file()]
 
 
 @pytest.mark.parametrize(
@@ -167,17 +245,20 @@ def damaged(folder: Path, name: str, content: bytes | None) -> None:
         ("manifest.json", b"{}", "MANIFEST_CHANGED"),
         ("manifest.json", None, "FILE_MISSING"),
         ("extra", b"x", "FILE_UNEXPECTED"),
+        ("facts/999999999999.bin", b"x", "FILE_UNEXPECTED"),
+        ("evidence.tar", b"no tar", "FILE_CHANGED"),
+        ("evidence.tar", None, "FILE_MISSING"),
     ],
 )
 def test_whatever_is_done_to_a_record_is_found(
-    store: RecordStore, name: str, content: bytes | None, reason: str
+    store: RecordStore, records: Path, name: str, content: bytes | None, reason: str
 ) -> None:
     digest = write(store).manifest_sha256
-    verified = verify_record(store.path(digest), digest, [parse_vkey(VKEY)])
+    verified = verify_record(store.open(digest), digest, KEYS)
     assert (verified.wrong, verified.proof_count) == ([], len(PAYLOADS))
-    damaged(store.path(digest), name, content)
-    wrong = verify_record(store.path(digest), digest, [parse_vkey(VKEY)]).wrong
-    where = "proofs/000000000003.tlog-proof" if reason == "PROOF_WRONG" else name
+    damage(records / digest, name, content)
+    wrong = verify_record(store.open(digest), digest, KEYS).wrong
+    where = "proofs/000000000003.tlog-proof" if reason == "PROOF_WRONG" else "blobs/extra" if name == "extra" else name
     assert (reason, where) in {(one.reason, one.path) for one in wrong}
 
 

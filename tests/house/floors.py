@@ -15,7 +15,18 @@ SERVICES = ("registry", "deployment", "monitoring", "archive")
 PURE_ACCESS = ("matrix", "grants", "decision", "fold", "references", "own", "people", "review")
 PURE_KERNEL = (
     *("errors", "names", "fold", "log", "cause", "wire", "pin", "limits", "hygiene"),
-    *("documents", "expressions", "fields", "filter_sql", "filters", "marks", "ordering", "page_tokens", "values"),
+    *(
+        "documents",
+        "expressions",
+        "fields",
+        "filter_sql",
+        "filters",
+        "marks",
+        "matching",
+        "ordering",
+        "page_tokens",
+        "values",
+    ),
 )
 
 # A pure module gets time, ids and everything from outside as arguments.

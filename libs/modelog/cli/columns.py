@@ -62,7 +62,19 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     ),
     "modelog.monitoring.v1.RejectedBatch": ("position", "batch_id", "rows", "reason", "reject_time"),
     "modelog.archive.v1.Record": ("name", "version", "state", "fact_count", "size_bytes", "seal_time"),
-    "modelog.archive.v1.Hold": ("name", "state", "title", "authority", "resources", "placed_by"),
+    "modelog.archive.v1.Hold": ("name", "state", "title", "authority", "resources", "query", "placed_by"),
+    "modelog.archive.v1.Retention": (
+        "name", "state", "settings.priority", "settings.filter", "settings.days", "settings.for_ever", "settings.title",
+    ),
+    "modelog.archive.v1.Expected": ("record", "expires", "expire_time", "rule", "holds", "seal_time", "size_bytes"),
+    "modelog.archive.v1.HeldVersion": ("version", "resource", "by_query", "record", "record_state"),
+    "modelog.archive.v1.RecordErasure": (
+        "record", "rule", "expire_time", "erase_time", "erase_revision", "paths", "size_bytes", "artifact",
+        "text_count",
+    ),
+    "modelog.archive.v1.Erasure": (
+        "name", "state", "authority", "requested_by", "erased_count", "held_count", "complete_time",
+    ),
     "modelog.archive.v1.Subscription": (
         "name", "state", "settings.title", "from_revision", "settings.max_batches", "created_by", "update_time",
     ),

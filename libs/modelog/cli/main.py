@@ -77,6 +77,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "records": ("archive", "Sealed records of retired versions."),
         "holds": ("archive", "Legal holds."),
         "erasures": ("erasures", "Free text of people, erased from beside the log."),
+        "retention": ("retention", "How long records are kept; what expires, and what was erased."),
     },
     "Who you are": {
         "login": ("login", "Log in at an OpenID Connect provider."),

@@ -22,6 +22,7 @@ PATTERNS = {
     "retirement": "projects/*/monitors/*/retirements/*",
     "record": "projects/*/records/*",
     "hold": "projects/*/holds/*",
+    "retention": "projects/*/retentions/*",
     "subscription": "projects/*/subscriptions/*",
     "erasure": "projects/*/erasures/*",
 }

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from modelog.sdk import SyncClient
 
 # What is answered at another service's address than its name says.
-AT = {"collaboration": "registry", "webhooks": "registry", "subscriptions": "archive", "erasures": "archive"}
+AT = {
+    **dict.fromkeys(("collaboration", "webhooks"), "registry"),
+    **dict.fromkeys(("subscriptions", "erasures", "retentions"), "archive"),
+}
 # A person does not want to wait for the whole deadline to hear that nothing runs.
 _PATIENCE_SECONDS = 3.0
 _CATCH_UP_SECONDS = 2.0

@@ -52,7 +52,7 @@ class Field:
                 [self.key],
                 type=kind,
                 nargs=-1 if many else 1,
-                required=True,
+                required=self.required,
                 metavar=f"{metavar}{'...' if many else ''}",
             )
         flag = self.flag or f"--{label.replace('_', '-')}"
@@ -61,9 +61,9 @@ class Field:
         return click.Option([flag, self.key], type=kind, multiple=many, required=self.required, help=self.help)
 
 
-def arg(path: str, kind: str = "") -> Field:
+def arg(path: str, kind: str = "", *, required: bool = True) -> Field:
     """A field that is typed without its name."""
-    return Field(path, kind=kind, argument=True)
+    return Field(path, kind=kind, required=required, argument=True)
 
 
 def opt(path: str, text: str, *, kind: str = "", flag: str = "", required: bool = False) -> Field:

@@ -31,6 +31,7 @@ _READERS = {
     "records": ("archive", "archive", "archive_service", "Record"),
     "holds": ("archive", "archive", "archive_service", "Hold"),
     "erasures": ("erasures", "archive", "erasure_service", "Erasure"),
+    "retentions": ("retentions", "archive", "retention_service", "Retention"),
     "subscriptions": ("subscriptions", "archive", "subscription_service", "Subscription"),
 }
 _HEADER = frozenset({"generation", "revision", "update_time"})

@@ -22,6 +22,7 @@ from modelog.sdk.watching import awatch_rollout
 if TYPE_CHECKING:
     from modelog.archive.v1.archive_service_pb2_grpc import ArchiveServiceAsyncStub
     from modelog.archive.v1.erasure_service_pb2_grpc import ErasureServiceAsyncStub
+    from modelog.archive.v1.retention_service_pb2_grpc import RetentionServiceAsyncStub
     from modelog.archive.v1.subscription_service_pb2_grpc import SubscriptionServiceAsyncStub
     from modelog.archive.v1.types_pb2 import FactFilter
     from modelog.deployment.v1.deployment_service_pb2_grpc import DeploymentServiceAsyncStub
@@ -114,6 +115,13 @@ class Client:
         from modelog.archive.v1.erasure_service_pb2_grpc import ErasureServiceStub
 
         return ErasureServiceStub(self._channel("archive"))
+
+    @cached_property
+    def retentions(self) -> "RetentionServiceAsyncStub":
+        """How long records are kept, what is held, what was erased: at the archive."""
+        from modelog.archive.v1.retention_service_pb2_grpc import RetentionServiceStub
+
+        return RetentionServiceStub(self._channel("archive"))
 
     @cached_property
     def subscriptions(self) -> "SubscriptionServiceAsyncStub":

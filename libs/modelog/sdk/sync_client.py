@@ -20,6 +20,7 @@ from modelog.sdk.watching import watch_rollout
 if TYPE_CHECKING:
     from modelog.archive.v1.archive_service_pb2_grpc import ArchiveServiceStub
     from modelog.archive.v1.erasure_service_pb2_grpc import ErasureServiceStub
+    from modelog.archive.v1.retention_service_pb2_grpc import RetentionServiceStub
     from modelog.archive.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
     from modelog.archive.v1.types_pb2 import FactFilter
     from modelog.deployment.v1.deployment_service_pb2_grpc import DeploymentServiceStub
@@ -125,6 +126,13 @@ class SyncClient:
         from modelog.archive.v1.erasure_service_pb2_grpc import ErasureServiceStub
 
         return ErasureServiceStub(self._channel("archive"))
+
+    @cached_property
+    def retentions(self) -> "RetentionServiceStub":
+        """How long records are kept, what is held, what was erased: at the archive."""
+        from modelog.archive.v1.retention_service_pb2_grpc import RetentionServiceStub
+
+        return RetentionServiceStub(self._channel("archive"))
 
     @cached_property
     def subscriptions(self) -> "SubscriptionServiceStub":

@@ -1,4 +1,4 @@
-"""A legal hold over resources of one project."""
+"""A legal hold over resources of one project, and over the versions that meet its query."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,24 @@ from kernel.names import NUMBER_PATTERN, check_id
 from modelog.archive.v1 import events_pb2 as facts
 from modelog.archive.v1 import types_pb2 as types
 from modelog.log.v1.fact_pb2 import Fact
+from services.archive.domain.choosing import check_filter
 
 
-def place(hold: types.Hold, *, project: str, resources: Sequence[str], title: str, authority: str) -> Message | None:
-    """Puts resources of the project under a hold; each name stands for itself and everything below it."""
+def place(
+    hold: types.Hold, *, project: str, resources: Sequence[str], title: str, authority: str, query: str = ""
+) -> Message | None:
+    """Puts resources of the project under a hold; each name stands for itself and everything below it.
+
+    query: a filter; whatever versions of the project meet it, now or later, are held too.
+    """
     if hold.name:
         raise AlreadyExists("HOLD_EXISTS", f"{hold.name} exists; holds are never changed: place another one")
+    if not resources and not query:
+        raise invalid_field("resources", "name resources, or say by a query which versions are meant", "REQUIRED")
+    check_filter(query, "query")
     for number, resource in enumerate(resources):
         check_resource(resource, project, f"resources[{number}]")
-    return facts.HoldPlaced(resources=sorted(resources), title=title, authority=authority)
+    return facts.HoldPlaced(resources=sorted(resources), title=title, authority=authority, query=query)
 
 
 def release(hold: types.Hold) -> Message | None:
@@ -29,10 +38,13 @@ def release(hold: types.Hold) -> Message | None:
 
 
 def covers(hold: types.Hold, resource: str) -> bool:
-    """Whether an active hold keeps this resource from being erased."""
-    if hold.state != types.HOLD_STATE_ACTIVE:
-        return False
-    return any(resource == held or resource.startswith(held + "/") for held in hold.resources)
+    """Whether an active hold names this resource, or one above it."""
+    return hold.state == types.HOLD_STATE_ACTIVE and bool(covering(hold, resource))
+
+
+def covering(hold: types.Hold, resource: str) -> str:
+    """The name in the hold that means this resource, whether it is active or not; empty when there is none."""
+    return next((held for held in hold.resources if resource == held or resource.startswith(held + "/")), "")
 
 
 def check_resource(resource: str, project: str, field: str) -> None:
@@ -52,6 +64,7 @@ def evolve_hold(hold: types.Hold, fact: Message, envelope: Fact) -> None:
             hold.resources[:] = fact.resources
             hold.title = fact.title
             hold.authority = fact.authority
+            hold.query = fact.query
             hold.state = types.HOLD_STATE_ACTIVE
             hold.placed_by = envelope.actor.id
         case facts.HoldReleased():

@@ -7,23 +7,31 @@ from google.protobuf.message import Message
 from kernel.errors import NotAllowedNow, NotFound, UnknownFact
 from kernel.names import child, project_of
 from modelog.archive.v1 import events_pb2 as facts
+from modelog.archive.v1 import retention_events_pb2 as erasing
 from modelog.archive.v1 import types_pb2 as types
 from modelog.log.v1.fact_pb2 import Fact
+from services.archive.domain.restore import evolve_restore
 
 _MOST_ID_CHARACTERS = 63
 _KEPT_CHARACTERS = 50
 
 
-def record_name(version: str) -> str:
-    """`projects/risk/records/fraud-3` for `projects/risk/models/fraud/versions/3`.
+def record_name(version: str, life: int = 1) -> str:
+    """`projects/risk/records/fraud-3` for `projects/risk/models/fraud/versions/3`; `fraud-3-02` for its second life,
+    after it was restored and retired again.
 
-    Different versions have different names, for the number behind the last hyphen holds none itself.
+    Different versions have different names, for the number behind the last hyphen holds none itself; and no version's
+    number begins with a zero.
     """
     parts = version.split("/")
-    record_id = f"{parts[3]}-{parts[5]}"
+    record_id = f"{parts[3]}-{parts[5]}" + (f"-0{life}" if life > 1 else "")
     if len(record_id) > _MOST_ID_CHARACTERS:
-        record_id = f"{record_id[:_KEPT_CHARACTERS].rstrip('-')}-{hashlib.sha256(version.encode()).hexdigest()[:12]}"
+        record_id = f"{record_id[:_KEPT_CHARACTERS].rstrip('-')}-{_digest(version, life)}"
     return child(project_of(version), "records", record_id)
+
+
+def _digest(version: str, life: int) -> str:
+    return hashlib.sha256((version if life == 1 else f"{version} {life}").encode()).hexdigest()[:12]
 
 
 def start(
@@ -87,7 +95,7 @@ def evolve_record(record: types.Record, fact: Message, envelope: Fact) -> None:
             _started(record, fact)
         case facts.RecordSealed():
             record.state = types.RECORD_STATE_SEALED
-            record.manifest_sha256 = fact.manifest_sha256
+            record.manifest_sha256, record.image_sha256 = fact.manifest_sha256, fact.image_sha256
             record.cut_revision = fact.cut_revision
             record.size_bytes = fact.size_bytes
             record.file_count = fact.file_count
@@ -99,13 +107,26 @@ def evolve_record(record: types.Record, fact: Message, envelope: Fact) -> None:
             record.state = types.RECORD_STATE_FAILED
             record.failure_reason = fact.failure_reason
             record.failure_message = fact.failure_message
-        case facts.RecordRestored():
-            record.restore_count += 1
-            record.restore_time.CopyFrom(envelope.recorded_at)
+        case (
+            facts.RecordRestoreRequested()
+            | facts.RecordRestoreApproved()
+            | facts.RecordRestoreFailed()
+            | facts.RecordRestored()
+        ):
+            evolve_restore(record, fact, envelope)
         case facts.RecordExpired():
             record.state = types.RECORD_STATE_EXPIRED
             record.expire_time.CopyFrom(envelope.recorded_at)
             record.expiry_rule = fact.rule
+            record.erased_paths[:] = fact.erased_paths
+            record.erased_bytes = fact.erased_bytes
+        case erasing.RecordExpiryWithdrawn():
+            record.state = types.RECORD_STATE_SEALED
+            for field in ("expire_time", "expiry_rule", "erased_paths", "erased_bytes"):
+                record.ClearField(field)
+        case erasing.RecordErased():
+            record.erase_time.CopyFrom(envelope.recorded_at)
+            record.artifact_outcome = fact.artifact
         case _:
             raise UnknownFact(fact)
 

@@ -8,11 +8,13 @@ from kernel.names import project_of
 from kernel.reactor import Reaction
 from kernel.rooms import Rooms
 from modelog.archive.v1 import erasures_pb2 as types
-from modelog.archive.v1.types_pb2 import Hold
+from modelog.archive.v1.types_pb2 import HOLD_STATE_ACTIVE, Hold
 from modelog.texts import author_of, markers_in
-from services.archive.domain import ERASURE
+from services.archive.domain import ERASURE, KNOWN_VERSION
+from services.archive.domain.choosing import Candidate
 from services.archive.domain.erasure import EVERYTHING, record
 from services.archive.domain.hold import covers
+from services.archive.domain.known import version_of
 from services.archive.erasing.eraser import Eraser
 from services.archive.erasing.queries import Marked, Marks
 
@@ -47,6 +49,14 @@ class Erasing:
             verb = partial(record, portion=number, erased=portion.erased, held=portion.held, upto=upto, complete=last)
             await self._rooms.transact(ERASURE, name, reaction.cause(f"erase-{number}"), verb)
 
+    async def forget(self, version: str, upto: int) -> int:
+        """Erases what was written about a version whose record has expired; how many facts held some of it."""
+        scope, after, count = types.ErasureScope(resource=version), 0, 0
+        while found := await self._marks.behind(after, upto, project_of(version), scope, PORTION):
+            await self._eraser.erase(mark for one in found for mark in markers_in(one.payload))
+            after, count = found[-1].revision, count + len(found)
+        return count
+
     async def _portions(
         self, project: str, scope: types.ErasureScope, upto: int
     ) -> AsyncIterator[tuple[_Sorted, bool]]:
@@ -55,18 +65,30 @@ class Erasing:
         while True:
             found = await self._marks.behind(after, upto, project, scope, PORTION)
             last = len(found) < PORTION
-            yield _sorted(found, holds, scope), last
+            yield _sorted(found, await self._held(found, holds), scope), last
             if last:
                 return
             after = found[-1].revision
 
+    async def _held(self, found: Sequence[Marked], holds: Sequence[Hold]) -> frozenset[str]:
+        """Resources under a hold: by their names, or since they are, or are below, a version that meets its query."""
+        resources = {one.resource for one in found}
+        held = {one for one in resources if any(covers(hold, one) for hold in holds)}
+        asking = [one for one in holds if one.query and one.state == HOLD_STATE_ACTIVE]
+        for resource in resources - held if asking else ():
+            if version := version_of(resource):
+                candidate = Candidate(await self._rooms.resources.load(KNOWN_VERSION, version))
+                own = [one for one in asking if project_of(one.name) == project_of(resource)]
+                held |= {resource for hold in own if candidate.meets(hold.query)}
+        return frozenset(held)
 
-def _sorted(found: Sequence[Marked], holds: Sequence[Hold], scope: types.ErasureScope) -> _Sorted:
+
+def _sorted(found: Sequence[Marked], under_hold: frozenset[str], scope: types.ErasureScope) -> _Sorted:
     erased, held, markers = [], [], []
     only = f"text:{author_of(scope.author)}:" if scope.WhichOneof("what") == "author" else ""
     for one in found:
         mine = [mark for mark in markers_in(one.payload) if mark.startswith(only)]
-        if any(covers(hold, one.resource) for hold in holds):
+        if one.resource in under_hold:
             held.append(one.revision)
         elif mine:
             erased.append(one.revision)

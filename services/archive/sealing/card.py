@@ -5,6 +5,7 @@ from typing import Any
 
 from modelog.registry.v1 import events_pb2 as registry
 from modelog.registry.v1 import types_pb2 as types
+from modelog.texts import MARKER
 from services.archive.sealing.story import Told
 
 _DOCUMENTS = (
@@ -162,4 +163,5 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _cell(text: str) -> str:
+    text = MARKER.sub("(kept beside the log)", text)
     return " ".join(text.split()).replace("|", "\\|")

@@ -11,7 +11,7 @@ from services.archive.keys import published
 from services.archive.merkle import inclusion_spans
 from services.archive.queries import Copy
 from services.archive.sealing.content import Proven, Subject, manifest, small_files
-from services.archive.sealing.store import RecordStore
+from services.archive.sealing.store import Named, RecordStore
 from services.archive.sealing.story import WHOLE_LIVES, Told, names_version, told
 
 _CHECKPOINT_SECONDS = 10.0
@@ -31,6 +31,7 @@ class Sealer:
         files = small_files(subject, gathered, proven)
         written = await asyncio.to_thread(
             self._store.write,
+            Named(subject.record, subject.version),
             subject.artifact_sha256,
             files,
             lambda listed: manifest(subject, proven.head, gathered, listed),
@@ -38,6 +39,7 @@ class Sealer:
         return facts.RecordSealed(
             version=subject.version,
             manifest_sha256=written.manifest_sha256,
+            image_sha256=written.image_sha256,
             artifact_sha256=subject.artifact_sha256,
             size_bytes=written.size_bytes,
             file_count=written.file_count,

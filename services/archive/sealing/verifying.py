@@ -5,62 +5,73 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from services.archive.checkpoint import BadNote, Verifier
 from services.archive.merkle import leaf_hash, root_of_inclusion
 from services.archive.sealing.content import MANIFEST, fact_name, proof_name
-
-
-class Wrong(NamedTuple):
-    """One thing that is wrong: UPPER_SNAKE reason, path inside the record, a sentence."""
-
-    reason: str
-    path: str
-    message: str
+from services.archive.sealing.contents import Contents, Wrong, digest, read
 
 
 class Verified(NamedTuple):
+    """file_count: read again, without the manifest. erased: paths that are rightly not there."""
+
     file_count: int
     proof_count: int
     wrong: list[Wrong]
+    erased: Sequence[str] = ()
 
 
-def verify_record(folder: Path, manifest_sha256: str, verifiers: Sequence[Verifier]) -> Verified:
-    """Blocking. `manifest_sha256` comes from the log, which is what the record is measured by."""
+class Erased(NamedTuple):
+    """What a record that expired need not hold any more, or, once it is `done`, must not."""
+
+    paths: frozenset[str] = frozenset()
+    done: bool = False
+
+
+NOTHING = Erased()
+
+
+def verify_record(
+    contents: Contents, manifest_sha256: str, verifiers: Sequence[Verifier], erased: Erased = NOTHING
+) -> Verified:
+    """Blocking. `manifest_sha256` and `erased` come from the log, which is what the record is measured by."""
     wrong: list[Wrong] = []
-    manifest_bytes = _read(folder, MANIFEST, wrong)
+    manifest_bytes = _read(contents, MANIFEST, wrong)
     if manifest_bytes is None:
         return Verified(0, 0, wrong)
     if hashlib.sha256(manifest_bytes).hexdigest() != manifest_sha256:
         wrong.append(Wrong("MANIFEST_CHANGED", MANIFEST, "the manifest is not the one whose digest is in the log"))
         return Verified(0, 0, wrong)
     manifest = json.loads(manifest_bytes)
+    present = contents.names()
+    gone = sorted((erased.paths & manifest["files"].keys()) - present)
     for name, entry in manifest["files"].items():
-        _compare(folder, name, entry, wrong)
-    known = {*manifest["files"], MANIFEST}
-    for path in sorted(one for one in folder.rglob("*") if one.is_file()):
-        name = str(path.relative_to(folder))
-        if name not in known:
-            wrong.append(Wrong("FILE_UNEXPECTED", name, "the manifest does not know this file"))
-    proofs = _verify_proofs(folder, manifest, verifiers, wrong)
-    return Verified(len(manifest["files"]), proofs, wrong)
+        if name not in gone:
+            _compare(contents, name, entry, wrong)
+    left = sorted(erased.paths - set(gone)) if erased.done else []
+    wrong += [Wrong("FILE_NOT_ERASED", name, "the log says that it was erased, and it is here") for name in left]
+    for name in sorted(present - {*manifest["files"], MANIFEST}):
+        wrong.append(Wrong("FILE_UNEXPECTED", name, "the manifest does not know this file"))
+    wrong += contents.wrong()
+    proofs = _verify_proofs(contents, manifest, verifiers, wrong)
+    return Verified(len(manifest["files"]) - len(gone), proofs, wrong, gone)
 
 
-def _compare(folder: Path, name: str, entry: Mapping[str, Any], wrong: list[Wrong]) -> None:
+def _compare(contents: Contents, name: str, entry: Mapping[str, Any], wrong: list[Wrong]) -> None:
     try:
-        with (folder / name).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        found = digest(contents, name)
     except OSError as error:
         wrong.append(Wrong("FILE_MISSING", name, str(error)))
         return
-    if digest != entry["sha256"]:
-        wrong.append(Wrong("FILE_CHANGED", name, f"its digest is {digest}, the manifest says {entry['sha256']}"))
+    if found != entry["sha256"]:
+        wrong.append(Wrong("FILE_CHANGED", name, f"its digest is {found}, the manifest says {entry['sha256']}"))
 
 
-def _verify_proofs(folder: Path, manifest: Mapping[str, Any], verifiers: Sequence[Verifier], wrong: list[Wrong]) -> int:
-    note = _read(folder, "checkpoint", wrong)
+def _verify_proofs(
+    contents: Contents, manifest: Mapping[str, Any], verifiers: Sequence[Verifier], wrong: list[Wrong]
+) -> int:
+    note = _read(contents, "checkpoint", wrong)
     head = _signed_root(note.decode(errors="replace"), verifiers) if note is not None else None
     if head is None:
         wrong.append(Wrong("CHECKPOINT_WRONG", "checkpoint", "no key of this log signed it"))
@@ -68,8 +79,8 @@ def _verify_proofs(folder: Path, manifest: Mapping[str, Any], verifiers: Sequenc
     size, root = head
     proofs = 0
     for revision in manifest["fact_revisions"]:
-        payload = _read(folder, fact_name(revision), wrong)
-        proof = _read(folder, proof_name(revision), wrong)
+        payload = _read(contents, fact_name(revision), wrong)
+        proof = _read(contents, proof_name(revision), wrong)
         if payload is None or proof is None:
             continue
         path = _path_in(proof.decode(errors="replace"))
@@ -98,9 +109,9 @@ def _path_in(proof: str) -> list[bytes] | None:
         return None
 
 
-def _read(folder: Path, name: str, wrong: list[Wrong]) -> bytes | None:
+def _read(contents: Contents, name: str, wrong: list[Wrong]) -> bytes | None:
     try:
-        return (folder / name).read_bytes()
+        return read(contents, name)
     except OSError as error:
         wrong.append(Wrong("FILE_MISSING", name, str(error)))
         return None

@@ -8,10 +8,11 @@ from services.archive.servicer.evidence import Evidence
 from services.archive.servicer.history import History
 from services.archive.servicer.holds import Holds
 from services.archive.servicer.records import Records
+from services.archive.servicer.retentions import RetentionServicer
 from services.archive.servicer.stream import Stream
 from services.archive.servicer.subscriptions import SubscriptionServicer
 
-__all__ = ["ArchiveServicer", "ErasureServicer", "SubscriptionServicer"]
+__all__ = ["ArchiveServicer", "ErasureServicer", "RetentionServicer", "SubscriptionServicer"]
 
 
 class ArchiveServicer(Records, Holds, History, Stream, Evidence, Causes, Bundles, AccessRecords):

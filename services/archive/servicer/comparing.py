@@ -47,7 +47,7 @@ class Comparing(Room):
         if self._checkpoints.newest() is None:
             raise NotAllowedNow("NOT_SIGNED_YET", "nothing was signed with the present key yet, so keep it")
         before = len(published(folder))
-        await asyncio.to_thread(ask_for_rotation, folder)
+        await asyncio.to_thread(ask_for_rotation, self._parts.settings.asks_dir)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _ROTATED_SECONDS
         while len(published(folder)) == before:

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from kernel.errors import NotFound
 from kernel.names import check_id, child
 from kernel.rpc import Context
 from modelog.archive.v1 import archive_service_pb2 as rpc
@@ -27,6 +26,7 @@ class Holds(Room):
                 resources=tuple(request.resources),
                 title=request.title,
                 authority=request.authority,
+                query=request.query,
             ),
         )
         return rpc.PlaceHoldResponse(name=decided.name, revision=decided.revision)
@@ -41,11 +41,3 @@ class Holds(Room):
     async def ListHolds(self, request: rpc.ListHoldsRequest, context: Context) -> bytes:
         PROJECT.ids(request.parent, "parent")
         return await self._resources.page(HOLD, child(request.parent, "holds", ""), request)
-
-    async def _check_project(self, project: str) -> None:
-        """A hold on nothing would be a mistake nobody sees. Projects never go away, so one look is enough."""
-        if await self._copy.has(project):
-            return
-        await self._resources.catch_up()
-        if not await self._copy.has(project):
-            raise NotFound("PROJECT_NOT_FOUND", f"there is no {project}", metadata={"resource": project})

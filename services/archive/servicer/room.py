@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from kernel.errors import invalid_field
+from kernel.errors import NotFound, invalid_field
 from kernel.rooms import Rooms
 from modelog.texts import markers_in
 from modelog.type.v1.read_pb2 import ReadOptions
@@ -27,6 +27,15 @@ class Room:
     async def _texts_of(self, entries: Sequence[Stored]) -> Mapping[str, str]:
         """What the markers in these facts stand for."""
         return await self._rooms.texts.read({mark for one in entries for mark in markers_in(one.payload)})
+
+    async def _check_project(self, project: str) -> None:
+        """A hold on nothing, or a rule for it, would be a mistake nobody sees. Projects never go away, so one look is
+        enough."""
+        if await self._copy.has(project):
+            return
+        await self._resources.catch_up()
+        if not await self._copy.has(project):
+            raise NotFound("PROJECT_NOT_FOUND", f"there is no {project}", metadata={"resource": project})
 
     async def _wait(self, read: ReadOptions) -> None:
         """at_least, for reads where another field already says as of when."""

@@ -6,6 +6,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelog.access.v1 import types_pb2 as _types_pb2
 from modelog.archive.v1 import evidence_requests_pb2 as _evidence_requests_pb2
+from modelog.archive.v1 import records_pb2 as _records_pb2
 from modelog.archive.v1 import types_pb2 as _types_pb2_1
 from modelog.type.v1 import options_pb2 as _options_pb2
 from modelog.type.v1 import read_pb2 as _read_pb2
@@ -54,18 +55,20 @@ class VerifyRecordRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., read: _Optional[_Union[_read_pb2.ReadOptions, _Mapping]] = ...) -> None: ...
 
 class VerifyRecordResponse(_message.Message):
-    __slots__ = ("name", "intact", "file_count", "proof_count", "findings")
+    __slots__ = ("name", "intact", "file_count", "proof_count", "findings", "erased_paths")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INTACT_FIELD_NUMBER: _ClassVar[int]
     FILE_COUNT_FIELD_NUMBER: _ClassVar[int]
     PROOF_COUNT_FIELD_NUMBER: _ClassVar[int]
     FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    ERASED_PATHS_FIELD_NUMBER: _ClassVar[int]
     name: str
     intact: bool
     file_count: int
     proof_count: int
     findings: _containers.RepeatedCompositeFieldContainer[_types_pb2_1.Finding]
-    def __init__(self, name: _Optional[str] = ..., intact: bool = ..., file_count: _Optional[int] = ..., proof_count: _Optional[int] = ..., findings: _Optional[_Iterable[_Union[_types_pb2_1.Finding, _Mapping]]] = ...) -> None: ...
+    erased_paths: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., intact: bool = ..., file_count: _Optional[int] = ..., proof_count: _Optional[int] = ..., findings: _Optional[_Iterable[_Union[_types_pb2_1.Finding, _Mapping]]] = ..., erased_paths: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RetryArchivingRequest(_message.Message):
     __slots__ = ("name", "request_id", "reason", "etag", "validate_only")
@@ -90,7 +93,7 @@ class RetryArchivingResponse(_message.Message):
     def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class PlaceHoldRequest(_message.Message):
-    __slots__ = ("parent", "hold_id", "resources", "title", "authority", "request_id", "reason", "validate_only")
+    __slots__ = ("parent", "hold_id", "resources", "title", "authority", "request_id", "reason", "validate_only", "query")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     HOLD_ID_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
@@ -99,6 +102,7 @@ class PlaceHoldRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
     parent: str
     hold_id: str
     resources: _containers.RepeatedScalarFieldContainer[str]
@@ -107,7 +111,8 @@ class PlaceHoldRequest(_message.Message):
     request_id: str
     reason: str
     validate_only: bool
-    def __init__(self, parent: _Optional[str] = ..., hold_id: _Optional[str] = ..., resources: _Optional[_Iterable[str]] = ..., title: _Optional[str] = ..., authority: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
+    query: str
+    def __init__(self, parent: _Optional[str] = ..., hold_id: _Optional[str] = ..., resources: _Optional[_Iterable[str]] = ..., title: _Optional[str] = ..., authority: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ..., validate_only: bool = ..., query: _Optional[str] = ...) -> None: ...
 
 class PlaceHoldResponse(_message.Message):
     __slots__ = ("name", "revision")

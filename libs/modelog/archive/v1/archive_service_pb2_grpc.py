@@ -6,6 +6,7 @@ import warnings
 
 from modelog.archive.v1 import archive_service_pb2 as modelog_dot_archive_dot_v1_dot_archive__service__pb2
 from modelog.archive.v1 import evidence_requests_pb2 as modelog_dot_archive_dot_v1_dot_evidence__requests__pb2
+from modelog.archive.v1 import records_pb2 as modelog_dot_archive_dot_v1_dot_records__pb2
 from modelog.archive.v1 import types_pb2 as modelog_dot_archive_dot_v1_dot_types__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -57,6 +58,31 @@ class ArchiveServiceStub(object):
                 '/modelog.archive.v1.ArchiveService/RetryArchiving',
                 request_serializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.RetryArchivingRequest.SerializeToString,
                 response_deserializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.RetryArchivingResponse.FromString,
+                _registered_method=True)
+        self.GetRecordContents = channel.unary_unary(
+                '/modelog.archive.v1.ArchiveService/GetRecordContents',
+                request_serializer=modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordContentsRequest.SerializeToString,
+                response_deserializer=modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordContentsResponse.FromString,
+                _registered_method=True)
+        self.GetRecordFile = channel.unary_stream(
+                '/modelog.archive.v1.ArchiveService/GetRecordFile',
+                request_serializer=modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordFileRequest.SerializeToString,
+                response_deserializer=modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordFileResponse.FromString,
+                _registered_method=True)
+        self.RequestRecordRestore = channel.unary_unary(
+                '/modelog.archive.v1.ArchiveService/RequestRecordRestore',
+                request_serializer=modelog_dot_archive_dot_v1_dot_records__pb2.RequestRecordRestoreRequest.SerializeToString,
+                response_deserializer=modelog_dot_archive_dot_v1_dot_records__pb2.RequestRecordRestoreResponse.FromString,
+                _registered_method=True)
+        self.ApproveRecordRestore = channel.unary_unary(
+                '/modelog.archive.v1.ArchiveService/ApproveRecordRestore',
+                request_serializer=modelog_dot_archive_dot_v1_dot_records__pb2.ApproveRecordRestoreRequest.SerializeToString,
+                response_deserializer=modelog_dot_archive_dot_v1_dot_records__pb2.ApproveRecordRestoreResponse.FromString,
+                _registered_method=True)
+        self.GetRecordCosts = channel.unary_unary(
+                '/modelog.archive.v1.ArchiveService/GetRecordCosts',
+                request_serializer=modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordCostsRequest.SerializeToString,
+                response_deserializer=modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordCostsResponse.FromString,
                 _registered_method=True)
         self.PlaceHold = channel.unary_unary(
                 '/modelog.archive.v1.ArchiveService/PlaceHold',
@@ -159,8 +185,8 @@ class ArchiveServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def VerifyRecord(self, request, context):
-        """Reads every byte of a sealed record again and compares it with the digest in the log; checks every proof inside.
-        FAILED_PRECONDITION RECORD_NOT_SEALED.
+        """Reads every byte of a sealed record again and compares it with the digest in the log; checks every proof inside. Of
+        an expired one what is left of it. FAILED_PRECONDITION RECORD_NOT_SEALED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -174,8 +200,46 @@ class ArchiveServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRecordContents(self, request, context):
+        """The files of a record, with their digests. NOT_FOUND RECORD_NOT_FOUND; FAILED_PRECONDITION RECORD_NOT_SEALED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRecordFile(self, request, context):
+        """One file of a record, in chunks. NOT_FOUND RECORD_FILE_NOT_FOUND, also for what was erased.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestRecordRestore(self, request, context):
+        """Asks for the artifact of a record to be put back where artifacts lie; somebody else has to agree.
+        FAILED_PRECONDITION RECORD_NOT_SEALED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveRecordRestore(self, request, context):
+        """Agrees to it; the artifact is put back at once. PERMISSION_DENIED SEPARATION_OF_DUTIES for whoever asked;
+        FAILED_PRECONDITION NO_RESTORE_REQUESTED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRecordCosts(self, request, context):
+        """What the records of a project, or of all of them, take and cost.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PlaceHold(self, request, context):
-        """Puts resources under a legal hold. ALREADY_EXISTS HOLD_EXISTS; INVALID_ARGUMENT when a resource is of another project.
+        """Puts resources, or whatever meets a query, under a legal hold. ALREADY_EXISTS HOLD_EXISTS; INVALID_ARGUMENT when a
+        resource is of another project, or the query cannot be read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -315,6 +379,31 @@ def add_ArchiveServiceServicer_to_server(servicer, server):
                     servicer.RetryArchiving,
                     request_deserializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.RetryArchivingRequest.FromString,
                     response_serializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.RetryArchivingResponse.SerializeToString,
+            ),
+            'GetRecordContents': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRecordContents,
+                    request_deserializer=modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordContentsRequest.FromString,
+                    response_serializer=modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordContentsResponse.SerializeToString,
+            ),
+            'GetRecordFile': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetRecordFile,
+                    request_deserializer=modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordFileRequest.FromString,
+                    response_serializer=modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordFileResponse.SerializeToString,
+            ),
+            'RequestRecordRestore': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestRecordRestore,
+                    request_deserializer=modelog_dot_archive_dot_v1_dot_records__pb2.RequestRecordRestoreRequest.FromString,
+                    response_serializer=modelog_dot_archive_dot_v1_dot_records__pb2.RequestRecordRestoreResponse.SerializeToString,
+            ),
+            'ApproveRecordRestore': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveRecordRestore,
+                    request_deserializer=modelog_dot_archive_dot_v1_dot_records__pb2.ApproveRecordRestoreRequest.FromString,
+                    response_serializer=modelog_dot_archive_dot_v1_dot_records__pb2.ApproveRecordRestoreResponse.SerializeToString,
+            ),
+            'GetRecordCosts': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRecordCosts,
+                    request_deserializer=modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordCostsRequest.FromString,
+                    response_serializer=modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordCostsResponse.SerializeToString,
             ),
             'PlaceHold': grpc.unary_unary_rpc_method_handler(
                     servicer.PlaceHold,
@@ -506,6 +595,141 @@ class ArchiveService(object):
             '/modelog.archive.v1.ArchiveService/RetryArchiving',
             modelog_dot_archive_dot_v1_dot_archive__service__pb2.RetryArchivingRequest.SerializeToString,
             modelog_dot_archive_dot_v1_dot_archive__service__pb2.RetryArchivingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRecordContents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.archive.v1.ArchiveService/GetRecordContents',
+            modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordContentsRequest.SerializeToString,
+            modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordContentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRecordFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/modelog.archive.v1.ArchiveService/GetRecordFile',
+            modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordFileRequest.SerializeToString,
+            modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestRecordRestore(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.archive.v1.ArchiveService/RequestRecordRestore',
+            modelog_dot_archive_dot_v1_dot_records__pb2.RequestRecordRestoreRequest.SerializeToString,
+            modelog_dot_archive_dot_v1_dot_records__pb2.RequestRecordRestoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveRecordRestore(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.archive.v1.ArchiveService/ApproveRecordRestore',
+            modelog_dot_archive_dot_v1_dot_records__pb2.ApproveRecordRestoreRequest.SerializeToString,
+            modelog_dot_archive_dot_v1_dot_records__pb2.ApproveRecordRestoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRecordCosts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.archive.v1.ArchiveService/GetRecordCosts',
+            modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordCostsRequest.SerializeToString,
+            modelog_dot_archive_dot_v1_dot_records__pb2.GetRecordCostsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,6 +8,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from modelog.archive.v1 import archive_service_pb2 as _archive_service_pb2
 from modelog.archive.v1 import evidence_requests_pb2 as _evidence_requests_pb2
+from modelog.archive.v1 import records_pb2 as _records_pb2
 from modelog.archive.v1 import types_pb2 as _types_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -41,15 +42,31 @@ class ArchiveServiceStub:
     ListRecords: _grpc.UnaryUnaryMultiCallable[_archive_service_pb2.ListRecordsRequest, _archive_service_pb2.ListRecordsResponse]
     """Records of a project, by name."""
     VerifyRecord: _grpc.UnaryUnaryMultiCallable[_archive_service_pb2.VerifyRecordRequest, _archive_service_pb2.VerifyRecordResponse]
-    """Reads every byte of a sealed record again and compares it with the digest in the log; checks every proof inside.
-    FAILED_PRECONDITION RECORD_NOT_SEALED.
+    """Reads every byte of a sealed record again and compares it with the digest in the log; checks every proof inside. Of
+    an expired one what is left of it. FAILED_PRECONDITION RECORD_NOT_SEALED.
     """
     RetryArchiving: _grpc.UnaryUnaryMultiCallable[_archive_service_pb2.RetryArchivingRequest, _archive_service_pb2.RetryArchivingResponse]
     """Tries again to make a record that failed, for example after the artifact was put back. NOT_FOUND RECORD_NOT_FOUND;
     FAILED_PRECONDITION RECORD_NOT_FAILED.
     """
+    GetRecordContents: _grpc.UnaryUnaryMultiCallable[_records_pb2.GetRecordContentsRequest, _records_pb2.GetRecordContentsResponse]
+    """The files of a record, with their digests. NOT_FOUND RECORD_NOT_FOUND; FAILED_PRECONDITION RECORD_NOT_SEALED."""
+    GetRecordFile: _grpc.UnaryStreamMultiCallable[_records_pb2.GetRecordFileRequest, _records_pb2.GetRecordFileResponse]
+    """One file of a record, in chunks. NOT_FOUND RECORD_FILE_NOT_FOUND, also for what was erased."""
+    RequestRecordRestore: _grpc.UnaryUnaryMultiCallable[_records_pb2.RequestRecordRestoreRequest, _records_pb2.RequestRecordRestoreResponse]
+    """Asks for the artifact of a record to be put back where artifacts lie; somebody else has to agree.
+    FAILED_PRECONDITION RECORD_NOT_SEALED.
+    """
+    ApproveRecordRestore: _grpc.UnaryUnaryMultiCallable[_records_pb2.ApproveRecordRestoreRequest, _records_pb2.ApproveRecordRestoreResponse]
+    """Agrees to it; the artifact is put back at once. PERMISSION_DENIED SEPARATION_OF_DUTIES for whoever asked;
+    FAILED_PRECONDITION NO_RESTORE_REQUESTED.
+    """
+    GetRecordCosts: _grpc.UnaryUnaryMultiCallable[_records_pb2.GetRecordCostsRequest, _records_pb2.GetRecordCostsResponse]
+    """What the records of a project, or of all of them, take and cost."""
     PlaceHold: _grpc.UnaryUnaryMultiCallable[_archive_service_pb2.PlaceHoldRequest, _archive_service_pb2.PlaceHoldResponse]
-    """Puts resources under a legal hold. ALREADY_EXISTS HOLD_EXISTS; INVALID_ARGUMENT when a resource is of another project."""
+    """Puts resources, or whatever meets a query, under a legal hold. ALREADY_EXISTS HOLD_EXISTS; INVALID_ARGUMENT when a
+    resource is of another project, or the query cannot be read.
+    """
     ReleaseHold: _grpc.UnaryUnaryMultiCallable[_archive_service_pb2.ReleaseHoldRequest, _archive_service_pb2.ReleaseHoldResponse]
     """Lifts a hold. NOT_FOUND HOLD_NOT_FOUND; nothing happens when it is lifted already."""
     GetHold: _grpc.UnaryUnaryMultiCallable[_archive_service_pb2.GetHoldRequest, _types_pb2.Hold]
@@ -103,15 +120,31 @@ class ArchiveServiceAsyncStub(ArchiveServiceStub):
     ListRecords: _aio.UnaryUnaryMultiCallable[_archive_service_pb2.ListRecordsRequest, _archive_service_pb2.ListRecordsResponse]  # type: ignore[assignment]
     """Records of a project, by name."""
     VerifyRecord: _aio.UnaryUnaryMultiCallable[_archive_service_pb2.VerifyRecordRequest, _archive_service_pb2.VerifyRecordResponse]  # type: ignore[assignment]
-    """Reads every byte of a sealed record again and compares it with the digest in the log; checks every proof inside.
-    FAILED_PRECONDITION RECORD_NOT_SEALED.
+    """Reads every byte of a sealed record again and compares it with the digest in the log; checks every proof inside. Of
+    an expired one what is left of it. FAILED_PRECONDITION RECORD_NOT_SEALED.
     """
     RetryArchiving: _aio.UnaryUnaryMultiCallable[_archive_service_pb2.RetryArchivingRequest, _archive_service_pb2.RetryArchivingResponse]  # type: ignore[assignment]
     """Tries again to make a record that failed, for example after the artifact was put back. NOT_FOUND RECORD_NOT_FOUND;
     FAILED_PRECONDITION RECORD_NOT_FAILED.
     """
+    GetRecordContents: _aio.UnaryUnaryMultiCallable[_records_pb2.GetRecordContentsRequest, _records_pb2.GetRecordContentsResponse]  # type: ignore[assignment]
+    """The files of a record, with their digests. NOT_FOUND RECORD_NOT_FOUND; FAILED_PRECONDITION RECORD_NOT_SEALED."""
+    GetRecordFile: _aio.UnaryStreamMultiCallable[_records_pb2.GetRecordFileRequest, _records_pb2.GetRecordFileResponse]  # type: ignore[assignment]
+    """One file of a record, in chunks. NOT_FOUND RECORD_FILE_NOT_FOUND, also for what was erased."""
+    RequestRecordRestore: _aio.UnaryUnaryMultiCallable[_records_pb2.RequestRecordRestoreRequest, _records_pb2.RequestRecordRestoreResponse]  # type: ignore[assignment]
+    """Asks for the artifact of a record to be put back where artifacts lie; somebody else has to agree.
+    FAILED_PRECONDITION RECORD_NOT_SEALED.
+    """
+    ApproveRecordRestore: _aio.UnaryUnaryMultiCallable[_records_pb2.ApproveRecordRestoreRequest, _records_pb2.ApproveRecordRestoreResponse]  # type: ignore[assignment]
+    """Agrees to it; the artifact is put back at once. PERMISSION_DENIED SEPARATION_OF_DUTIES for whoever asked;
+    FAILED_PRECONDITION NO_RESTORE_REQUESTED.
+    """
+    GetRecordCosts: _aio.UnaryUnaryMultiCallable[_records_pb2.GetRecordCostsRequest, _records_pb2.GetRecordCostsResponse]  # type: ignore[assignment]
+    """What the records of a project, or of all of them, take and cost."""
     PlaceHold: _aio.UnaryUnaryMultiCallable[_archive_service_pb2.PlaceHoldRequest, _archive_service_pb2.PlaceHoldResponse]  # type: ignore[assignment]
-    """Puts resources under a legal hold. ALREADY_EXISTS HOLD_EXISTS; INVALID_ARGUMENT when a resource is of another project."""
+    """Puts resources, or whatever meets a query, under a legal hold. ALREADY_EXISTS HOLD_EXISTS; INVALID_ARGUMENT when a
+    resource is of another project, or the query cannot be read.
+    """
     ReleaseHold: _aio.UnaryUnaryMultiCallable[_archive_service_pb2.ReleaseHoldRequest, _archive_service_pb2.ReleaseHoldResponse]  # type: ignore[assignment]
     """Lifts a hold. NOT_FOUND HOLD_NOT_FOUND; nothing happens when it is lifted already."""
     GetHold: _aio.UnaryUnaryMultiCallable[_archive_service_pb2.GetHoldRequest, _types_pb2.Hold]  # type: ignore[assignment]
@@ -180,8 +213,8 @@ class ArchiveServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _archive_service_pb2.VerifyRecordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_archive_service_pb2.VerifyRecordResponse, _abc.Awaitable[_archive_service_pb2.VerifyRecordResponse]]:
-        """Reads every byte of a sealed record again and compares it with the digest in the log; checks every proof inside.
-        FAILED_PRECONDITION RECORD_NOT_SEALED.
+        """Reads every byte of a sealed record again and compares it with the digest in the log; checks every proof inside. Of
+        an expired one what is left of it. FAILED_PRECONDITION RECORD_NOT_SEALED.
         """
 
     @_abc_1.abstractmethod
@@ -195,12 +228,58 @@ class ArchiveServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def GetRecordContents(
+        self,
+        request: _records_pb2.GetRecordContentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_records_pb2.GetRecordContentsResponse, _abc.Awaitable[_records_pb2.GetRecordContentsResponse]]:
+        """The files of a record, with their digests. NOT_FOUND RECORD_NOT_FOUND; FAILED_PRECONDITION RECORD_NOT_SEALED."""
+
+    @_abc_1.abstractmethod
+    def GetRecordFile(
+        self,
+        request: _records_pb2.GetRecordFileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_records_pb2.GetRecordFileResponse], _abc.AsyncIterator[_records_pb2.GetRecordFileResponse]]:
+        """One file of a record, in chunks. NOT_FOUND RECORD_FILE_NOT_FOUND, also for what was erased."""
+
+    @_abc_1.abstractmethod
+    def RequestRecordRestore(
+        self,
+        request: _records_pb2.RequestRecordRestoreRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_records_pb2.RequestRecordRestoreResponse, _abc.Awaitable[_records_pb2.RequestRecordRestoreResponse]]:
+        """Asks for the artifact of a record to be put back where artifacts lie; somebody else has to agree.
+        FAILED_PRECONDITION RECORD_NOT_SEALED.
+        """
+
+    @_abc_1.abstractmethod
+    def ApproveRecordRestore(
+        self,
+        request: _records_pb2.ApproveRecordRestoreRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_records_pb2.ApproveRecordRestoreResponse, _abc.Awaitable[_records_pb2.ApproveRecordRestoreResponse]]:
+        """Agrees to it; the artifact is put back at once. PERMISSION_DENIED SEPARATION_OF_DUTIES for whoever asked;
+        FAILED_PRECONDITION NO_RESTORE_REQUESTED.
+        """
+
+    @_abc_1.abstractmethod
+    def GetRecordCosts(
+        self,
+        request: _records_pb2.GetRecordCostsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_records_pb2.GetRecordCostsResponse, _abc.Awaitable[_records_pb2.GetRecordCostsResponse]]:
+        """What the records of a project, or of all of them, take and cost."""
+
+    @_abc_1.abstractmethod
     def PlaceHold(
         self,
         request: _archive_service_pb2.PlaceHoldRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_archive_service_pb2.PlaceHoldResponse, _abc.Awaitable[_archive_service_pb2.PlaceHoldResponse]]:
-        """Puts resources under a legal hold. ALREADY_EXISTS HOLD_EXISTS; INVALID_ARGUMENT when a resource is of another project."""
+        """Puts resources, or whatever meets a query, under a legal hold. ALREADY_EXISTS HOLD_EXISTS; INVALID_ARGUMENT when a
+        resource is of another project, or the query cannot be read.
+        """
 
     @_abc_1.abstractmethod
     def ReleaseHold(

@@ -26,7 +26,7 @@ _sym_db = _symbol_database.Default()
 from modelog.archive.v1 import types_pb2 as modelog_dot_archive_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmodelog/archive/v1/events.proto\x12\x12modelog.archive.v1\x1a\x1emodelog/archive/v1/types.proto\"l\n\x10\x41rchivingStarted\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x18\n\x10retired_revision\x18\x02 \x01(\x03\x12\x17\n\x0f\x61rtifact_sha256\x18\x03 \x01(\t\x12\x14\n\x0c\x61rtifact_uri\x18\x04 \x01(\t\"\xd5\x01\n\x0cRecordSealed\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x17\n\x0fmanifest_sha256\x18\x02 \x01(\t\x12\x17\n\x0f\x61rtifact_sha256\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x12\n\nfile_count\x18\x05 \x01(\x05\x12\x12\n\nfact_count\x18\x06 \x01(\x05\x12\x30\n\ncheckpoint\x18\x07 \x01(\x0b\x32\x1c.modelog.archive.v1.TreeHead\x12\x14\n\x0c\x63ut_revision\x18\x08 \x01(\x03\"S\n\x0f\x41rchivingFailed\x12\x16\n\x0e\x66\x61ilure_reason\x18\x01 \x01(\t\x12\x17\n\x0f\x66\x61ilure_message\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"3\n\x0eRecordRestored\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x11\n\tapprovers\x18\x02 \x03(\t\"3\n\rRecordExpired\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x14\n\x0c\x65rased_paths\x18\x02 \x03(\t\"A\n\nHoldPlaced\x12\x11\n\tresources\x18\x01 \x03(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x11\n\tauthority\x18\x03 \x01(\t\"\x0e\n\x0cHoldReleasedb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmodelog/archive/v1/events.proto\x12\x12modelog.archive.v1\x1a\x1emodelog/archive/v1/types.proto\"l\n\x10\x41rchivingStarted\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x18\n\x10retired_revision\x18\x02 \x01(\x03\x12\x17\n\x0f\x61rtifact_sha256\x18\x03 \x01(\t\x12\x14\n\x0c\x61rtifact_uri\x18\x04 \x01(\t\"\xeb\x01\n\x0cRecordSealed\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x17\n\x0fmanifest_sha256\x18\x02 \x01(\t\x12\x17\n\x0f\x61rtifact_sha256\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x12\n\nfile_count\x18\x05 \x01(\x05\x12\x12\n\nfact_count\x18\x06 \x01(\x05\x12\x30\n\ncheckpoint\x18\x07 \x01(\x0b\x32\x1c.modelog.archive.v1.TreeHead\x12\x14\n\x0c\x63ut_revision\x18\x08 \x01(\x03\x12\x14\n\x0cimage_sha256\x18\t \x01(\t\"S\n\x0f\x41rchivingFailed\x12\x16\n\x0e\x66\x61ilure_reason\x18\x01 \x01(\t\x12\x17\n\x0f\x66\x61ilure_message\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"3\n\x0eRecordRestored\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x11\n\tapprovers\x18\x02 \x03(\t\"Z\n\rRecordExpired\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x14\n\x0c\x65rased_paths\x18\x02 \x03(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x14\n\x0c\x65rased_bytes\x18\x04 \x01(\x03\"P\n\nHoldPlaced\x12\x11\n\tresources\x18\x01 \x03(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x11\n\tauthority\x18\x03 \x01(\t\x12\r\n\x05query\x18\x04 \x01(\t\"\x0e\n\x0cHoldReleased\"(\n\x16RecordRestoreRequested\x12\x0e\n\x06people\x18\x01 \x03(\t\"\'\n\x15RecordRestoreApproved\x12\x0e\n\x06people\x18\x01 \x03(\t\"F\n\x13RecordRestoreFailed\x12\x16\n\x0e\x66\x61ilure_reason\x18\x01 \x01(\t\x12\x17\n\x0f\x66\x61ilure_message\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,15 +36,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ARCHIVINGSTARTED']._serialized_start=87
   _globals['_ARCHIVINGSTARTED']._serialized_end=195
   _globals['_RECORDSEALED']._serialized_start=198
-  _globals['_RECORDSEALED']._serialized_end=411
-  _globals['_ARCHIVINGFAILED']._serialized_start=413
-  _globals['_ARCHIVINGFAILED']._serialized_end=496
-  _globals['_RECORDRESTORED']._serialized_start=498
-  _globals['_RECORDRESTORED']._serialized_end=549
-  _globals['_RECORDEXPIRED']._serialized_start=551
-  _globals['_RECORDEXPIRED']._serialized_end=602
-  _globals['_HOLDPLACED']._serialized_start=604
-  _globals['_HOLDPLACED']._serialized_end=669
-  _globals['_HOLDRELEASED']._serialized_start=671
-  _globals['_HOLDRELEASED']._serialized_end=685
+  _globals['_RECORDSEALED']._serialized_end=433
+  _globals['_ARCHIVINGFAILED']._serialized_start=435
+  _globals['_ARCHIVINGFAILED']._serialized_end=518
+  _globals['_RECORDRESTORED']._serialized_start=520
+  _globals['_RECORDRESTORED']._serialized_end=571
+  _globals['_RECORDEXPIRED']._serialized_start=573
+  _globals['_RECORDEXPIRED']._serialized_end=663
+  _globals['_HOLDPLACED']._serialized_start=665
+  _globals['_HOLDPLACED']._serialized_end=745
+  _globals['_HOLDRELEASED']._serialized_start=747
+  _globals['_HOLDRELEASED']._serialized_end=761
+  _globals['_RECORDRESTOREREQUESTED']._serialized_start=763
+  _globals['_RECORDRESTOREREQUESTED']._serialized_end=803
+  _globals['_RECORDRESTOREAPPROVED']._serialized_start=805
+  _globals['_RECORDRESTOREAPPROVED']._serialized_end=844
+  _globals['_RECORDRESTOREFAILED']._serialized_start=846
+  _globals['_RECORDRESTOREFAILED']._serialized_end=916
 # @@protoc_insertion_point(module_scope)

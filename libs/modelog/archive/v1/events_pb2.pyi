@@ -21,7 +21,7 @@ class ArchivingStarted(_message.Message):
     def __init__(self, version: _Optional[str] = ..., retired_revision: _Optional[int] = ..., artifact_sha256: _Optional[str] = ..., artifact_uri: _Optional[str] = ...) -> None: ...
 
 class RecordSealed(_message.Message):
-    __slots__ = ("version", "manifest_sha256", "artifact_sha256", "size_bytes", "file_count", "fact_count", "checkpoint", "cut_revision")
+    __slots__ = ("version", "manifest_sha256", "artifact_sha256", "size_bytes", "file_count", "fact_count", "checkpoint", "cut_revision", "image_sha256")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     MANIFEST_SHA256_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_SHA256_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +30,7 @@ class RecordSealed(_message.Message):
     FACT_COUNT_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     CUT_REVISION_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_SHA256_FIELD_NUMBER: _ClassVar[int]
     version: str
     manifest_sha256: str
     artifact_sha256: str
@@ -38,7 +39,8 @@ class RecordSealed(_message.Message):
     fact_count: int
     checkpoint: _types_pb2.TreeHead
     cut_revision: int
-    def __init__(self, version: _Optional[str] = ..., manifest_sha256: _Optional[str] = ..., artifact_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., file_count: _Optional[int] = ..., fact_count: _Optional[int] = ..., checkpoint: _Optional[_Union[_types_pb2.TreeHead, _Mapping]] = ..., cut_revision: _Optional[int] = ...) -> None: ...
+    image_sha256: str
+    def __init__(self, version: _Optional[str] = ..., manifest_sha256: _Optional[str] = ..., artifact_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., file_count: _Optional[int] = ..., fact_count: _Optional[int] = ..., checkpoint: _Optional[_Union[_types_pb2.TreeHead, _Mapping]] = ..., cut_revision: _Optional[int] = ..., image_sha256: _Optional[str] = ...) -> None: ...
 
 class ArchivingFailed(_message.Message):
     __slots__ = ("failure_reason", "failure_message", "version")
@@ -59,23 +61,49 @@ class RecordRestored(_message.Message):
     def __init__(self, target: _Optional[str] = ..., approvers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RecordExpired(_message.Message):
-    __slots__ = ("rule", "erased_paths")
+    __slots__ = ("rule", "erased_paths", "version", "erased_bytes")
     RULE_FIELD_NUMBER: _ClassVar[int]
     ERASED_PATHS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ERASED_BYTES_FIELD_NUMBER: _ClassVar[int]
     rule: str
     erased_paths: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, rule: _Optional[str] = ..., erased_paths: _Optional[_Iterable[str]] = ...) -> None: ...
+    version: str
+    erased_bytes: int
+    def __init__(self, rule: _Optional[str] = ..., erased_paths: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ..., erased_bytes: _Optional[int] = ...) -> None: ...
 
 class HoldPlaced(_message.Message):
-    __slots__ = ("resources", "title", "authority")
+    __slots__ = ("resources", "title", "authority", "query")
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
     resources: _containers.RepeatedScalarFieldContainer[str]
     title: str
     authority: str
-    def __init__(self, resources: _Optional[_Iterable[str]] = ..., title: _Optional[str] = ..., authority: _Optional[str] = ...) -> None: ...
+    query: str
+    def __init__(self, resources: _Optional[_Iterable[str]] = ..., title: _Optional[str] = ..., authority: _Optional[str] = ..., query: _Optional[str] = ...) -> None: ...
 
 class HoldReleased(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class RecordRestoreRequested(_message.Message):
+    __slots__ = ("people",)
+    PEOPLE_FIELD_NUMBER: _ClassVar[int]
+    people: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, people: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RecordRestoreApproved(_message.Message):
+    __slots__ = ("people",)
+    PEOPLE_FIELD_NUMBER: _ClassVar[int]
+    people: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, people: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RecordRestoreFailed(_message.Message):
+    __slots__ = ("failure_reason", "failure_message")
+    FAILURE_REASON_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    failure_reason: str
+    failure_message: str
+    def __init__(self, failure_reason: _Optional[str] = ..., failure_message: _Optional[str] = ...) -> None: ...

@@ -4,6 +4,8 @@ import datetime
 from modelog.buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelog.archive.v1 import evidence_pb2 as _evidence_pb2
+from modelog.archive.v1 import record_erasures_pb2 as _record_erasures_pb2
+from modelog.archive.v1 import records_pb2 as _records_pb2
 from modelog.log.v1 import fact_pb2 as _fact_pb2
 from modelog.type.v1 import options_pb2 as _options_pb2
 from modelog.type.v1 import quarantine_pb2 as _quarantine_pb2
@@ -50,7 +52,7 @@ NOTARY_STATE_CATCHING_UP: NotaryState
 NOTARY_STATE_ALARM: NotaryState
 
 class Record(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "version", "state", "retired_revision", "cut_revision", "manifest_sha256", "artifact_sha256", "size_bytes", "file_count", "fact_count", "checkpoint", "seal_time", "failure_reason", "failure_message", "restore_count", "restore_time", "expire_time", "expiry_rule", "artifact_uri")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "version", "state", "retired_revision", "cut_revision", "manifest_sha256", "artifact_sha256", "size_bytes", "file_count", "fact_count", "checkpoint", "seal_time", "failure_reason", "failure_message", "restore_count", "restore_time", "expire_time", "expiry_rule", "artifact_uri", "erased_paths", "erase_time", "artifact_outcome", "erased_bytes", "image_sha256", "restore")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -75,6 +77,12 @@ class Record(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     EXPIRY_RULE_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_URI_FIELD_NUMBER: _ClassVar[int]
+    ERASED_PATHS_FIELD_NUMBER: _ClassVar[int]
+    ERASE_TIME_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    ERASED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    RESTORE_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -99,10 +107,16 @@ class Record(_message.Message):
     expire_time: _timestamp_pb2.Timestamp
     expiry_rule: str
     artifact_uri: str
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., version: _Optional[str] = ..., state: _Optional[_Union[RecordState, str]] = ..., retired_revision: _Optional[int] = ..., cut_revision: _Optional[int] = ..., manifest_sha256: _Optional[str] = ..., artifact_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., file_count: _Optional[int] = ..., fact_count: _Optional[int] = ..., checkpoint: _Optional[_Union[TreeHead, _Mapping]] = ..., seal_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure_reason: _Optional[str] = ..., failure_message: _Optional[str] = ..., restore_count: _Optional[int] = ..., restore_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expiry_rule: _Optional[str] = ..., artifact_uri: _Optional[str] = ...) -> None: ...
+    erased_paths: _containers.RepeatedScalarFieldContainer[str]
+    erase_time: _timestamp_pb2.Timestamp
+    artifact_outcome: _record_erasures_pb2.ArtifactOutcome
+    erased_bytes: int
+    image_sha256: str
+    restore: _records_pb2.RestoreRequest
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., version: _Optional[str] = ..., state: _Optional[_Union[RecordState, str]] = ..., retired_revision: _Optional[int] = ..., cut_revision: _Optional[int] = ..., manifest_sha256: _Optional[str] = ..., artifact_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., file_count: _Optional[int] = ..., fact_count: _Optional[int] = ..., checkpoint: _Optional[_Union[TreeHead, _Mapping]] = ..., seal_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure_reason: _Optional[str] = ..., failure_message: _Optional[str] = ..., restore_count: _Optional[int] = ..., restore_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expiry_rule: _Optional[str] = ..., artifact_uri: _Optional[str] = ..., erased_paths: _Optional[_Iterable[str]] = ..., erase_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., artifact_outcome: _Optional[_Union[_record_erasures_pb2.ArtifactOutcome, str]] = ..., erased_bytes: _Optional[int] = ..., image_sha256: _Optional[str] = ..., restore: _Optional[_Union[_records_pb2.RestoreRequest, _Mapping]] = ...) -> None: ...
 
 class Hold(_message.Message):
-    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "resources", "title", "authority", "state", "placed_by", "released_by", "release_time")
+    __slots__ = ("name", "generation", "revision", "create_time", "update_time", "quarantine", "resources", "title", "authority", "state", "placed_by", "released_by", "release_time", "query")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +130,7 @@ class Hold(_message.Message):
     PLACED_BY_FIELD_NUMBER: _ClassVar[int]
     RELEASED_BY_FIELD_NUMBER: _ClassVar[int]
     RELEASE_TIME_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     revision: int
@@ -129,7 +144,8 @@ class Hold(_message.Message):
     placed_by: str
     released_by: str
     release_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., resources: _Optional[_Iterable[str]] = ..., title: _Optional[str] = ..., authority: _Optional[str] = ..., state: _Optional[_Union[HoldState, str]] = ..., placed_by: _Optional[str] = ..., released_by: _Optional[str] = ..., release_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    query: str
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[_quarantine_pb2.Quarantine, _Mapping]] = ..., resources: _Optional[_Iterable[str]] = ..., title: _Optional[str] = ..., authority: _Optional[str] = ..., state: _Optional[_Union[HoldState, str]] = ..., placed_by: _Optional[str] = ..., released_by: _Optional[str] = ..., release_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., query: _Optional[str] = ...) -> None: ...
 
 class TreeHead(_message.Message):
     __slots__ = ("size", "root_hash")
