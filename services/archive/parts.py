@@ -67,6 +67,7 @@ class Parts:
             statements=self.statements,
             vault=self.vault,
             tiles=self.copy,
+            reach=lambda: self._rooms.position.revision,
             clock=self._rooms.clock,
         )
 

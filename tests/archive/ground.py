@@ -122,6 +122,7 @@ class Ground:
             statements=self.statements,
             vault=self.vault,
             tiles=Roots(),
+            reach=lambda: len(tree.payloads),
             clock=clock,
         )
         vouching = witness.open()

@@ -68,6 +68,7 @@ MEASURES: Mapping[str, Callable[[Ground, Effort], Awaitable[Outcome]]] = {
     "verify": evidence.verify,
     "proof": evidence.proof,
     "witness": evidence.witness,
+    "notary": evidence.notary,
     "replay": evidence.replay,
 }
 _PLAIN_WIDTH = 120  # Of a log file, which has none.
