@@ -16,7 +16,7 @@ BESIDES = frozenset(["registry.history.import"])
 # Whoever has proved who they are. What these answer is filtered to what the caller may see, or secret to nobody.
 ANYBODY = frozenset(
     "status.read registry.projects.list registry.access.check archive.checkpoints.get archive.checkpoints.list"
-    " archive.notary.get registry.search".split()
+    " archive.notary.get archive.moments.locate registry.search".split()
 )
 
 _READ = frozenset(
@@ -52,7 +52,9 @@ _TEND_WEBHOOKS = frozenset(
 )
 _HISTORY = frozenset(
     "archive.history.get archive.facts.read archive.proofs.get archive.bundles.export archive.records.verify"
-    " archive.records.fetch".split()
+    " archive.records.fetch"
+    # Every resource at any moment, of kinds that each role sees only some of.
+    " state.resources.list state.changes.list".split()
 )
 
 

@@ -36,12 +36,14 @@ from kernel.resources import Resources
 from kernel.rooms import Blueprint, Controller, Rooms, now
 from kernel.rpc import Door
 from kernel.settings import Settings, exports_traces, load
+from kernel.state_servicer import StateServicer
 from kernel.states import States
 from kernel.status_servicer import StatusServicer
 from kernel.tasks import end
 from kernel.texts import Texts
 from kernel.transact import Transact
 from kernel.views import prepare
+from modelog.state.v1 import state_service_pb2
 from modelog.status.v1 import status_service_pb2
 
 _log = structlog.get_logger()
@@ -186,8 +188,10 @@ async def _serve(
     status = StatusServicer(
         blueprint.name, rooms.pool, rooms.log, rooms.position, rooms.clock(), lambda: list(differences), comparing
     )
-    doors = [(status_service_pb2.DESCRIPTOR.services_by_name["StatusService"], status)]
+    doors: list[tuple[Any, Any]] = [(status_service_pb2.DESCRIPTOR.services_by_name["StatusService"], status)]
     if settings.has_role("rpc"):
+        states = StateServicer(blueprint.name, blueprint.kinds, rooms.resources)
+        doors.append((state_service_pb2.DESCRIPTOR.services_by_name["StateService"], states))
         doors.extend(blueprint.doors(rooms))
     server.add_generic_rpc_handlers([door.handler(descriptor, servicer) for descriptor, servicer in doors])
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)

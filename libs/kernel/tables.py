@@ -47,15 +47,13 @@ def select_many(kind: Kind) -> str:
 
 
 @lru_cache
-def select_at_revision(kind: Kind) -> str:
-    history = quoted(kind.table + "_history")
-    return f"select body from {history} where name = $1 and revision <= $2 order by revision desc limit 1"
-
-
-@lru_cache
-def select_at_time(kind: Kind) -> str:
-    history = quoted(kind.table + "_history")
-    return f"select body from {history} where name = $1 and recorded_at <= $2 order by revision desc limit 1"
+def select_former(kind: Kind, column: str, type_: str) -> str:
+    """What was at these names ($1) by these revisions or times ($2), each where there was something."""
+    return (
+        f"select asked.name, asked.until, former.body from unnest($1::text[], $2::{type_}[]) as asked (name, until)"
+        f" cross join lateral (select body from {quoted(kind.table + '_history')} where name = asked.name"
+        f" and {quoted(column)} <= asked.until order by revision desc limit 1) as former"
+    )
 
 
 @lru_cache
@@ -65,10 +63,49 @@ def select_page(kind: Kind) -> str:
 
 @lru_cache
 def select_page_as_of(kind: Kind, column: str) -> str:
+    """Every resource has a row of now, so each is looked up once, however many former states it has."""
+    table, history = quoted(kind.table), quoted(kind.table + "_history")
+    return (
+        f"select present.sort, former.body from {table} as present cross join lateral ("
+        f"select body from {history} where name = present.name and {quoted(column)} <= $4"
+        " order by revision desc limit 1) as former"
+        " where present.sort > $1 and present.sort < $2 order by present.sort limit $3"
+    )
+
+
+# Of what bears a name or lies below it: $1 is the sort key of the last one seen, $2 that of the name.
+_BELOW = (
+    "present.sort > $1 and present.sort >= $2::text and present.sort < $2::text || '0'"
+    " and (present.sort = $2::text or present.sort > $2::text || '/')"
+)
+
+
+def _at(kind: Kind, condition: str, word: str) -> str:
     history = quoted(kind.table + "_history")
     return (
-        f"select distinct on (sort) sort, body from {history} where sort > $1 and sort < $2 and {quoted(column)} <= $4"
-        " order by sort, revision desc limit $3"
+        f"lateral (select revision, body from {history} where name = present.name and {condition}"
+        f" order by revision desc limit 1) as {word}"
+    )
+
+
+@lru_cache
+def select_states(kind: Kind, column: str) -> str:
+    """$1, $2: see _BELOW; $3: how many; $4: until which revision or time, by the column."""
+    return (
+        f"select present.name, present.sort, latter.revision, latter.body from {quoted(kind.table)} as present"
+        f" cross join {_at(kind, f'{quoted(column)} <= $4', 'latter')} where {_BELOW} order by present.sort limit $3"
+    )
+
+
+@lru_cache
+def select_changes(kind: Kind, column: str) -> str:
+    """The same of what has changed since revision $5, with what was there then."""
+    return (
+        "select present.name, present.sort, latter.revision, latter.body,"
+        " former.revision as former_revision, former.body as former_body"
+        f" from {quoted(kind.table)} as present cross join {_at(kind, f'{quoted(column)} <= $4', 'latter')}"
+        f" left join {_at(kind, 'revision <= $5', 'former')} on true"
+        f" where {_BELOW} and present.revision > $5 and latter.revision > $5 order by present.sort limit $3"
     )
 
 

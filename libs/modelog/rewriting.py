@@ -1,4 +1,4 @@
-"""Every string of a message, those of the event inside a fact too: gone through, or replaced."""
+"""Every string of a message, those of the event inside a fact and of a listed state too: gone through, or replaced."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,14 +7,16 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from modelog.known_states import state_in
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.sdk.facts import event_of
+from modelog.state.v1.state_service_pb2 import ResourceState
 
 Rewrite = Callable[[str], str]
 
 
 def strings(message: Message) -> Iterator[str]:
-    """Every string of a message, however deep, those of the event inside a fact too."""
+    """Every string of a message, however deep, those of an event inside a fact and of a listed state too."""
     found: list[str] = []
 
     def note(text: str) -> str:
@@ -28,7 +30,9 @@ def strings(message: Message) -> Iterator[str]:
 def rewrite(message: Any, change: Rewrite) -> None:
     """Puts `change(text)` in place of every string, however deep, of a message that is changed in place."""
     if isinstance(message, Fact) and message.HasField("event"):
-        _rewrite_event(message, change)
+        _rewrite_inner(message.event, event_of(message), change)
+    elif isinstance(message, ResourceState) and message.HasField("state"):
+        _rewrite_inner(message.state, state_in(message.state), change)
     for field, value in message.ListFields():
         if field.type == field.TYPE_STRING:
             _rewrite_strings(message, field, value, change)
@@ -59,11 +63,10 @@ def _rewrite_map(values: FieldDescriptor, mapping: Any, change: Rewrite) -> None
             rewrite(mapping[key], change)
 
 
-def _rewrite_event(fact: Fact, change: Rewrite) -> None:
-    event = event_of(fact)
-    if event is None:  # Of a kind that this build does not know: left as it is.
+def _rewrite_inner(packed: AnyMessage, inner: Any | None, change: Rewrite) -> None:
+    if inner is None:  # Of a kind that this build does not know: left as it is.
         return
-    before = event.SerializeToString(deterministic=True)
-    rewrite(event, change)
-    if (after := event.SerializeToString(deterministic=True)) != before:
-        fact.event.value = after
+    before = inner.SerializeToString(deterministic=True)
+    rewrite(inner, change)
+    if (after := inner.SerializeToString(deterministic=True)) != before:
+        packed.value = after

@@ -88,6 +88,11 @@ class Copy:
         rows = await self._fetch("select min(revision) from entry where recorded_at >= $1", moment)
         return int(rows[0][0] or 0)
 
+    async def last_until(self, moment: datetime) -> int:
+        """The last revision before the first that was recorded later than this moment; 0 when all were."""
+        rows = await self._fetch("select min(revision) - 1 from entry where recorded_at > $1", moment)
+        return await self.size() if rows[0][0] is None else int(rows[0][0])
+
     async def at(self, revisions: Sequence[int]) -> list[Stored]:
         return await self._stored("revision = any($1::bigint[]) order by revision", list(revisions))
 

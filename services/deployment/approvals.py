@@ -7,6 +7,7 @@ from access.fold import EVERYWHERE, KNOWN_PROJECT
 from kernel.cause import Cause
 from kernel.errors import NotFound
 from kernel.names import project_of
+from kernel.resources import refuse_past
 from kernel.rooms import Rooms
 from kernel.transact import Decided
 from modelog.deployment.v1 import environments_pb2 as rpc
@@ -28,7 +29,7 @@ class Approvals:
     async def check(self, request: rpc.CheckRolloutRequest, cause: Cause) -> rpc.CheckRolloutResponse:
         """Every rule as it stands now. Nothing is reserved: what follows may be answered otherwise."""
         resources = self._rooms.resources
-        await resources.wait(request.read.at_least)
+        refuse_past(request.read, "what a rollout would be answered")
         await resources.catch_up()
         place: Environment = await resources.load(ENVIRONMENT, request.name)
         if not place.name:

@@ -20,7 +20,7 @@ from modelog.type.v1.read_pb2 import ReadOptions
 from services.registry.domain.hold import covering
 
 _MOST_NAMED = 20
-_MOST_ROWS = 200
+MOST_ROWS = 200
 _PAGE_SIZE = 50
 _LAST = 2**63 - 1
 
@@ -62,7 +62,7 @@ async def serving_places(pool: Pool, versions: Sequence[str]) -> list[ServingPla
     )
     return [
         ServingPlace(version=row[0], endpoint=row[1], percent=row[2])
-        for row in await pool.fetch(sql, versions, _MOST_ROWS)
+        for row in await pool.fetch(sql, versions, MOST_ROWS)
     ]
 
 
@@ -77,11 +77,11 @@ async def alias_moves(pool: Pool, request: ListAliasMovesRequest) -> ListAliasMo
     """One page, newest first, as of the moment that is asked for."""
     size = request.page_size or _PAGE_SIZE
     before = _opened(request.page_token)
-    known, moment = _known(request.read, 6)
+    past, moment = known(request.read, 6)
     sql = (
         "select alias, kind, from_version, to_version, revision, recorded_at, actor, reason from alias_move"
         " where model = $1 and ($2 = '' or alias = $2) and (revision, alias) < ($3, $4)"
-        f"{known} order by revision desc, alias desc limit $5"
+        f"{past} order by revision desc, alias desc limit $5"
     )
     rows = await pool.fetch(sql, request.parent, request.alias, *before, size + 1, *moment)
     reply = ListAliasMovesResponse(moves=[_move(row) for row in rows[:size]])
@@ -99,10 +99,10 @@ def _move(row: Any) -> AliasMove:
 
 async def incidents(pool: Pool, versions: Sequence[str], read: ReadOptions) -> list[Incident]:
     """What happened to these versions, oldest first, the newest 200, as of the moment that is asked for."""
-    known, moment = _known(read, 3)
+    past, moment = known(read, 3)
     columns = "version, kind, resource, summary, revision, recorded_at"
-    newest = f"select {columns} from incident where version = any($1::text[]){known} order by revision desc limit $2"
-    rows = await pool.fetch(f"select * from ({newest}) as newest order by revision", versions, _MOST_ROWS, *moment)
+    newest = f"select {columns} from incident where version = any($1::text[]){past} order by revision desc limit $2"
+    rows = await pool.fetch(f"select * from ({newest}) as newest order by revision", versions, MOST_ROWS, *moment)
     return [_incident(row) for row in rows]
 
 
@@ -113,7 +113,7 @@ def _incident(row: Any) -> Incident:
     return incident
 
 
-def _known(read: ReadOptions, place: int) -> tuple[str, list[Any]]:
+def known(read: ReadOptions, place: int) -> tuple[str, list[Any]]:
     """The condition that a row was known at that moment, with its argument at `place`."""
     match read.WhichOneof("as_of"):
         case "as_of_revision":
@@ -150,9 +150,9 @@ async def derived_versions(pool: Pool, request: rpc.ListDerivedVersionsRequest) 
     """One page of what was derived directly from a version, as of the moment that is asked for."""
     size = request.page_size or _PAGE_SIZE
     name, derivation = _place(request.page_token)
-    known, moment = _known(request.read, 5)
+    past, moment = known(request.read, 5)
     sql = (
-        f"select version, derivation, revision from derived where origin = $1 and (sort, derivation) > ($2, $3){known}"
+        f"select version, derivation, revision from derived where origin = $1 and (sort, derivation) > ($2, $3){past}"
         " order by sort, derivation limit $4"
     )
     rows = await pool.fetch(sql, request.name, name, derivation, size + 1, *moment)

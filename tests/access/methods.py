@@ -16,6 +16,7 @@ from modelog.archive.v1 import (
 from modelog.deployment.v1 import deployment_service_pb2
 from modelog.monitoring.v1 import monitoring_service_pb2
 from modelog.registry.v1 import collaboration_service_pb2, registry_service_pb2, webhook_service_pb2
+from modelog.state.v1 import state_service_pb2
 from modelog.status.v1 import status_service_pb2
 from modelog.type.v1 import options_pb2
 
@@ -28,6 +29,7 @@ _FILES = (
     archive_service_pb2,
     retention_service_pb2,
     subscription_service_pb2,
+    state_service_pb2,
     erasure_service_pb2,
     status_service_pb2,
 )

@@ -26,6 +26,8 @@ MODEL = f"{OWN}/models/fraud"
 # The design's table, row by row: who may and nobody else. It is written down here a second time on purpose.
 DESIGN = {
     "registry.models.create": "author importer",
+    "state.resources.list": "auditor",
+    "state.changes.list": "auditor",
     "registry.versions.register": "author importer",
     "registry.evaluations.record": "author importer validator",
     "registry.history.import": "importer",

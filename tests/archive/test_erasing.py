@@ -21,8 +21,12 @@ from modelog.archive.v1 import erasures_pb2 as types
 from modelog.archive.v1 import retention_service_pb2 as retention
 from modelog.archive.v1.retention_service_pb2_grpc import RetentionServiceStub
 from modelog.archive.v1.retentions_pb2 import RetentionSettings
+from modelog.known_states import state_in
 from modelog.log.v1.fact_pb2 import Fact
+from modelog.state.v1 import state_service_pb2 as states
+from modelog.state.v1.state_service_pb2_grpc import StateServiceStub
 from modelog.texts import DAMAGED, ERASED, markers_in
+from modelog.type.v1.read_pb2 import ReadOptions
 from services.archive.domain.record import record_name
 from suite.nats_server import NatsServer
 from suite.postgres_server import PostgresServer
@@ -242,3 +246,21 @@ async def test_a_text_that_was_changed_in_its_store_is_called_damaged(both: Both
     await client.jetstream().publish(subject, found.payload + b"!")
     await client.close()
     assert await both.thread() == [SECRET, DAMAGED]
+
+
+async def test_a_list_of_all_states_shows_texts_and_forgets_them_in_the_past_too(both: Both) -> None:
+    stub = StateServiceStub(both.registry.live.channel)
+    head = await both.registry.live.rooms.log.head()
+
+    async def thread() -> tuple[list[str], bytes]:
+        asked = states.ListStatesRequest(parent=PROJECT_NAME, read=ReadOptions(as_of_revision=head))
+        found = (await stub.ListStates(asked, timeout=10)).states
+        (one,) = (state for state in found if state.kind == "thread")
+        opened = state_in(one.state)
+        assert opened is not None
+        return [comment.body for comment in opened.comments], one.sha256
+
+    (before, digest) = await thread()
+    assert before == [SECRET, OTHER]
+    await both.erased("of-ada", author=ADA)
+    assert await thread() == ([ERASED, OTHER], digest)

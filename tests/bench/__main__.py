@@ -26,6 +26,7 @@ from tests.bench import (
     gateway,
     imports,
     inference,
+    moments,
     profiles,
     rollouts,
     search,
@@ -41,7 +42,9 @@ from tests.bench.outcome import Outcome, keep, machine, show
 
 MEASURES: Mapping[str, Callable[[Ground, Effort], Awaitable[Outcome]]] = {
     "write": calls.write,
+    "reasons": calls.reasons,
     "read": calls.read,
+    "as-of": moments.as_of,
     "visible": views.visible,
     "fold": views.fold,
     "search": search.search,

@@ -10,7 +10,7 @@ from tests.bench.clients import GET, REGISTER
 from tests.bench.cpu import Meter
 from tests.bench.effort import Effort
 from tests.bench.ground import Ground, Registry, log_order
-from tests.bench.outcome import Outcome, compared
+from tests.bench.outcome import Outcome, compared, middle, ratio
 
 _WARM_UP = 500
 # The floor writes under this user: nobody folds what is on its `bench` subjects.
@@ -46,6 +46,39 @@ async def write(ground: Ground, effort: Effort) -> Outcome:
         await pair(_WARM_UP)
         rounds = [await pair(effort.writes) for _ in range(effort.rounds)]
     return compared("write", f"RegisterVersion, {effort.callers} callers", 0.6, rounds)
+
+
+async def reasons(ground: Ground, effort: Effort) -> Outcome:
+    """RegisterVersion with a reason, which is kept beside the log first, against the same without."""
+    async with (
+        ground.log() as log,
+        ground.registry(log) as registry,
+        Child("tests.bench.clients") as clients,
+    ):
+        models = await registry.create(effort.models)
+        order = {"address": registry.address, "method": REGISTER, "callers": effort.callers, "models": models}
+
+        async def run(count: int, reason: str) -> dict[str, Any]:
+            done: dict[str, Any] = await clients.ask("write", **order, count=count, reason=reason)
+            await registry.caught_up()
+            return done
+
+        async def pair(count: int) -> tuple[dict[str, Any], dict[str, Any]]:
+            return await run(count, ""), await run(count, "the quarterly refit, as agreed with the reviewers")
+
+        await pair(_WARM_UP)
+        rounds = [await pair(effort.writes) for _ in range(effort.rounds)]
+    without, with_words = [one[0] for one in rounds], [one[1] for one in rounds]
+    return Outcome(
+        name="reasons",
+        question="RegisterVersion, with words beside the log / without any",
+        figure=ratio(rounds),
+        target=0.5,
+        unit="calls/s",
+        ours=f"{middle(with_words, 'per_second'):,.0f}",
+        floor=f"{middle(without, 'per_second'):,.0f}",
+        rounds=rounds,
+    )
 
 
 async def read(ground: Ground, effort: Effort) -> Outcome:

@@ -4,6 +4,7 @@ Requests are built before the clock starts; bytes go out and come back as they a
 """
 
 import asyncio
+import base64
 import random
 import statistics
 import time
@@ -27,12 +28,12 @@ _MOST_OF_A_CALL = 5000
 Call = Callable[[bytes], Awaitable[bytes]]
 
 
-def registrations(count: int, models: Sequence[str]) -> list[bytes]:
+def registrations(count: int, models: Sequence[str], reason: str = "") -> list[bytes]:
     """Requests that register a version each, on the models in turn, under request ids never used before."""
     requests = []
     for index in range(count):
         request = registration(models[index % len(models)])
-        request.request_id = uuid.uuid4().hex
+        request.request_id, request.reason = uuid.uuid4().hex, reason
         requests.append(request.SerializeToString())
     return requests
 
@@ -73,8 +74,8 @@ def _method(channel: grpc.aio.Channel, path: str, token: str = "") -> Call:
 
 
 async def write(order: dict[str, Any]) -> dict[str, Any]:
-    """Registers `count` versions on `models`, by `callers` at a time over one channel."""
-    requests = registrations(order["count"], order["models"])
+    """Registers `count` versions on `models`, by `callers` at a time over one channel; `reason` says why each time."""
+    requests = registrations(order["count"], order["models"], order.get("reason", ""))
     async with grpc.aio.insecure_channel(order["address"]) as channel:
         await channel.channel_ready()
         return await _closed_loop(_called(channel, order), requests, order["callers"])
@@ -109,6 +110,15 @@ async def read(order: dict[str, Any]) -> dict[str, Any]:
     async with grpc.aio.insecure_channel(order["address"]) as channel:
         await channel.channel_ready()
         return await _closed_loop(_called(channel, order), requests, order["callers"])
+
+
+async def call(order: dict[str, Any]) -> dict[str, Any]:
+    """Makes `count` calls of the given requests, in base64, in random order."""
+    requests = [base64.b64decode(one) for one in order["requests"]]
+    async with grpc.aio.insecure_channel(order["address"]) as channel:
+        await channel.channel_ready()
+        chosen = random.Random(7).choices(requests, k=order["count"])
+        return await _closed_loop(_called(channel, order), chosen, order["callers"])
 
 
 def _called(channel: grpc.aio.Channel, order: dict[str, Any]) -> Call:
@@ -180,4 +190,4 @@ async def depth(order: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    serve({"write": write, "bulk": bulk, "read": read, "visible": visible, "depth": depth})
+    serve({"write": write, "bulk": bulk, "read": read, "call": call, "visible": visible, "depth": depth})

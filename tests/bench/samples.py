@@ -45,7 +45,6 @@ def registration(parent: str) -> rpc.RegisterVersionRequest:
     """Its fact has some 700 bytes."""
     return rpc.RegisterVersionRequest(
         parent=parent,
-        reason="nightly training",
         artifact=types.Artifact(
             uri="s3://models/fraud/2026-03-01.onnx", sha256="5e" * 32, size_bytes=48_213, format="onnx"
         ),

@@ -30,4 +30,4 @@ def test_only_what_was_asked_for(line: CommandLine, project: str) -> None:
     assert found[0] == mine
     assert mine not in line.json("access", "log", "--until", time)
     assert line.json("access", "log", "--reason", "NEVER") == []
-    assert "--at is for reads" in line("--at", "1", "access", "log", expect=USAGE).err
+    assert "its own options say" in line("--at", "1", "access", "log", expect=USAGE).err

@@ -77,7 +77,7 @@ def test_replay_reads_the_facts_in_order(line: CommandLine, project: str) -> Non
     assert [json.loads(one) for one in line("--json", "replay", "--from", second, "--to", second).out.splitlines()] == [
         everything[1]
     ]
-    assert "--at is for reads" in line("--at", "1", "replay", expect=USAGE).err
+    assert "its own options say" in line("--at", "1", "replay", expect=USAGE).err
 
 
 def test_replay_follows_what_happens_until_it_is_interrupted(line: CommandLine, project: str) -> None:

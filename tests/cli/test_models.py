@@ -60,8 +60,8 @@ def test_a_dry_run_records_nothing_and_leaves_no_file(line: CommandLine, project
     told = line("versions", "register", f"{project}/fraud", model, "--dry-run").out
     assert told == f"projects/{project}/models/fraud/versions/1: would be accepted; nothing was recorded\n"
     assert line.json("versions", "list", f"{project}/fraud") == []
-    stored = [path.read_text() for path in (line.folder / ".modelog" / "artifacts").glob("sha256/*")]
-    assert "other weights" not in stored
+    stored = [path.read_bytes() for path in (line.folder / ".modelog" / "artifacts").glob("sha256/*")]
+    assert b"other weights" not in stored
 
 
 def test_a_file_kept_elsewhere_is_registered_where_it_is(line: CommandLine, project: str, model: Path) -> None:
@@ -170,7 +170,7 @@ def test_the_past_is_read_by_revision_and_by_time(line: CommandLine, version: st
     assert line.json("versions", "get", version)["deprecation"]["sunsetTime"] == "2027-01-01T00:00:00Z"
     assert "deprecation" not in line.json("--at", before["revision"], "versions", "get", version)
     assert "deprecation" not in line.json("versions", "get", version, "--at", before["updateTime"])
-    assert "--at is for reads" in line("--at", "1", "versions", "retire", version, expect=USAGE).err
+    assert "this command writes" in line("--at", "1", "versions", "retire", version, expect=USAGE).err
     assert "neither a revision nor a time" in line("--at", "soon", "versions", "get", version, expect=USAGE).err
     assert line("--at", "2000-01-01", "versions", "get", version, expect=NOT_FOUND).out == ""
 

@@ -1,6 +1,7 @@
 """The command line itself: fast help, completion, signals, terminals, and what goes wrong."""
 
 import asyncio
+import fcntl
 import json
 import os
 import pty
@@ -22,6 +23,7 @@ from modelog.registry.v1 import collaboration_service_pb2, webhook_service_pb2
 from modelog.registry.v1.events_pb2 import ModelCreated, TagSet
 from modelog.registry.v1.types_pb2 import ModelDetails
 from modelog.sdk.settings import SERVICES
+from modelog.state.v1 import state_service_pb2
 from suite.suite import Suite
 from tests.cli.line import CommandLine
 from tests.cli.recorded import record
@@ -82,7 +84,8 @@ def test_every_method_of_every_service_has_a_command() -> None:
         module: Any = __import__(f"modelog.{service}.v1.{service}_service_pb2", fromlist=["DESCRIPTOR"])
         (descriptor,) = module.DESCRIPTOR.services_by_name.values()
         declared |= {f"{service}.{method.name}" for method in descriptor.methods}
-    for name, file in (("collaboration", collaboration_service_pb2), ("webhooks", webhook_service_pb2)):
+    files = (collaboration_service_pb2, webhook_service_pb2, state_service_pb2)
+    for name, file in zip(("collaboration", "webhooks", "state"), files, strict=True):
         (descriptor,) = file.DESCRIPTOR.services_by_name.values()
         declared |= {f"{name}.{method.name}" for method in descriptor.methods}
     others = {"archive.ReadFacts", "archive.ExportBundle", "archive.GetInclusionProof"}
@@ -157,6 +160,7 @@ def test_a_reader_that_leaves_early_hears_no_complaint(line: CommandLine, projec
     process = line.start("--json", "replay")
     assert process.stdout is not None
     assert process.stderr is not None
+    fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)  # Less than there is to say.
     assert process.stdout.readline()
     process.stdout.close()
     assert process.wait(30) == 1

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from kernel import errors
 from modelog.registry.v1 import registry_service_pb2 as rpc
-from modelog.sdk import Exhausted, Invalid, NotFound, Refused, TooLate, Unavailable
+from modelog.sdk import Exhausted, Invalid, NotFound, Refused, TooLate, Unavailable, connect, connect_sync
 from modelog.sdk import errors as sdk_errors
 from modelog.type.v1.read_pb2 import ReadOptions
 from suite.folder import free_port
@@ -265,3 +265,18 @@ async def test_a_session_catches_up_with_what_others_have_written(call: Caller, 
     assert reads(registry)[-1].at_least == 42
     registry.head = 7
     assert await call.catch_up() == 42
+
+
+@pytest.mark.parametrize("when", [9, datetime(2026, 3, 1, tzinfo=UTC)])
+async def test_a_client_of_the_past_writes_nothing(when: Any, address: str, registry: FakeRegistry) -> None:
+    """Neither in a call nor in a stream, asynchronous or blocking: it would happen now."""
+    stream = iter([rpc.RegisterVersionRequest(parent="projects/risk/models/fraud")])
+    with connect_sync(registry=address, actor="users/ada") as parent, parent.as_of(when) as past:
+        with pytest.raises(ValueError, match="writes, and this client reads the past"):
+            past.registry.CreateProject(rpc.CreateProjectRequest(project_id="risk"))
+        with pytest.raises(ValueError, match="writes, and this client reads the past"):
+            list(past.registry.RegisterVersions(stream))
+    async with connect(registry=address, actor="users/ada") as aparent, aparent.as_of(when) as apast:
+        with pytest.raises(ValueError, match="writes, and this client reads the past"):
+            await apast.registry.CreateProject(rpc.CreateProjectRequest(project_id="risk"))
+    assert not registry.requests

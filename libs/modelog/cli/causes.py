@@ -67,7 +67,7 @@ def differences(state: State, request: Any) -> None:
 
     request.page_size = request.page_size or 100
     reply = state.call("archive.GetHistory", request)
-    for one in changes_of(state.client(), reply.entries):
+    for one in changes_of(state.client(past=True), reply.entries):
         fields = [] if one.fields is None else one.fields
         if state.as_json:
             changes = None if one.fields is None else [part._asdict() for part in fields]

@@ -71,6 +71,9 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "History and evidence": {
         "history": ("log", "What happened to a resource."),
         "why": ("causes", "The facts that led to what happened, as a tree."),
+        "at": ("moments", "Any command that reads, as of a past moment."),
+        "changes": ("moments", "What differs between two moments, over everything."),
+        "state": ("moments", "Everything as of one moment, as files."),
         "replay": ("log", "The facts of the log from a revision on, and live."),
         "subscriptions": ("subscriptions", "Places in the log kept for groups of consumers."),
         "audit": ("audit", "Export, verify, checkpoints and proofs."),
@@ -135,7 +138,7 @@ def _version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> No
 
 @click.command(cls=_Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs, with the fields of the protos.")
-@click.option("--at", metavar="REVISION|TIME", default="", help="Read as of a revision or a time (UTC).")
+@click.option("--at", metavar="REVISION|TIME", default="", help="Read as of a revision, a time or a date (UTC).")
 @click.option("--as", "actor", metavar="PRINCIPAL", default="", help="Who acts, for example users/ada.")
 @click.option("--timeout", type=float, default=30.0, show_default=True, help="Seconds a call may take.")
 @click.option("--debug", is_flag=True, help="Show where an unexpected failure happened.")

@@ -32,8 +32,11 @@ class State:
     _client: "SyncClient | None" = None
     _caught_up: bool = False
 
-    def client(self) -> "SyncClient":
-        """The client of this run; its reads are as of `--at`."""
+    def client(self, *, past: bool = False) -> "SyncClient":
+        """The client of this run; its reads are as of `--at`, which is refused unless the command says `past`: that
+        nothing it calls tells of now."""
+        if self.at and not past:
+            raise click.UsageError("this command tells of now, or acts now; leave the moment out")
         if self._client is None:
             from modelog.cli.settings import quiet_transport
             from modelog.sdk import connect_sync
@@ -51,12 +54,15 @@ class State:
 
     def stub(self, method: str, request: Any) -> Any:
         """The method `registry.GetVersion` and the like. UsageError for `--at` with what does not read the past."""
-        if self.at and "read" not in request.DESCRIPTOR.fields_by_name:
-            raise click.UsageError("--at is for reads of resources; this command does not take it")
+        fields = request.DESCRIPTOR.fields_by_name
+        if self.at and "request_id" in fields:
+            raise click.UsageError("this command writes, and the past stays as it was; leave the moment out")
+        if self.at and "read" not in fields:
+            raise click.UsageError("this command tells of now, or of when its own options say; leave the moment out")
         service, _, name = method.partition(".")
-        if not self.at and "read" in request.DESCRIPTOR.fields_by_name:
+        if not self.at and "read" in fields:
             self._catch_up(AT.get(service, service))
-        return getattr(getattr(self.client(), service), name)
+        return getattr(getattr(self.client(past=True), service), name)
 
     def _catch_up(self, service: str) -> None:
         """Lets the reads of this run see what runs before it have written. Without the log the views still answer."""
@@ -95,24 +101,24 @@ def state_of(ctx: click.Context) -> State:
     return state
 
 
-def moment(text: str) -> int | datetime:
-    """A revision or a time; a time without zone is UTC."""
+def moment(text: str, option: str = "--at") -> int | datetime:
+    """A revision, a time or a date, which is its beginning; without zone it is UTC."""
     if text.isdecimal():
         if int(text) < 1:
-            raise click.BadParameter("revisions begin with 1", param_hint="--at")
+            raise click.BadParameter("revisions begin with 1", param_hint=option)
         return int(text)
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise click.BadParameter(
-            f"{text!r} is neither a revision nor a time like 2026-05-01T12:00:00Z", param_hint="--at"
+            f"{text!r} is neither a revision nor a time like 2026-05-01T12:00:00Z", param_hint=option
         ) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def time_of(text: str, option: str, wanted: str = "say a time like 2026-05-01T12:00:00Z") -> datetime:
     """A time, where a revision is none."""
-    found = moment(text)
+    found = moment(text, option)
     if isinstance(found, int):
         raise click.BadParameter(wanted, param_hint=option)
     return found

@@ -31,9 +31,11 @@ from modelog.sdk.errors import (
     Violation,
 )
 from modelog.sdk.facts import Entry, event_of
+from modelog.sdk.moments import Difference, changes_between, located, states
 from modelog.sdk.paging import pages
 from modelog.sdk.provenance import sign_provenance, verify_provenance
 from modelog.sdk.registering import Registered
+from modelog.sdk.state_bundle import write_state
 from modelog.sdk.subscription import Hole, Subscription
 from modelog.sdk.sync_client import SyncClient, connect_sync
 from modelog.sdk.sync_subscription import SyncSubscription
@@ -43,6 +45,7 @@ __all__ = [
     "Client",
     "Conflict",
     "Denied",
+    "Difference",
     "Entry",
     "Exhausted",
     "Hole",
@@ -59,14 +62,18 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Violation",
+    "changes_between",
     "connect",
     "connect_sync",
     "describe_artifact",
     "download_artifact",
     "event_of",
     "git_source",
+    "located",
     "pages",
     "sign_provenance",
+    "states",
     "upload_artifact",
     "verify_provenance",
+    "write_state",
 ]

@@ -5,7 +5,7 @@ they are what its readers saw, and the caller needs the right to read the resour
 """
 
 import importlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from google.protobuf import json_format
@@ -54,7 +54,7 @@ class Changed(NamedTuple):
 
 def changes_of(client: Any, entries: Iterable[Any]) -> Iterator[Changed]:
     """For each entry of a history, of one resource or of several; `client`: a connected SyncClient."""
-    known: dict[tuple[str, int], dict[str, str]] = {}
+    known: dict[tuple[str, int], dict[str, Any]] = {}
     for entry in entries:
         name = entry.fact.resource
         if not name or name.split("/")[-2] not in _READERS:
@@ -66,12 +66,22 @@ def changes_of(client: Any, entries: Iterable[Any]) -> Iterator[Changed]:
         )
         after = _state(client, name, entry.revision)
         known[name, entry.fact.generation] = after
-        paths = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
-        yield Changed(entry, [Change(path, before.get(path, ""), after.get(path, "")) for path in paths])
+        yield Changed(entry, differences(before, after))
 
 
-def _state(client: Any, name: str, revision: int) -> dict[str, str]:
-    """Every field of the resource as it was at a revision; empty when it did not exist."""
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """The fields in which two states of a resource differ, as JSON has them, by path; without the kernel's counters."""
+    was, became = _fields(before), _fields(after)
+    paths = sorted(path for path in was.keys() | became.keys() if was.get(path) != became.get(path))
+    return [Change(path, was.get(path, ""), became.get(path, "")) for path in paths]
+
+
+def _fields(state: Mapping[str, Any]) -> dict[str, str]:
+    return dict(_flat("", {key: value for key, value in state.items() if key not in _HEADER}))
+
+
+def _state(client: Any, name: str, revision: int) -> dict[str, Any]:
+    """The resource as it was at a revision, as JSON has it; empty when it did not exist."""
     stub, package, file, message = _READERS[name.split("/")[-2]]
     module = importlib.import_module(f"modelog.{package}.v1.{file}_pb2")
     request = getattr(module, f"Get{message}Request")(name=name, read=ReadOptions(as_of_revision=revision))
@@ -81,8 +91,7 @@ def _state(client: Any, name: str, revision: int) -> dict[str, str]:
         if refused.reason.endswith("_NOT_FOUND"):
             return {}
         raise
-    told = json_format.MessageToDict(state, preserving_proto_field_name=True)
-    return dict(_flat("", {key: value for key, value in told.items() if key not in _HEADER}))
+    return json_format.MessageToDict(state, preserving_proto_field_name=True)
 
 
 def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:

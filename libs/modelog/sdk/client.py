@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from modelog.registry.v1.registry_service_pb2 import RegisterVersionRequest
     from modelog.registry.v1.registry_service_pb2_grpc import RegistryServiceAsyncStub
     from modelog.registry.v1.webhook_service_pb2_grpc import WebhookServiceAsyncStub
+    from modelog.state.v1.state_service_pb2_grpc import StateServiceAsyncStub
     from modelog.status.v1.status_service_pb2_grpc import StatusServiceAsyncStub
 
 
@@ -129,6 +130,12 @@ class Client:
         from modelog.archive.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
         return SubscriptionServiceStub(self._channel("archive"))
+
+    def states(self, service: str) -> "StateServiceAsyncStub":
+        """Everything that a service keeps, by its name; `modelog.sdk.states` reads all services."""
+        from modelog.state.v1.state_service_pb2_grpc import StateServiceStub
+
+        return StateServiceStub(self._channel(service))
 
     def status(self, service: str) -> "StatusServiceAsyncStub":
         """How a service itself is doing, by its name: `client.status("registry").GetStatus(GetStatusRequest())`."""

@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 
 from modelog.sdk.errors import refused
-from modelog.sdk.session import AsOf, Attempts, Session
+from modelog.sdk.session import AsOf, Attempts, Session, refuse_writing
 from modelog.sdk.tokens import Tokens
 
 
@@ -60,13 +60,15 @@ class _StreamAsync(grpc.aio.UnaryStreamClientInterceptor):
 class _BothAsync(grpc.aio.StreamStreamClientInterceptor):
     """Streams both ways are sent once too: whoever sends knows what has been answered (see `register_versions`)."""
 
-    def __init__(self, session: Session, tokens: Tokens | None) -> None:
+    def __init__(self, session: Session, as_of: AsOf | None, tokens: Tokens | None) -> None:
         self._session = session
+        self._as_of = as_of
         self._tokens = tokens
 
     async def intercept_stream_stream(
         self, continuation: Callable[..., Any], client_call_details: grpc.aio.ClientCallDetails, request_iterator: Any
     ) -> Any:
+        refuse_writing(client_call_details.method, self._as_of)
         token = await _token(self._tokens)
         metadata = grpc.aio.Metadata(*self._session.metadata(client_call_details.metadata, token))
         details = _details(client_call_details, client_call_details.timeout, metadata)
@@ -97,7 +99,7 @@ async def _replies(call: Any) -> AsyncIterator[Any]:
 def async_interceptors(
     session: Session, as_of: AsOf | None, tokens: Tokens | None
 ) -> Sequence[grpc.aio.ClientInterceptor]:
-    return [_UnaryAsync(session, as_of, tokens), _StreamAsync(session, as_of, tokens), _BothAsync(session, tokens)]
+    return [kind(session, as_of, tokens) for kind in (_UnaryAsync, _StreamAsync, _BothAsync)]
 
 
 class _Details(NamedTuple):
@@ -139,6 +141,7 @@ class _Sync(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor,
     def intercept_stream_stream(
         self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
     ) -> Any:
+        refuse_writing(client_call_details.method, self._as_of)
         details = self._details(client_call_details, client_call_details.timeout)
         return _Replies(continuation(details, request_iterator))
 

@@ -53,8 +53,13 @@ class Session:
                 self.newest = max(self.newest, revision)
 
     def prepare(self, request: Any, as_of: AsOf | None) -> Any:
-        """The request to send: a copy with request_id and read filled in, or itself when it needs neither."""
+        """The request to send: a copy with request_id and read filled in, or itself when it needs neither.
+
+        ValueError for a write of a client that is as of a past moment: it would be made now.
+        """
         fields = request.DESCRIPTOR.fields_by_name
+        if "request_id" in fields:
+            refuse_writing(request.DESCRIPTOR.name, as_of)
         needs_id = "request_id" in fields and not request.request_id
         read = self._read(request, as_of) if _reads(fields) else None
         if not needs_id and read is None:
@@ -122,6 +127,12 @@ class Attempts:
         pause = self._pauses.next(refusal.retry_seconds)
         spent = time.monotonic() - self._started
         return pause if spent + pause < self._patience else 0.0
+
+
+def refuse_writing(what: str, as_of: AsOf | None) -> None:
+    """ValueError where a client of a past moment would write, which happens now; whatever streams to a service does."""
+    if as_of is not None:
+        raise ValueError(f"{what} writes, and this client reads the past; write with the client it was made from")
 
 
 def moment(as_of: AsOf) -> ReadOptions:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from modelog.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
     from modelog.registry.v1.webhook_service_pb2_grpc import WebhookServiceStub
     from modelog.sdk.telemetry import Telemetry
+    from modelog.state.v1.state_service_pb2_grpc import StateServiceStub
     from modelog.status.v1.status_service_pb2_grpc import StatusServiceStub
 
 
@@ -140,6 +141,12 @@ class SyncClient:
         from modelog.archive.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
         return SubscriptionServiceStub(self._channel("archive"))
+
+    def states(self, service: str) -> "StateServiceStub":
+        """Everything that a service keeps, by its name; `modelog.sdk.states` reads all services."""
+        from modelog.state.v1.state_service_pb2_grpc import StateServiceStub
+
+        return StateServiceStub(self._channel(service))
 
     def status(self, service: str) -> "StatusServiceStub":
         """How a service itself is doing, by its name: `client.status("registry").GetStatus(GetStatusRequest())`."""

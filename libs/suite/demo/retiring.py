@@ -1,13 +1,18 @@
 """Step 6: version 1 is deprecated, may not go while it serves, is drained, retired, and sealed into a record."""
 
+import hashlib
+from pathlib import Path
+
 from google.protobuf.duration_pb2 import Duration
 
 from modelog.archive.v1 import archive_service_pb2 as archive_rpc
 from modelog.archive.v1 import events_pb2 as archive
+from modelog.archive.v1.records_pb2 import GetRecordContentsRequest
 from modelog.deployment.v1.types_pb2 import BlueGreen, Strategy
 from modelog.registry.v1 import events_pb2 as registry
 from modelog.registry.v1 import registry_service_pb2 as rpc
 from modelog.sdk import NotAllowedNow
+from suite.demo import erasing
 from suite.demo.rollouts import request, succeeded
 from suite.demo.stage import MINA, Stage
 
@@ -36,7 +41,18 @@ async def play(stage: Stage) -> str:
     verified = await client.archive.VerifyRecord(archive_rpc.VerifyRecordRequest(name=record))
     findings = [f"{one.reason} {one.path}" for one in verified.findings]
     stage.report.check("what is wrong with the sealed record", [], findings)
+    await _image(stage, record)
+    await erasing.play(stage)
     return f"version 1 could not go while it served, was drained, and is sealed with {verified.file_count} files"
+
+
+async def _image(stage: Stage, record: str) -> None:
+    """The record lies as an OCI image, whose manifest has the digest that the log says."""
+    name = GetRecordContentsRequest(name=record)
+    contents = await stage.client.archive.GetRecordContents(name, metadata=stage.by(MINA))
+    manifest = Path(contents.image_address) / "blobs" / "sha256" / contents.image_sha256
+    digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    stage.report.check("digest of the record's image manifest", contents.image_sha256, digest)
 
 
 async def _refused(stage: Stage, version: str) -> None:

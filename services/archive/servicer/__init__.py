@@ -7,6 +7,7 @@ from services.archive.servicer.erasures import ErasureServicer
 from services.archive.servicer.evidence import Evidence
 from services.archive.servicer.history import History
 from services.archive.servicer.holds import Holds
+from services.archive.servicer.moments import Moments
 from services.archive.servicer.records import Records
 from services.archive.servicer.retentions import RetentionServicer
 from services.archive.servicer.stream import Stream
@@ -15,5 +16,5 @@ from services.archive.servicer.subscriptions import SubscriptionServicer
 __all__ = ["ArchiveServicer", "ErasureServicer", "RetentionServicer", "SubscriptionServicer"]
 
 
-class ArchiveServicer(Records, Holds, History, Stream, Evidence, Causes, Bundles, AccessRecords):
+class ArchiveServicer(Records, Holds, History, Stream, Evidence, Causes, Bundles, AccessRecords, Moments):
     """modelog.archive.v1.ArchiveService."""

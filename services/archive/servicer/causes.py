@@ -1,6 +1,7 @@
 """Why something happened: the facts that led to one, as a tree."""
 
-from kernel.errors import NotFound, invalid_field
+from kernel.errors import NotFound
+from kernel.resources import moment_of
 from kernel.rpc import Context
 from modelog.archive.v1 import evidence_requests_pb2 as rpc
 from modelog.archive.v1 import types_pb2 as types
@@ -16,9 +17,8 @@ _MOST_NODES = 500
 
 class Causes(Room):
     async def ExplainFact(self, request: rpc.ExplainFactRequest, context: Context) -> rpc.ExplainFactResponse:
-        if request.read.HasField("as_of_time"):
-            raise invalid_field("read", "say as_of_revision, or the revision of the fact", "AS_OF_UNSUPPORTED")
-        await self._resources.wait(max(request.read.at_least, request.read.as_of_revision, request.revision))
+        await self._resources.settle(request.read)
+        await self._resources.wait(request.revision)
         root = await self._asked(request)
         reply = rpc.ExplainFactResponse()
         reply.nodes.add(entry=entry_of(root), parent=-1)
@@ -31,8 +31,16 @@ class Causes(Room):
         return reply
 
     async def _asked(self, request: rpc.ExplainFactRequest) -> Stored:
-        last = request.revision or request.read.as_of_revision
-        query = HistoryQuery(request.name, False, types.FactFilter(), request.revision, last, None, descending=True)
+        bounds = [one for one in (request.revision, request.read.as_of_revision) if one]
+        query = HistoryQuery(
+            request.name,
+            False,
+            types.FactFilter(),
+            from_revision=request.revision,
+            to_revision=min(bounds, default=0),
+            until=moment_of(request.read) if request.read.HasField("as_of_time") else None,
+            descending=True,
+        )
         found = await self._copy.history(query, 0, 1)
         if not found:
             raise NotFound("FACT_NOT_FOUND", f"no such fact of {request.name}; `history` names those that are there")

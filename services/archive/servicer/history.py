@@ -21,7 +21,7 @@ class History(Room):
     async def GetHistory(self, request: rpc.GetHistoryRequest, context: Context) -> rpc.GetHistoryResponse:
         if not request.name and not request.below:
             raise invalid_field("name", "name a resource, or set below to mean the whole log", "REQUIRED")
-        await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
+        await self._resources.settle(request.read)
         query = _query(request)
         binding = _binding(request)
         cursor = opened(request.page_token, binding) if request.page_token else 0

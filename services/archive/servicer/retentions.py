@@ -12,7 +12,6 @@ from modelog.archive.v1 import retention_service_pb2 as rpc
 from modelog.archive.v1 import retentions_pb2 as types
 from modelog.archive.v1.record_erasures_pb2 import RecordErasure
 from modelog.archive.v1.types_pb2 import FactFilter, Hold, Record
-from modelog.type.v1.read_pb2 import ReadOptions
 from services.archive.domain import HOLD, KNOWN_VERSION, RECORD, RETENTION
 from services.archive.domain.choosing import Candidate
 from services.archive.domain.expiring import Verdict, is_held, judge
@@ -95,8 +94,7 @@ class RetentionServicer(Room):
         self, request: rpc.ListRecordErasuresRequest, context: Context
     ) -> rpc.ListRecordErasuresResponse:
         PROJECT.ids(request.parent, "parent")
-        read: ReadOptions = request.read
-        await self._resources.wait(max(read.at_least, read.as_of_revision))
+        await self._resources.settle(request.read)
         query, binding = _query(request), _binding(request)
         cursor = int(opened(request.page_token, binding)) if request.page_token else 0
         size = request.page_size or _PAGE_SIZE

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from kernel.errors import NotFound, invalid_field
+from kernel.errors import NotFound
+from kernel.resources import refuse_past
 from kernel.rooms import Rooms
 from modelog.texts import markers_in
 from modelog.type.v1.read_pb2 import ReadOptions
@@ -39,6 +40,5 @@ class Room:
 
     async def _wait(self, read: ReadOptions) -> None:
         """at_least, for reads where another field already says as of when."""
-        if read.WhichOneof("as_of"):
-            raise invalid_field("read", "as_of has no meaning here: sizes and revisions say it", "AS_OF_UNSUPPORTED")
+        refuse_past(read, "what sizes and revisions of the request say")
         await self._resources.wait(read.at_least)

@@ -7,6 +7,7 @@ from typing import Any
 
 from kernel.errors import Exhausted, NotFound, Unavailable
 from kernel.names import Pattern
+from kernel.resources import refuse_past
 from kernel.rooms import Rooms
 from kernel.rpc import Context
 from modelog.deployment.v1 import deployment_service_pb2 as rpc
@@ -43,7 +44,7 @@ class Watching:
         self, request: rpc.ListServingIntervalsRequest, context: Context
     ) -> rpc.ListServingIntervalsResponse:
         PROJECT.ids(request.parent, "parent")
-        await self._rooms.resources.wait(max(request.read.at_least, request.read.as_of_revision))
+        await self._rooms.resources.settle(request.read)
         return await queries.serving_intervals(self._rooms.pool, request)
 
     async def ListRepairs(self, request: people.ListRepairsRequest, context: Context) -> people.ListRepairsResponse:
@@ -51,7 +52,7 @@ class Watching:
             PROJECT.ids(request.parent.removesuffix("/endpoints/-"), "parent")
         else:
             ENDPOINT.pattern.ids(request.parent, "parent")
-        await self._rooms.resources.wait(max(request.read.at_least, request.read.as_of_revision))
+        await self._rooms.resources.settle(request.read)
         return await queries.repairs(self._rooms.pool, request)
 
     async def GetEndpointStatus(
@@ -78,6 +79,7 @@ class Watching:
         self, request: people.WatchRolloutRequest, context: Context
     ) -> AsyncIterator[people.WatchRolloutResponse]:
         ROLLOUT.pattern.ids(request.name)
+        refuse_past(request.read, "what happens from now on")
         await self._rooms.resources.wait(max(request.read.at_least, request.after_revision))
         rollout = await self._rooms.resources.load(ROLLOUT, request.name)
         if not rollout.name:

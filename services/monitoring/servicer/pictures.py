@@ -23,7 +23,7 @@ class Pictures(Room):
         self, request: pictures.GetDistributionsRequest, context: Context
     ) -> pictures.GetDistributionsResponse:
         MONITOR.pattern.ids(request.name)
-        await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
+        await self._resources.settle(request.read)
         seen = as_of(request.read)
         number = request.window or await queries.alert_window(self._pool, request.name, request.alert, seen)
         revision, fact = await queries.evaluated_window(self._pool, request.name, number, seen)

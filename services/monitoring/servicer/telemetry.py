@@ -2,7 +2,8 @@
 
 import hashlib
 
-from kernel.errors import Invalid, invalid_field
+from kernel.errors import invalid_field
+from kernel.resources import refuse_past
 from kernel.rpc import Context
 from modelog.monitoring.v1 import monitoring_service_pb2 as rpc
 from modelog.monitoring.v1.telemetry_pb2 import OutcomeBatch
@@ -39,8 +40,7 @@ class Telemetry(Targets):
     ) -> rpc.ListRejectedBatchesResponse:
         check_target(request.parent, "parent")
         size = request.page_size or _PAGE_SIZE
-        if request.read.WhichOneof("as_of"):
-            raise Invalid("INVALID_REQUEST", "read: telemetry is not part of the log and has no as_of")
+        refuse_past(request.read, "telemetry, which is no part of the log,")
         before = int(request.page_token) if request.page_token.isdecimal() else _BEHIND_ALL
         batches = await queries.rejected_batches(self._kept, request.parent, before, size + 1)
         more = len(batches) > size

@@ -24,14 +24,14 @@ _EVERY_REVISION = 1 << 62
 class Windows(Room):
     async def ListWindows(self, request: rpc.ListWindowsRequest, context: Context) -> rpc.ListWindowsResponse:
         MONITOR.pattern.ids(request.parent, "parent")
-        await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
+        await self._resources.settle(request.read)
         return await queries.metric_points(self._pool, request, as_of(request.read))
 
     async def ReevaluateWindow(
         self, request: rpc.ReevaluateWindowRequest, context: Context
     ) -> rpc.ReevaluateWindowResponse:
         MONITOR.pattern.ids(request.name)
-        await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
+        await self._resources.settle(request.read)
         revision, fact = await queries.evaluated_window(self._pool, request.name, request.window, as_of(request.read))
         profiles, baseline = await profiles_of(self._kept, fact.window, context.now)
         recomputed = reevaluate(fact, profiles, baseline)
@@ -47,13 +47,13 @@ class Windows(Room):
 
     async def ExplainWindow(self, request: told.ExplainWindowRequest, context: Context) -> told.ExplainWindowResponse:
         MONITOR.pattern.ids(request.name)
-        await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
+        await self._resources.settle(request.read)
         revision, fact = await queries.evaluated_window(self._pool, request.name, request.window, as_of(request.read))
         result = check_meant(fact, request.check)
         profiles, baseline = await profiles_of(self._kept, fact.window, context.now)
         if baseline is None:
             raise NotAllowedNow("NOTHING_COMPARED", f"window {request.window} was compared with nothing")
-        monitor: types.Monitor = await self._resources.load(MONITOR, request.name)
+        monitor: types.Monitor = await self._resources.load(MONITOR, request.name, request.read)
         weights = dict(request.importances or monitor.baseline.importances)
         columns = await asyncio.to_thread(explain, result.check, profiles, baseline, weights)
         return told.ExplainWindowResponse(

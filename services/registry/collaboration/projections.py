@@ -1,6 +1,7 @@
 """Tables of who takes part in what, and of what may wait for somebody."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from kernel.folding import Folded
@@ -67,17 +68,17 @@ async def _parts(connection: Any, concerned: Sequence[Folded], newest: dict[str,
     models = [name for name, one in newest.items() if one.kind is MODEL]
     if models:
         await connection.execute("delete from part where resource = any($1::text[])", models)
-    rows = {
-        (one.state.name, who, why, project_of(one.state.name)): None
-        for one in concerned
-        if one.kind is not MODEL or one is newest[one.state.name]
-        for who, why in _who(one)
-    }
+    rows: dict[tuple[str, str, str, str], tuple[int, datetime]] = {}
+    for one in concerned:
+        if one.kind is not MODEL or one is newest[one.state.name]:
+            since = (one.revision, one.fact.recorded_at.ToDatetime(tzinfo=UTC))
+            for who, why in _who(one):
+                rows.setdefault((one.state.name, who, why, project_of(one.state.name)), since)
     if rows:
         await connection.execute(
-            "insert into part (resource, principal, why, project)"
-            " select * from unnest($1::text[], $2::text[], $3::text[], $4::text[]) on conflict do nothing",
-            *map(list, zip(*rows, strict=True)),
+            "insert into part (resource, principal, why, project, revision, recorded_at) select * from unnest("
+            "$1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[]) on conflict do nothing",
+            *map(list, zip(*((*key, *since) for key, since in rows.items()), strict=True)),
         )
 
 
@@ -104,7 +105,7 @@ async def _waiting(connection: Any, versions: Sequence[Folded]) -> None:
     rows = [
         (one.state.name, reason, project_of(one.state.name), one.revision)
         for one in versions
-        for reason in _reasons(one.state)
+        for reason in reasons(one.state)
     ]
     if rows:
         await connection.execute(
@@ -114,7 +115,8 @@ async def _waiting(connection: Any, versions: Sequence[Folded]) -> None:
         )
 
 
-def _reasons(version: Any) -> Iterator[str]:
+def reasons(version: Any) -> Iterator[str]:
+    """Why somebody may have to do something about a version."""
     if version.phase in LAST_PHASES:
         return
     if version.transition.state in _UNDONE:

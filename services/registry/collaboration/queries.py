@@ -9,9 +9,11 @@ from kernel.names import sort_key
 from kernel.postgres import Pool, quoted
 from modelog.registry.v1.collaboration_pb2 import Thread
 from modelog.registry.v1.types_pb2 import Version
+from modelog.type.v1.read_pb2 import ReadOptions
+from services.registry.queries import known
 
-_MOST_THREADS = 200
-_MOST_VERSIONS = 500
+MOST_THREADS = 200
+MOST_VERSIONS = 500
 _FOR_EVER = 2**62
 
 
@@ -35,14 +37,19 @@ async def waiting_versions(pool: Pool, project: str) -> list[Version]:
         "select body from version where name in"
         " (select version from waiting where project = $1 order by revision desc limit $2)"
     )
-    return [Version.FromString(row[0]) for row in await pool.fetch(sql, project, _MOST_VERSIONS)]
+    return [Version.FromString(row[0]) for row in await pool.fetch(sql, project, MOST_VERSIONS)]
 
 
-async def parts(pool: Pool, project: str, principals: Sequence[str]) -> Mapping[str, set[str]]:
-    """What the principals (and teams) take part in, and as what: resource to `owner`, `maker`, ..."""
-    sql = "select resource, why from part where principal = any($1::text[]) and project = $2"
+async def parts(pool: Pool, project: str, principals: Sequence[str], read: ReadOptions) -> dict[str, set[str]]:
+    """What the principals (and teams) take part in, and as what: resource to `owner`, `maker`, ...
+
+    As of a past moment without what they own: owners come and go, and the table knows those of now.
+    """
+    past, moment = known(read, 3)
+    mine = "principal = any($1::text[]) and project = $2"
+    sql = f"select resource, why from part where {mine}{past}" + (" and why <> 'owner'" if past else "")
     found: dict[str, set[str]] = {}
-    for row in await pool.fetch(sql, list(principals), project):
+    for row in await pool.fetch(sql, list(principals), project, *moment):
         found.setdefault(row[0], set()).add(row[1])
     return found
 
@@ -55,7 +62,7 @@ async def threads_of(pool: Pool, project: str, principals: Sequence[str]) -> lis
         " and (part.resource = thread_place.thread or (part.resource = thread_place.model and part.why = 'owner')))"
         " order by thread_place.revision desc limit $3"
     )
-    return [Thread.FromString(row[0]) for row in await pool.fetch(sql, project, list(principals), _MOST_THREADS)]
+    return [Thread.FromString(row[0]) for row in await pool.fetch(sql, project, list(principals), MOST_THREADS)]
 
 
 async def markers(kept: Pool, principal: str, threads: Sequence[str]) -> Mapping[str, int]:

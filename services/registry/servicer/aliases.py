@@ -66,7 +66,7 @@ class Aliases(Room):
         self, request: declare.ListAliasMovesRequest, context: Context
     ) -> declare.ListAliasMovesResponse:
         MODEL.pattern.ids(request.parent, "parent")
-        await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
+        await self._resources.settle(request.read)
         await self._resources.get(MODEL, request.parent, request.read)
         return await queries.alias_moves(self._pool, request)
 

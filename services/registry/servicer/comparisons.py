@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from kernel.errors import NotFound
 from kernel.fold import event_type
 from kernel.log import Entry
+from kernel.names import project_of
 from kernel.rpc import Context
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import registry_service_pb2 as rpc
-from modelog.registry.v1.declare_pb2 import FactSummary
+from modelog.registry.v1.declare_pb2 import FactSummary, ServingPlace
+from modelog.type.v1.read_pb2 import ReadOptions
 from services.registry import queries
-from services.registry.domain import MODEL, VERSION
+from services.registry.domain import KNOWN_ENDPOINT, MODEL, VERSION
 from services.registry.domain.compare import compare
 from services.registry.servicer.room import Room
 
@@ -33,9 +35,23 @@ class Comparisons(Room):
         reply.incidents.extend(await queries.incidents(self._pool, request.names, request.read))
         if request.read.WhichOneof("as_of") is None:
             reply.serving.extend(await queries.serving_places(self._pool, request.names))
+        else:
+            reply.serving.extend(await self._served(request.names, request.read))
         if request.include_facts:
             await self._add_facts(reply, context)
         return reply
+
+    async def _served(self, versions: Sequence[str], read: ReadOptions) -> list[ServingPlace]:
+        """Where they served as of a past moment, in the order of now's."""
+        projects = dict.fromkeys(project_of(name) for name in versions)
+        endpoints = [one for name in projects for one in await self._all(KNOWN_ENDPOINT, name, read)]
+        places = [
+            ServingPlace(version=share.version, endpoint=one.name, percent=share.percent)
+            for one in endpoints
+            for share in one.traffic
+            if share.version in versions
+        ]
+        return sorted(places, key=lambda one: (one.version, one.endpoint))[: queries.MOST_ROWS]
 
     async def _add_facts(self, reply: rpc.CompareVersionsResponse, context: Context) -> None:
         """What happened to the models and all their versions from the first registration among these to the last."""

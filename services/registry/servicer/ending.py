@@ -1,19 +1,14 @@
 """The door of what comes before and after the end of a version's life: deprecation, dependents, restoring."""
 
 from functools import partial
-from types import SimpleNamespace
-from typing import Any
 
 from kernel.errors import NotFound
-from kernel.fold import Kind
-from kernel.names import project_of
 from kernel.resources import PAGE_SIZE
 from kernel.rpc import Context
 from kernel.wire import listing
 from modelog.registry.v1 import governance_pb2 as rpc
 from modelog.registry.v1 import types_pb2 as types
 from modelog.registry.v1.artifacts_pb2 import ListDerivedVersionsRequest
-from modelog.type.v1.read_pb2 import ReadOptions
 from services.registry import queries
 from services.registry.domain import KNOWN_ENDPOINT, KNOWN_HOLD, MODEL, VERSION, ending
 from services.registry.domain.hold import covering
@@ -81,14 +76,3 @@ class Ending(Room):
         decided = await self._transact(VERSION, request.name, cause, verb, reads=reads)
         after = await self._after(VERSION, decided)
         return rpc.RestoreVersionResponse(name=decided.name, revision=decided.revision, stage=after.stage)
-
-    async def _all(self, kind: Kind, name: str, read: ReadOptions) -> list[Any]:
-        """Every resource of a kind in the project of `name`, as of a moment."""
-        asking = SimpleNamespace(page_size=_LOOK_SIZE, page_token="", read=read)
-        found: list[Any] = []
-        while True:
-            prefix = f"{project_of(name)}/{kind.pattern.collection}/"
-            bodies, asking.page_token = await self._resources.page_of(kind, prefix, asking)
-            found += map(kind.message.FromString, bodies)
-            if not asking.page_token:
-                return found

@@ -1,21 +1,22 @@
 """The door of what waits for somebody, and of what happened to what they watch."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from access.fold import EVERYWHERE
-from kernel.errors import NotFound, invalid_field
+from kernel.errors import NotFound
 from kernel.fold import event_type
 from kernel.page_tokens import place
 from kernel.resources import PAGE_SIZE
 from kernel.rpc import Context
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.registry.v1 import collaboration_service_pb2 as rpc
-from modelog.registry.v1.collaboration_pb2 import Watch, WatchSetting
+from modelog.registry.v1.collaboration_pb2 import Thread, Watch, WatchSetting
+from modelog.registry.v1.types_pb2 import Version
 from modelog.type.v1.read_pb2 import ReadOptions
-from services.registry.collaboration import queries
+from services.registry.collaboration import former, queries
 from services.registry.collaboration.queries import Happened, Window
 from services.registry.collaboration.tasks import Person, is_muted, tasks_of
 from services.registry.domain import MODEL, PROJECT, THREAD, VERSION, WATCH
@@ -34,12 +35,8 @@ _ASKED_OF_VERSION = ("registry.reviews.submit", "registry.findings.confirm")
 
 class Feeds(Room):
     async def ListTasks(self, request: rpc.ListTasksRequest, context: Context) -> rpc.ListTasksResponse:
-        if request.read.WhichOneof("as_of"):
-            raise invalid_field("read", "what waits is known as of now only; leave as_of out", "NOW_ONLY")
         person, access = await self._person(request.parent, request.read, context)
-        versions = await queries.waiting_versions(self._pool, request.parent)
-        threads = await queries.threads_of(self._pool, request.parent, list(person.names))
-        markers = await queries.markers(self._kept, person.principal, [one.name for one in threads])
+        versions, threads, markers = await self._waiting(person, request)
         allowed = {(one, request.parent): await context.may(one, request.parent) for one in _ASKED_OF_PROJECT}
         for version in versions:
             allowed |= {(one, version.name): await context.may(one, version.name) for one in _ASKED_OF_VERSION}
@@ -48,6 +45,17 @@ class Feeds(Room):
         first, size = place(request.page_token), request.page_size or PAGE_SIZE
         more = str(first + size) if len(tasks) > first + size else ""
         return rpc.ListTasksResponse(tasks=tasks[first : first + size], next_page_token=more)
+
+    async def _waiting(
+        self, person: Person, request: rpc.ListTasksRequest
+    ) -> tuple[Sequence[Version], Sequence[Thread], Mapping[str, int]]:
+        """What may wait, and how far threads are read; as of a past moment not at all, for that is no fact."""
+        if request.read.WhichOneof("as_of"):
+            then = await former.waiting(self._resources, request.parent, person.parts, request.read)
+            return then.versions, then.threads, {}
+        versions = await queries.waiting_versions(self._pool, request.parent)
+        threads = await queries.threads_of(self._pool, request.parent, list(person.names))
+        return versions, threads, await queries.markers(self._kept, person.principal, [one.name for one in threads])
 
     async def ListActivity(self, request: rpc.ListActivityRequest, context: Context) -> rpc.ListActivityResponse:
         person, _ = await self._person(request.parent, request.read, context)
@@ -70,13 +78,16 @@ class Feeds(Room):
         state = await self._resources.load(PROJECT, project, read)
         if not state.name:
             raise NotFound(PROJECT.not_found_reason, f"there is no {project}", metadata={"resource": project})
-        everywhere = await self._resources.load(PROJECT, EVERYWHERE)
+        everywhere = await self._resources.load(PROJECT, EVERYWHERE, read)
         principal = whose(context.caller)
-        watch: Watch = await self._resources.load(WATCH, watch_name(project, principal))
+        watch: Watch = await self._resources.load(WATCH, watch_name(project, principal), read)
         names = known_as([principal], state, everywhere)
-        parts = await queries.parts(self._pool, project, names)
+        parts = await queries.parts(self._pool, project, names, read)
+        if read.WhichOneof("as_of"):
+            for model in await former.owned(self._resources, project, list(names), read):
+                parts.setdefault(model, set()).add("owner")
         person = Person(principal, names, parts, lambda *_: False, {}, dict(watch.settings))
-        return person, Access(state, everywhere, context.now)
+        return person, Access(state, everywhere, await self._moment(read, context.now))
 
     async def _window(self, request: rpc.ListActivityRequest) -> Window:
         before = place(request.page_token) or Window().before
@@ -85,7 +96,7 @@ class Feeds(Room):
         until: datetime | None = None
         if request.read.HasField("as_of_time"):
             until = request.read.as_of_time.ToDatetime(tzinfo=UTC)
-        await self._resources.wait(request.read.at_least)
+        await self._resources.settle(request.read)
         return Window(before, until)
 
     async def _fact(self, one: Happened) -> Fact | None:

@@ -1,6 +1,7 @@
 """What the doors of all resources share."""
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 from access.fold import EVERYWHERE
@@ -13,6 +14,8 @@ from kernel.transact import Decided
 from modelog.log.v1.fact_pb2 import Fact
 from modelog.type.v1.read_pb2 import ReadOptions
 from services.registry.domain import PROJECT
+
+_PAGE_SIZE = 500
 
 
 def actors(cause: Cause) -> list[str]:
@@ -58,6 +61,17 @@ class Room:
         if decided.state is not None:
             return decided.state
         return await self._resources.load(kind, decided.name, ReadOptions(as_of_revision=decided.revision))
+
+    async def _all(self, kind: Kind, name: str, read: ReadOptions) -> list[Any]:
+        """Every resource of a kind in the project of `name`, as of a moment."""
+        asking = SimpleNamespace(page_size=_PAGE_SIZE, page_token="", read=read)
+        found: list[Any] = []
+        while True:
+            prefix = f"{project_of(name)}/{kind.pattern.collection}/"
+            bodies, asking.page_token = await self._resources.page_of(kind, prefix, asking)
+            found += map(kind.message.FromString, bodies)
+            if not asking.page_token:
+                return found
 
     async def _moment(self, read: ReadOptions, now: datetime) -> datetime:
         """The moment a read is about, at which roles are judged: they may have run out since, or not yet."""

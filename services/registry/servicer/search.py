@@ -29,7 +29,7 @@ class Search(Room):
         and revisions alone, so that it tells nothing of what the caller may not see."""
         low = await self._within(request.within, context)
         kinds = [_KINDS[one] for one in request.kinds] or [MODEL, VERSION]
-        await self._resources.wait(max(request.read.at_least, request.read.as_of_revision))
+        await self._resources.settle(request.read)
         asking = SearchRequest()
         asking.CopyFrom(request)
         wanted, reply = request.page_size or PAGE_SIZE, SearchResponse()

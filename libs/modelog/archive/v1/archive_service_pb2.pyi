@@ -6,6 +6,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelog.access.v1 import types_pb2 as _types_pb2
 from modelog.archive.v1 import evidence_requests_pb2 as _evidence_requests_pb2
+from modelog.archive.v1 import moments_pb2 as _moments_pb2
 from modelog.archive.v1 import records_pb2 as _records_pb2
 from modelog.archive.v1 import types_pb2 as _types_pb2_1
 from modelog.type.v1 import options_pb2 as _options_pb2

@@ -6,6 +6,7 @@ import warnings
 
 from modelog.archive.v1 import archive_service_pb2 as modelog_dot_archive_dot_v1_dot_archive__service__pb2
 from modelog.archive.v1 import evidence_requests_pb2 as modelog_dot_archive_dot_v1_dot_evidence__requests__pb2
+from modelog.archive.v1 import moments_pb2 as modelog_dot_archive_dot_v1_dot_moments__pb2
 from modelog.archive.v1 import records_pb2 as modelog_dot_archive_dot_v1_dot_records__pb2
 from modelog.archive.v1 import types_pb2 as modelog_dot_archive_dot_v1_dot_types__pb2
 
@@ -113,6 +114,11 @@ class ArchiveServiceStub(object):
                 '/modelog.archive.v1.ArchiveService/ReadFacts',
                 request_serializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.ReadFactsRequest.SerializeToString,
                 response_deserializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.ReadFactsResponse.FromString,
+                _registered_method=True)
+        self.LocateMoment = channel.unary_unary(
+                '/modelog.archive.v1.ArchiveService/LocateMoment',
+                request_serializer=modelog_dot_archive_dot_v1_dot_moments__pb2.LocateMomentRequest.SerializeToString,
+                response_deserializer=modelog_dot_archive_dot_v1_dot_moments__pb2.LocateMomentResponse.FromString,
                 _registered_method=True)
         self.GetCheckpoint = channel.unary_unary(
                 '/modelog.archive.v1.ArchiveService/GetCheckpoint',
@@ -283,6 +289,14 @@ class ArchiveServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LocateMoment(self, request, context):
+        """The revision of a time, and the time of a revision, so that all services can be asked about one moment. NOT_FOUND with
+        REVISION_NOT_FOUND for one behind the end of the log.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCheckpoint(self, request, context):
         """A signed root of the log. NOT_FOUND CHECKPOINT_NOT_FOUND.
         """
@@ -434,6 +448,11 @@ def add_ArchiveServiceServicer_to_server(servicer, server):
                     servicer.ReadFacts,
                     request_deserializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.ReadFactsRequest.FromString,
                     response_serializer=modelog_dot_archive_dot_v1_dot_archive__service__pb2.ReadFactsResponse.SerializeToString,
+            ),
+            'LocateMoment': grpc.unary_unary_rpc_method_handler(
+                    servicer.LocateMoment,
+                    request_deserializer=modelog_dot_archive_dot_v1_dot_moments__pb2.LocateMomentRequest.FromString,
+                    response_serializer=modelog_dot_archive_dot_v1_dot_moments__pb2.LocateMomentResponse.SerializeToString,
             ),
             'GetCheckpoint': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCheckpoint,
@@ -892,6 +911,33 @@ class ArchiveService(object):
             '/modelog.archive.v1.ArchiveService/ReadFacts',
             modelog_dot_archive_dot_v1_dot_archive__service__pb2.ReadFactsRequest.SerializeToString,
             modelog_dot_archive_dot_v1_dot_archive__service__pb2.ReadFactsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LocateMoment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelog.archive.v1.ArchiveService/LocateMoment',
+            modelog_dot_archive_dot_v1_dot_moments__pb2.LocateMomentRequest.SerializeToString,
+            modelog_dot_archive_dot_v1_dot_moments__pb2.LocateMomentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,6 +8,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from modelog.archive.v1 import archive_service_pb2 as _archive_service_pb2
 from modelog.archive.v1 import evidence_requests_pb2 as _evidence_requests_pb2
+from modelog.archive.v1 import moments_pb2 as _moments_pb2
 from modelog.archive.v1 import records_pb2 as _records_pb2
 from modelog.archive.v1 import types_pb2 as _types_pb2
 import abc as _abc_1
@@ -80,6 +81,10 @@ class ArchiveServiceStub:
     repeat. A reader that is slow loses nothing; one that blocks a reply for too long gets RESOURCE_EXHAUSTED
     READER_TOO_SLOW with `position` in the metadata to go on from. RESOURCE_EXHAUSTED TOO_MANY_READERS when all places
     are taken.
+    """
+    LocateMoment: _grpc.UnaryUnaryMultiCallable[_moments_pb2.LocateMomentRequest, _moments_pb2.LocateMomentResponse]
+    """The revision of a time, and the time of a revision, so that all services can be asked about one moment. NOT_FOUND with
+    REVISION_NOT_FOUND for one behind the end of the log.
     """
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_archive_service_pb2.GetCheckpointRequest, _types_pb2.Checkpoint]
     """A signed root of the log. NOT_FOUND CHECKPOINT_NOT_FOUND."""
@@ -158,6 +163,10 @@ class ArchiveServiceAsyncStub(ArchiveServiceStub):
     repeat. A reader that is slow loses nothing; one that blocks a reply for too long gets RESOURCE_EXHAUSTED
     READER_TOO_SLOW with `position` in the metadata to go on from. RESOURCE_EXHAUSTED TOO_MANY_READERS when all places
     are taken.
+    """
+    LocateMoment: _aio.UnaryUnaryMultiCallable[_moments_pb2.LocateMomentRequest, _moments_pb2.LocateMomentResponse]  # type: ignore[assignment]
+    """The revision of a time, and the time of a revision, so that all services can be asked about one moment. NOT_FOUND with
+    REVISION_NOT_FOUND for one behind the end of the log.
     """
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_archive_service_pb2.GetCheckpointRequest, _types_pb2.Checkpoint]  # type: ignore[assignment]
     """A signed root of the log. NOT_FOUND CHECKPOINT_NOT_FOUND."""
@@ -323,6 +332,16 @@ class ArchiveServiceServicer(metaclass=_abc_1.ABCMeta):
         repeat. A reader that is slow loses nothing; one that blocks a reply for too long gets RESOURCE_EXHAUSTED
         READER_TOO_SLOW with `position` in the metadata to go on from. RESOURCE_EXHAUSTED TOO_MANY_READERS when all places
         are taken.
+        """
+
+    @_abc_1.abstractmethod
+    def LocateMoment(
+        self,
+        request: _moments_pb2.LocateMomentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_moments_pb2.LocateMomentResponse, _abc.Awaitable[_moments_pb2.LocateMomentResponse]]:
+        """The revision of a time, and the time of a revision, so that all services can be asked about one moment. NOT_FOUND with
+        REVISION_NOT_FOUND for one behind the end of the log.
         """
 
     @_abc_1.abstractmethod

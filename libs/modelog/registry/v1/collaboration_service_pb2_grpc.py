@@ -226,7 +226,8 @@ class CollaborationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListTasks(self, request, context):
-        """What waits for the caller in a project, newest first; as of now only. INVALID_ARGUMENT with NOW_ONLY.
+        """What waits for the caller in a project, newest first. As of a past moment: what waited then for whoever may do now
+        what it asks for; how far threads were read is no fact, so they count as read up to one's own last comment.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -73,7 +73,9 @@ class CollaborationServiceStub:
     ListWatches: _grpc.UnaryUnaryMultiCallable[_collaboration_service_pb2.ListWatchesRequest, _collaboration_service_pb2.ListWatchesResponse]
     """What the caller watches in a project: one item at most."""
     ListTasks: _grpc.UnaryUnaryMultiCallable[_collaboration_service_pb2.ListTasksRequest, _collaboration_service_pb2.ListTasksResponse]
-    """What waits for the caller in a project, newest first; as of now only. INVALID_ARGUMENT with NOW_ONLY."""
+    """What waits for the caller in a project, newest first. As of a past moment: what waited then for whoever may do now
+    what it asks for; how far threads were read is no fact, so they count as read up to one's own last comment.
+    """
     ListActivity: _grpc.UnaryUnaryMultiCallable[_collaboration_service_pb2.ListActivityRequest, _collaboration_service_pb2.ListActivityResponse]
     """What happened to what the caller watches in a project, newest first. A page may be short, or empty, before the
     last.
@@ -124,7 +126,9 @@ class CollaborationServiceAsyncStub(CollaborationServiceStub):
     ListWatches: _aio.UnaryUnaryMultiCallable[_collaboration_service_pb2.ListWatchesRequest, _collaboration_service_pb2.ListWatchesResponse]  # type: ignore[assignment]
     """What the caller watches in a project: one item at most."""
     ListTasks: _aio.UnaryUnaryMultiCallable[_collaboration_service_pb2.ListTasksRequest, _collaboration_service_pb2.ListTasksResponse]  # type: ignore[assignment]
-    """What waits for the caller in a project, newest first; as of now only. INVALID_ARGUMENT with NOW_ONLY."""
+    """What waits for the caller in a project, newest first. As of a past moment: what waited then for whoever may do now
+    what it asks for; how far threads were read is no fact, so they count as read up to one's own last comment.
+    """
     ListActivity: _aio.UnaryUnaryMultiCallable[_collaboration_service_pb2.ListActivityRequest, _collaboration_service_pb2.ListActivityResponse]  # type: ignore[assignment]
     """What happened to what the caller watches in a project, newest first. A page may be short, or empty, before the
     last.
@@ -256,7 +260,9 @@ class CollaborationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _collaboration_service_pb2.ListTasksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_collaboration_service_pb2.ListTasksResponse, _abc.Awaitable[_collaboration_service_pb2.ListTasksResponse]]:
-        """What waits for the caller in a project, newest first; as of now only. INVALID_ARGUMENT with NOW_ONLY."""
+        """What waits for the caller in a project, newest first. As of a past moment: what waited then for whoever may do now
+        what it asks for; how far threads were read is no fact, so they count as read up to one's own last comment.
+        """
 
     @_abc_1.abstractmethod
     def ListActivity(
