@@ -17,7 +17,7 @@ from kernel.projector import Projector
 from kernel.rooms import Blueprint
 
 MOST_FINDINGS = 1000
-_BATCH = 1000
+_BATCH = 250
 _COMPARING_SECONDS = 3600.0
 # What a table calls the resource that a row is about, and the fact that made it; the first of them counts.
 _NAMES = ("name", "resource", "endpoint", "monitor", "version", "model")
