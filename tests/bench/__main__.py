@@ -35,6 +35,7 @@ from tests.bench import (
     telemetry,
     tokens,
     views,
+    witnessing,
 )
 from tests.bench.effort import QUICK, Effort
 from tests.bench.ground import Ground
@@ -70,8 +71,8 @@ MEASURES: Mapping[str, Callable[[Ground, Effort], Awaitable[Outcome]]] = {
     "controller": rollouts.at_rest,
     "verify": evidence.verify,
     "proof": evidence.proof,
-    "witness": evidence.witness,
-    "notary": evidence.notary,
+    "witness": witnessing.witness,
+    "notary": witnessing.notary,
     "replay": evidence.replay,
 }
 _PLAIN_WIDTH = 120  # Of a log file, which has none.

@@ -33,7 +33,7 @@ def document(text: str) -> Document:
     return one
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from(KINDS), st.data())
 def test_there_are_differences_just_when_the_fields_differ(kind: Kind, data: st.DataObject) -> None:
     fields = tuple(fields_of(kind))

@@ -1,6 +1,5 @@
 """Evidence: exported bundles, signed roots of the log, proofs, and checking them without any server."""
 
-import base64
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import click
 from modelog.cli import render
 from modelog.cli.cells import Cell
 from modelog.cli.failures import UNVERIFIED
+from modelog.cli.packs import checked, pack
 from modelog.cli.scrubbing import scrub
 from modelog.cli.state import Noun, State, state_of
 from modelog.cli.values import text_of
@@ -37,7 +37,7 @@ def _keys(state: State, notary: Any) -> None:
 
 audit = Noun(
     "audit",
-    help="Export, verify, checkpoints and proofs. Keep `audit key` and checkpoints away from the log they speak of.",
+    help="Packs, bundles, checkpoints and proofs. Keep `audit key` and checkpoints away from the log they speak of.",
     commands=[
         verb("key", "archive.GetNotary", "The public keys of the log, oldest first.", show=_keys),
         verb("notary", "archive.GetNotary", "Whether the log is signed, witnessed, copied and compared; up to where."),
@@ -64,6 +64,7 @@ audit = Noun(
             arg("from_size"),
             opt("to_size", "The newest checkpoint's when not given."),
         ),
+        pack,
     ],
 )
 
@@ -107,13 +108,16 @@ def _export(
 def _proof(ctx: click.Context, revision: int, size: int | None, out: Path | None) -> None:
     """Proof that one fact is in the log, for `audit verify-fact`."""
     from modelog.archive.v1.archive_service_pb2 import GetInclusionProofRequest
+    from modelog.packs.evidence import proof_text
 
     state = state_of(ctx)
     request = GetInclusionProofRequest(revision=revision, size=size or 0)
     proof = state.call("archive.GetInclusionProof", request)
     if state.as_json:
         return render.print_json(render.plain(proof))
-    text = proof_text(proof)
+    if not proof.HasField("checkpoint"):
+        raise click.ClickException(f"no checkpoint of size {proof.head.size} was signed: see `audit checkpoints`")
+    text = proof_text(proof, proof.checkpoint.note)
     if out is None:
         return click.echo(text, nl=False)
     out.mkdir(parents=True, exist_ok=True)
@@ -123,27 +127,23 @@ def _proof(ctx: click.Context, revision: int, size: int | None, out: Path | None
     return None
 
 
-def proof_text(proof: Any) -> str:
-    """The text form (C2SP tlog-proof): place of the leaf, hashes upwards, the signed root."""
-    if not proof.HasField("checkpoint"):
-        raise click.ClickException(f"no checkpoint of size {proof.head.size} was signed: see `audit checkpoints`")
-    hashes = [base64.b64encode(one).decode() for one in proof.hashes]
-    return "\n".join(["c2sp.org/tlog-proof@v1", f"index {proof.revision - 1}", *hashes, "", proof.checkpoint.note])
-
-
 @audit.command("verify")
-@click.argument("bundle", type=_FILE)
+@click.argument("bundle", type=click.Path(exists=True, path_type=Path))
 @click.option("--key", required=True, metavar="VKEY|@FILE", help="The log's public key, from a place you trust.")
 @click.option("--seen", type=_FILE, multiple=True, help="A checkpoint that you kept from before.")
 @click.option("--witness", default="", metavar="VKEY|@FILE", help="Public key of a witness that must have vouched.")
 @click.pass_context
 def _verify(ctx: click.Context, bundle: Path, key: str, seen: tuple[Path, ...], witness: str) -> int:
-    """Check a bundle offline; exit status 7 when anything about it does not hold."""
+    """Check a bundle, or the evidence of a pack, offline; exit status 7 when anything about it does not hold."""
     from modelog.audit import verify
 
+    if bundle.is_dir():
+        if seen or witness:
+            raise click.UsageError("--seen and --witness are for bundles: a pack has one checkpoint")
+        return report_of(state_of(ctx), checked(bundle, key, None))
     notes = [path.read_text(encoding="utf-8") for path in seen]
     report = verify(bundle, _first(key), notes, text_of(witness).strip() if witness else "")
-    return _report(state_of(ctx), report)
+    return report_of(state_of(ctx), report)
 
 
 @audit.command("verify-fact")
@@ -155,8 +155,10 @@ def _verify_fact(ctx: click.Context, fact: Path, proof: Path, key: str) -> int:
     """Check one fact against its proof offline; exit status 7 when it does not hold."""
     from modelog.audit import verify_fact
 
-    report = verify_fact(fact.read_bytes(), proof.read_text(encoding="utf-8"), _first(key))
-    return _report(state_of(ctx), report)
+    # A proof alone holds no note by which one key introduces the next, so each that was told is tried.
+    keys = text_of(key).split() or [""]
+    reports = [verify_fact(fact.read_bytes(), proof.read_text(encoding="utf-8"), one) for one in keys]
+    return report_of(state_of(ctx), next((one for one in reports if one.ok), reports[-1]))
 
 
 def _first(key: str) -> str:
@@ -164,7 +166,7 @@ def _first(key: str) -> str:
     return (text_of(key).split() or [""])[0]
 
 
-def _report(state: State, report: Any) -> int:
+def report_of(state: State, report: Any) -> int:
     """What was checked and what was found."""
     if state.as_json:
         render.print_json({"ok": report.ok, **dataclasses.asdict(report)})

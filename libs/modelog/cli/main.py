@@ -76,7 +76,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "state": ("moments", "Everything as of one moment, as files."),
         "replay": ("log", "The facts of the log from a revision on, and live."),
         "subscriptions": ("subscriptions", "Places in the log kept for groups of consumers."),
-        "audit": ("audit", "Export, verify, checkpoints and proofs."),
+        "audit": ("audit", "Evidence packs, export, verify, checkpoints and proofs."),
         "records": ("archive", "Sealed records of retired versions."),
         "holds": ("archive", "Legal holds."),
         "erasures": ("erasures", "Free text of people, erased from beside the log."),

@@ -61,12 +61,15 @@ class Mark:
 
 @dataclass(frozen=True)
 class Marks:
-    """Values side by side on one axis. against_first: the first is what the others are seen against."""
+    """Values side by side on one axis. against_first: the first is what the others are seen against.
+
+    from_zero: the axis begins with 0, as it should for counts."""
 
     title: str
     marks: Sequence[Mark]
     unit: str = ""
     against_first: bool = False
+    from_zero: bool = False
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def drawn(one: Chart) -> Drawn:
 
 def _marks(one: Marks) -> Drawn:
     """A line for each mark: a dot at its value, a stroke over its interval, the value in figures at the right."""
-    low, high = _reach(one.marks)
+    low, high = _reach(one.marks, from_zero=one.from_zero)
     width, height = _LABEL + _PLOT + _RIGHT, _ROW * len(one.marks) + 30
 
     def place(value: float) -> float:
@@ -60,16 +60,17 @@ def _mark(mark: Mark, y: float, place: Callable[[float], float], *, first: bool)
     return [*drawn, text(_LABEL + _PLOT + 6, y + 4, number(mark.value))]
 
 
-def _reach(marks: Sequence[Mark]) -> tuple[float, float]:
+def _reach(marks: Sequence[Mark], *, from_zero: bool) -> tuple[float, float]:
     """The axis: over all values and intervals, from one round number to another; within 0..1 where all are."""
     ends = [end for mark in marks for end in (mark.value, mark.low, mark.high) if end is not None] or [0.0, 1.0]
-    low, high = min(ends), max(ends)
+    low, high = min([*ends, 0.0] if from_zero else ends), max(ends)
     wide = high - low or abs(high) * 0.2 or 1.0
     step = 10 ** math.floor(math.log10(wide))
     step /= 1 if wide / step > 5 else 2 if wide / step > 2 else 5
     inside = low >= 0 and high <= 1
     low, high = math.floor(low / step) * step, math.ceil(high / step) * step
-    high = high if high > low else low + step
+    if high <= low:
+        low, high = (low - step, low) if inside and low >= 1 else (low, low + step)
     return (max(0.0, low), min(1.0, high)) if inside else (low, high)
 
 

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from modelog.deployment.v1 import deployment_service_pb2 as rpc
 from modelog.deployment.v1 import events_pb2 as facts
 from modelog.sdk import Client, Entry, pages
-from suite.demo import entitling, evidence, intervals, judging, rebuilding, states
+from suite.demo import entitling, evidence, intervals, judging, packing, rebuilding, states
 from suite.demo.report import kind_of
 from suite.demo.stage import Stage
 from suite.demo.tidying import pause_monitors
@@ -28,6 +28,7 @@ async def play(stage: Stage) -> str:
     await judging.play(stage)
     await entitling.play(stage)
     stage.report.log = await evidence.verify(stage, entries)
+    await packing.play(stage)
     await stage.journal.close()
     await rebuilding.play(stage, head)
     stage.report.check("facts that the audit itself added", [], await _added(stage, head))
