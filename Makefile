@@ -40,6 +40,10 @@ test: .venv/.installed .venv-protos/.installed ## Run the tests, without the lon
 test-faults: .venv/.installed .venv-protos/.installed .venv-mlflow/.installed ## Run the long suites: kills, full disks, lost networks.
 	$(BIN)/python -m pytest tests -m long --ignore=tests/bench --timeout=1800 --durations=15 $(ARGS)
 
+.PHONY: test-tampering
+test-tampering: .venv/.installed ## Tamper with every store of facts and every view, 740 seeded cases, and find all of it.
+	$(BIN)/python -m pytest tests/archive -m tampering --timeout=1800 --durations=5 $(ARGS)
+
 # The reference implementation is heavy and needed by nothing else, so it lives in an environment of its own.
 .PHONY: test-model-signing
 test-model-signing: .venv/.installed ## Compare our reading of OpenSSF model signatures with the reference's.

@@ -132,7 +132,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     | _HISTORY
     | frozenset(
         "archive.access.list archive.evidence.scrub registry.access.review registry.webhooks.get registry.webhooks.list"
-        " registry.webhooks.list_deliveries".split()
+        " registry.webhooks.list_deliveries status.views.compare".split()
     ),
     # Follows what happens, for a system that goes on with it; changes nothing but where it stands itself.
     SUBSCRIBER: _READ
@@ -145,7 +145,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     ADMIN: _and(
         "registry.projects.create registry.projects.update registry.projects.set_lifecycle"
         " registry.projects.set_policy registry.roles.grant"
-        " archive.notary.rotate archive.evidence.scrub"
+        " archive.notary.rotate archive.evidence.scrub status.views.compare"
         " registry.roles.revoke registry.roles.define registry.roles.remove registry.emergencies.declare"
         " registry.emergencies.review registry.service_accounts.register registry.service_accounts.remove"
         " registry.access.review registry.trusted_keys.add registry.trusted_keys.revoke"

@@ -67,6 +67,8 @@ class Blueprint:
     project: Project | None = None
     projected: tuple[type[Message], ...] | None = None
     raw: Raw | None = None
+    # The tables that raw writes, which the service compares with the log itself.
+    raw_tables: tuple[str, ...] = ()
     # Kinds whose lists take filters and orders, with their fields.
     searchables: tuple[Searchable, ...] = ()
     reactions: Callable[[Rooms], Reactions] | None = None

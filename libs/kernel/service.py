@@ -18,6 +18,7 @@ from kernel import listening, reactor, telemetry
 from kernel.access_log import AccessLog, Journal
 from kernel.active import Role, stay_active
 from kernel.admin import Admin
+from kernel.comparing import Comparing
 from kernel.connections import MOST_CALLS, options, rates
 from kernel.fence import Fence
 from kernel.guard import refuse_pickles
@@ -67,7 +68,8 @@ async def running(blueprint: Blueprint, settings: Settings) -> AsyncIterator[Run
     """The service, serving; drained and closed on exit."""
     schema = settings.schema or blueprint.name
     async with AsyncExitStack() as stack:
-        rooms, states, known = await _open(stack, blueprint, settings, schema)
+        rooms, states, known, fold = await _open(stack, blueprint, settings, schema)
+        comparing = Comparing(blueprint, settings, schema, fold, rooms.log, rooms.kept, rooms.clock)
         fence = Fence(settings.postgres_url, f"modelog/{schema}")
         writing = await create_pool(settings.postgres_url, schema=schema, name=f"modelog-{blueprint.name}-fold", size=2)
         stack.callback(writing.terminate)
@@ -89,14 +91,14 @@ async def running(blueprint: Blueprint, settings: Settings) -> AsyncIterator[Run
             await stack.enter_async_context(asynccontextmanager(blueprint.lifespan)(rooms))
         background = await stack.enter_async_context(_Background(rooms.position))
         background.start(rooms.position.listen_for_ever(rooms.pool, schema))
-        roles = _roles(blueprint, rooms, projector)
+        roles = _roles(blueprint, rooms, projector, comparing)
         if roles:
             background.start(
                 stay_active(fence, roles, rooms.position, (states.unmaintained, known.drop, rooms.position.unfollowed))
             )
         checks = health.aio.HealthServicer()
         differences: list[str] = []
-        server, port = await _serve(stack, blueprint, settings, rooms, checks, differences)
+        server, port = await _serve(stack, blueprint, settings, rooms, comparing, checks, differences)
         background.start(_watch(rooms, checks, blueprint.name, differences))
         admin = await stack.enter_async_context(Admin(settings.admin_listen, rooms.position, rooms.pool))
         address = f"{settings.listen.rpartition(':')[0]}:{port}"
@@ -108,7 +110,7 @@ async def running(blueprint: Blueprint, settings: Settings) -> AsyncIterator[Run
 
 async def _open(
     stack: AsyncExitStack, blueprint: Blueprint, settings: Settings, schema: str
-) -> tuple[Rooms, States, KnownIds]:
+) -> tuple[Rooms, States, KnownIds, str]:
     client = await connect(
         settings.nats_url,
         name=blueprint.name,
@@ -118,7 +120,7 @@ async def _open(
     )
     stack.push_async_callback(client.close)
     log = JetStreamLog(client, api_prefix=settings.nats_api_prefix)
-    await prepare(log, blueprint, settings, schema)
+    fold = await prepare(log, blueprint, settings, schema)
     reader = settings.postgres_reader_url or settings.postgres_url
     pool = await create_pool(reader, schema=schema, name=f"modelog-{blueprint.name}")
     stack.callback(pool.terminate)
@@ -131,14 +133,19 @@ async def _open(
     texts = Texts(client, blueprint.name, api_prefix=settings.nats_api_prefix)
     transact = Transact(log, states, Requests(pool, blueprint.name, known), texts.hidden)
     resources = Resources(pool, log, position, blueprint.searchables)
-    return Rooms(transact, resources, states, pool, kept, log, client, position, settings, now, texts), states, known
+    return (
+        Rooms(transact, resources, states, pool, kept, log, client, position, settings, now, texts),
+        states,
+        known,
+        fold,
+    )
 
 
-def _roles(blueprint: Blueprint, rooms: Rooms, projector: Projector) -> Sequence[Role]:
+def _roles(blueprint: Blueprint, rooms: Rooms, projector: Projector, comparing: Comparing) -> Sequence[Role]:
     roles: list[Role] = []
     settings: Settings = rooms.settings
     if settings.has_role("projector"):
-        roles.append(("projector", projector.run))
+        roles += [("projector", projector.run), ("comparing", comparing.run)]
     if settings.has_role("reactor") and blueprint.reactions is not None:
         reacting = reactor.Reactor(
             service=blueprint.name,
@@ -169,6 +176,7 @@ async def _serve(
     blueprint: Blueprint,
     settings: Settings,
     rooms: Rooms,
+    comparing: Comparing,
     checks: Any,
     differences: list[str],
 ) -> tuple[grpc.aio.Server, int]:
@@ -178,7 +186,7 @@ async def _serve(
         _authority(settings, blueprint, rooms), rooms.clock, journal, Limits(rates(settings)), texts=rooms.texts
     )
     status = StatusServicer(
-        blueprint.name, rooms.pool, rooms.log, rooms.position, rooms.clock(), lambda: list(differences)
+        blueprint.name, rooms.pool, rooms.log, rooms.position, rooms.clock(), lambda: list(differences), comparing
     )
     doors: list[tuple[Any, Any]] = [(status_service_pb2.DESCRIPTOR.services_by_name["StatusService"], status)]
     if settings.has_role("rpc"):

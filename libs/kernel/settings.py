@@ -69,6 +69,10 @@ class Settings:
     # Share of requests traced when no caller decided; spans are exported where OTEL_EXPORTER_OTLP_ENDPOINT says.
     trace_share: float = 0.01
     drain_seconds: float = 5.0
+    # Views are compared with what the log makes of them, over and over: the share of the time that takes, and the rest
+    # before each.
+    compare_share: float = 0.1
+    compare_pause_seconds: float = 300.0
     reflection: bool = True
     # What one principal may ask of one process: calls a second and what it may save up for a burst, calls and streams
     # at once. What one address may have recorded of calls without valid credentials. 0 lifts a limit.

@@ -24,6 +24,10 @@ CALL_SECONDS = Histogram(
 POSITION = Gauge("modelog_projection_position", "Revision up to which the views are folded.")
 HALTED = Gauge("modelog_projection_halted", "1 when the projector stopped for good.")
 QUARANTINED = Gauge("modelog_quarantined_resources", "Resources frozen at a fact that cannot be read.")
+DIFFERENT = Gauge(
+    "modelog_views_findings", "Rows of the views that differed from the log when they were compared last; 0 is well."
+)
+COMPARED = Gauge("modelog_views_compared_seconds", "When the views were compared last, in seconds since 1970.")
 LIMITED = Counter("modelog_rpc_limited_total", "Calls refused because a limit was reached.", ["reason"])
 UNRECORDED = Counter(
     "modelog_access_unrecorded_total", "Calls without valid credentials beyond what one address may have recorded."

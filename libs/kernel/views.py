@@ -16,17 +16,19 @@ from kernel.settings import Settings
 _log = structlog.get_logger()
 
 
-async def prepare(log: JetStreamLog, blueprint: Blueprint, settings: Settings, schema: str) -> None:
-    """Makes and changes tables, as their owner, whom nothing else of the service runs under."""
+async def prepare(log: JetStreamLog, blueprint: Blueprint, settings: Settings, schema: str) -> str:
+    """Makes and changes tables, as their owner, whom nothing else of the service runs under. Answers the digest of this
+    build's fold."""
     owner = settings.postgres_owner_url or settings.postgres_url
     async with owning(owner, schema=schema) as pool:
-        await _prepare_views(log, pool, blueprint, schema)
+        fold = await _prepare_views(log, pool, blueprint, schema)
     async with owning(owner, schema=f"{schema}_kept") as pool:
         for folder in (reactor.MIGRATIONS, blueprint.kept_migrations):
             await migrate(pool, schema=f"{schema}_kept", folder=folder)
+    return fold
 
 
-async def _prepare_views(log: JetStreamLog, pool: Pool, blueprint: Blueprint, schema: str) -> None:
+async def _prepare_views(log: JetStreamLog, pool: Pool, blueprint: Blueprint, schema: str) -> str:
     """Applies the migrations; drops views that were made by another fold, or other migrations: the log gives them back.
 
     SystemExit when it would have to and the log is not whole: then the views may hold the only copy of what is lost.
@@ -35,13 +37,14 @@ async def _prepare_views(log: JetStreamLog, pool: Pool, blueprint: Blueprint, sc
     if blueprint.searchables:
         projections += [document, index.row_of, *(one.fields for one in blueprint.searchables)]
     fold = fingerprint([apply, *(kind.evolve for kind in blueprint.kinds), *projections])
+    fold = index.known_as(fold) if blueprint.searchables else fold
     opened = functools.partial(
         migrate,
         pool,
         schema=schema,
         folder=blueprint.migrations,
         first=functools.partial(_create, blueprint),
-        fold=index.known_as(fold) if blueprint.searchables else fold,
+        fold=fold,
     )
     try:
         await opened()
@@ -49,6 +52,7 @@ async def _prepare_views(log: JetStreamLog, pool: Pool, blueprint: Blueprint, sc
         await _check_whole(log, pool, str(changed))
         _log.warning("views_dropped", reason=str(changed))
         await opened(anew=True)
+    return fold
 
 
 async def _create(blueprint: Blueprint, connection: Any) -> None:

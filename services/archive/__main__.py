@@ -19,7 +19,7 @@ from services.archive.access.keeper import Keeper
 from services.archive.domain import KINDS
 from services.archive.expiry.running import Expiry
 from services.archive.parts import Parts
-from services.archive.projections import raw
+from services.archive.projections import RAW_TABLES, raw
 from services.archive.reactions import reactions
 from services.archive.servicer import ArchiveServicer, ErasureServicer, RetentionServicer, SubscriptionServicer
 from services.archive.settings import Settings
@@ -53,6 +53,7 @@ BLUEPRINT = Blueprint(
     settings=Settings,
     authority=authority,
     raw=raw,
+    raw_tables=RAW_TABLES,
     reactions=reactions,
     controllers=controllers,
     migrations=HERE / "migrations",

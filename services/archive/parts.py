@@ -4,7 +4,6 @@ from functools import cached_property, partial
 
 from kernel.rooms import Rooms
 from services.archive.checkpoints import Checkpoints, Ledger
-from services.archive.domain import KINDS
 from services.archive.erasing.eraser import Eraser
 from services.archive.erasing.erasing import Erasing
 from services.archive.erasing.queries import Marks
@@ -14,7 +13,6 @@ from services.archive.queries import Copy
 from services.archive.scrub.queries import ViewTables
 from services.archive.scrub.running import Scrubbing, settle
 from services.archive.scrub.scrub import Stores
-from services.archive.scrub.states import States
 from services.archive.sealing.sealer import Sealer
 from services.archive.sealing.store import RecordStore
 from services.archive.settings import Settings
@@ -69,6 +67,7 @@ class Parts:
             statements=self.statements,
             vault=self.vault,
             tiles=self.copy,
+            reach=lambda: self._rooms.position.revision,
             clock=self._rooms.clock,
         )
 
@@ -85,7 +84,6 @@ class Parts:
             views=ViewTables(self._rooms.pool),
             notary_dir=self.settings.notary_dir,
             statements=Statements(self.settings.witness_dir, self.settings.log_origin),
-            states=lambda: States(KINDS),
             settled=settled,
         )
         return stores

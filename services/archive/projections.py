@@ -8,6 +8,7 @@ from services.archive.merkle import leaf_hash
 from services.archive.reading import Row, row_of
 from services.archive.tiles import edge, extend
 
+RAW_TABLES = ("entry", "tile")
 _MANY = 300  # From here on COPY beats arrays.
 
 _INSERT_ENTRIES = (

@@ -91,7 +91,7 @@ async def door(folder: Path) -> AsyncIterator[Place]:
         return KnownProject()
 
     behind: Any = None
-    servicer = StatusServicer("registry", behind, behind, behind, now(), list)
+    servicer = StatusServicer("registry", behind, behind, behind, now(), list, behind)
     authority = RoleAuthority(proving, nothing, lambda _name: None, nothing, nothing, now)
     made = Door(authority, now, Journal(place, "registry", now))
     server = grpc.aio.server()

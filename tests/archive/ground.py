@@ -7,19 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kernel.fold import Kind
 from kernel.log import Entry, Hole
 from kernel.position import Position
 from modelog.log.v1.fact_pb2 import Fact
 from services.archive.checkpoints import Checkpoints, Ledger
-from services.archive.domain import KINDS
 from services.archive.keys import open_key
 from services.archive.merkle import span_hash
 from services.archive.notary import Notary
 from services.archive.reading import Row, row_of
 from services.archive.scrub.findings import Report
 from services.archive.scrub.scrub import Stores, scrub
-from services.archive.scrub.states import States
 from services.archive.tiles import TileId, node_from
 from services.archive.vault.vault import Vault
 from services.archive.witness.statements import Statements
@@ -57,7 +54,7 @@ class HolyLog(MemoryLog):
 
 @dataclass
 class Tables:
-    """The views, in memory: rows of `entry`, tiles, and the resources that the archive folds from them."""
+    """The views, in memory: rows of `entry` and tiles."""
 
     entries: list[Row] = field(default_factory=list)
     held: dict[TileId, bytes] = field(default_factory=dict)
@@ -67,15 +64,6 @@ class Tables:
 
     async def tiles(self, wanted: Sequence[TileId]) -> dict[TileId, bytes]:
         return {one: self.held[one] for one in wanted if one in self.held}
-
-    async def newest(self, kind: Kind, upto: int) -> list[tuple[Any, ...]]:
-        return []
-
-    async def former(self, kind: Kind, upto: int) -> list[tuple[Any, ...]]:
-        return []
-
-    async def requests(self, upto: int) -> list[tuple[Any, ...]]:
-        return []
 
 
 def messages(count: int, bytes_each: int = 80) -> Iterator[Entry]:
@@ -134,6 +122,7 @@ class Ground:
             statements=self.statements,
             vault=self.vault,
             tiles=Roots(),
+            reach=lambda: len(tree.payloads),
             clock=clock,
         )
         vouching = witness.open()
@@ -167,7 +156,6 @@ class Ground:
             views=self.tables,
             notary_dir=self.checkpoints.folder,
             statements=self.statements,
-            states=lambda: States(KINDS),
             settled=settled,
         )
         return await scrub(stores, len(self.tables.entries))

@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from kernel.cause import Cause, fact_of
 from kernel.fold import kind
 from kernel.names import subject_of
+from modelog.archive.v1 import events_pb2 as archive
 from modelog.deployment.v1 import events_pb2 as deployment
 from modelog.deployment.v1.types_pb2 import TrafficShare
 from modelog.log.v1.fact_pb2 import Fact, Read
@@ -120,3 +121,21 @@ def _serve(story: Chronicle) -> None:
     story.add("monitoring", ALERT, monitoring.AlertAcknowledged(note="seen"), by="users/op")
     other = monitoring.AlertRaised(version=OTHER, endpoint=ENDPOINT, check="drift")
     story.add("monitoring", f"{PROJECT}/monitors/m/alerts/2", other)
+
+
+def whole_life() -> Chronicle:
+    """`life_of_version`, and what else leaves rows in the views of some service."""
+    story = life_of_version("ab" * 32)
+    for alias, version in (("champion", VERSION), ("challenger", OTHER), ("champion", OTHER)):
+        story.add("registry", MODEL, registry.AliasAssigned(alias=alias, version=version))
+    story.add("registry", f"{MODEL}/versions/32", registry.VersionRegistered(parent_version=OTHER, stage="development"))
+    for name in ("eu-1", "eu-2"):
+        endpoint = f"{PROJECT}/endpoints/{name}"
+        story.add("deployment", endpoint, deployment.EndpointCreated(environment=f"{PROJECT}/environments/prod"))
+        shares = [TrafficShare(version=VERSION, percent=30), TrafficShare(version=OTHER, percent=70)]
+        story.add("deployment", endpoint, deployment.TrafficShifted(traffic=shares))
+    story.add("deployment", ROLLOUT, deployment.RolloutSucceeded())
+    for number, kept in enumerate((MODEL, VERSION), start=1):
+        placed = archive.HoldPlaced(resources=[kept])
+        story.add("archive", f"{PROJECT}/holds/case-{number}", placed)
+    return story

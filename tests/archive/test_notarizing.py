@@ -126,10 +126,10 @@ def test_two_do_not_sign_in_one_folder(tmp_path: Path) -> None:
 
 
 @asynccontextmanager
-async def notary(nats: NatsServer, folder: Path) -> AsyncIterator[Process]:
+async def notary(nats: NatsServer, folder: Path, *, pause_seconds: float = 0.05) -> AsyncIterator[Process]:
     arguments = ["--nats", nats.address, "--password-file", str(nats.password_file("notary"))]
     arguments += ["--api-prefix", API_PREFIX, "--folder", str(folder / "signed"), "--key-folder", str(folder / "key")]
-    arguments += ["--asks", str(folder / "asks"), "--pause-seconds", "0.05"]
+    arguments += ["--asks", str(folder / "asks"), "--pause-seconds", str(pause_seconds)]
     process = await Process.start(
         "notary",
         [sys.executable, "-m", "services.archive.notarizing", *arguments],

@@ -52,6 +52,7 @@ async def tampered(ground: Ground, hand: Hand, seed: int, folder: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.tampering
 @pytest.mark.parametrize("part", range(10))
 async def test_five_hundred_cases(ground: Ground, part: int, tmp_path: Path) -> None:
     for seed in range(part * 50, part * 50 + 50):
@@ -59,6 +60,7 @@ async def test_five_hundred_cases(ground: Ground, part: int, tmp_path: Path) -> 
 
 
 @pytest.mark.long
+@pytest.mark.tampering
 async def test_nothing_is_found_falsely_in_200_000_facts(tmp_path: Path) -> None:
     ground = await Ground(tmp_path / "data").fill(200_000, 997, bytes_each=400)
     assert (await ground.scrub()).findings == []

@@ -54,7 +54,7 @@ class Tiles:
         return [span_hash(span, node_from(self._log.tiles)) for span in spans]
 
 
-def witness_of(ground: Ground, clock: Any = None) -> Witness:
+def witness_of(ground: Ground, clock: Any = None, reach: int = 1000) -> Witness:
     ground.vault.open()
     return Witness(
         name="witness.test",
@@ -62,6 +62,7 @@ def witness_of(ground: Ground, clock: Any = None) -> Witness:
         statements=ground.statements,
         vault=ground.vault,
         tiles=Tiles(ground),
+        reach=lambda: reach,
         clock=clock or (lambda: datetime(2026, 3, 1, tzinfo=UTC)),
     )
 
@@ -83,6 +84,14 @@ async def grown(ground: Ground) -> bytes:
     ground.vault.open()
     ground.vault.append(ground.log.entries[60:])
     return ground.vault.root(70)
+
+
+async def test_it_waits_for_tiles_that_are_behind_what_was_signed(ground: Ground) -> None:
+    """A notary apart may sign before the archive has folded: that is no trouble, and no proof can be made yet."""
+    add(ground, 70, await grown(ground))
+    behind, key = witness_of(ground, reach=69), witness_of(ground).open()
+    assert not await behind.round(key)
+    assert await witness_of(ground, reach=70).round(key)
 
 
 async def test_it_vouches_for_what_follows_and_for_nothing_else(ground: Ground) -> None:

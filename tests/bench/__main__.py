@@ -22,6 +22,7 @@ from tests.bench import (
     access,
     calls,
     compare,
+    evidence,
     exports,
     gateway,
     imports,
@@ -35,6 +36,7 @@ from tests.bench import (
     telemetry,
     tokens,
     views,
+    witnessing,
 )
 from tests.bench.effort import QUICK, Effort
 from tests.bench.ground import Ground
@@ -69,6 +71,11 @@ MEASURES: Mapping[str, Callable[[Ground, Effort], Awaitable[Outcome]]] = {
     "batching": inference.batching,
     "rollouts": rollouts.rollouts,
     "controller": rollouts.at_rest,
+    "verify": evidence.verify,
+    "proof": evidence.proof,
+    "witness": witnessing.witness,
+    "notary": witnessing.notary,
+    "replay": evidence.replay,
 }
 _PLAIN_WIDTH = 120  # Of a log file, which has none.
 RESULTS = Path(".modelog/bench/results.json")

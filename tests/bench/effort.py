@@ -25,6 +25,8 @@ class Effort:
     stock_models: int = 10_000
     stock_versions: int = 20
     searches: int = 200
+    bundled: int = 1_000_000
+    replayed: int = 100_000
 
 
 QUICK = Effort(
@@ -42,4 +44,6 @@ QUICK = Effort(
     rest_seconds=12.0,
     stock_models=500,
     searches=40,
+    bundled=100_000,
+    replayed=20_000,
 )

@@ -1,33 +1,148 @@
-"""Figures of the evidence: `python -m tests.bench.evidence [FACTS]`, 1,000,000 facts of 400 bytes unless said.
-
-Prints the seconds (and those of the processor) of verifying a bundle offline, of comparing all stores, and from an
-append to its witnessed checkpoint at 500 facts a second.
-"""
+"""Evidence: verifying a bundle offline, the size of a proof, and replay."""
 
 import asyncio
-import sys
-import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
+import grpc.aio
 import nats
 
 from modelog import audit
+from modelog.archive.v1 import archive_service_pb2 as rpc
+from modelog.archive.v1.archive_service_pb2_grpc import ArchiveServiceStub
 from services.archive import bundle, merkle, tiles
 from services.archive.checkpoint import Head, sign
-from services.archive.witness.statements import Statements
+from services.archive.witness.cosignature import cosign
 from suite.nats_server import NatsServer
-from suite.postgres_server import PostgresServer
-from testkit.live import log_server
-from tests.archive.ground import Ground, messages
+from tests.archive.ground import messages
 from tests.archive.test_kill import process
 from tests.archive.trees import KEY, ORIGIN, VKEY
+from tests.bench.effort import Effort
+from tests.bench.ground import Ground
+from tests.bench.outcome import Outcome, middle, ratio
 
 BYTES = 400
-RATE, SENT = 500, 10_000
+MILLION = 1_000_000
+_IN_FLIGHT = 500
 
 
-def make_bundle(path: Path, count: int) -> None:
+async def verify(ground: Ground, effort: Effort) -> Outcome:
+    """Checking a bundle offline, in seconds for a million facts of 400 bytes."""
+    path = ground.folder / "bundle.tar"
+    _make_bundle(path, effort.bundled)
+    rounds = []
+    for _ in range(min(effort.rounds, 3)):
+        began = time.perf_counter()
+        report = audit.verify(path, VKEY)
+        rounds.append({"seconds": time.perf_counter() - began})
+        if not report.ok or report.entries != effort.bundled:
+            raise RuntimeError(f"not verified: {report.findings[:3]}")
+    path.unlink()
+    seconds = middle(rounds, "seconds") * MILLION / effort.bundled
+    return Outcome(
+        name="verify",
+        question="a bundle of 1,000,000 facts of 400 bytes, verified offline",
+        figure=seconds,
+        target=20,
+        unit="s",
+        ours=f"{effort.bundled / middle(rounds, 'seconds'):,.0f} facts/s",
+        at_most=True,
+        is_ratio=False,
+        rounds=rounds,
+        notes={"facts in the bundle": effort.bundled},
+    )
+
+
+async def proof(_ground: Ground, _effort: Effort) -> Outcome:
+    """The text of the longest inclusion proof under a million facts, with a witnessed checkpoint."""
+    leaves = [merkle.leaf_hash(number.to_bytes(4, "big")) for number in range(MILLION)]
+    held = tiles.extend({}, 0, leaves)
+    root = merkle.span_hash((0, MILLION), tiles.node_from(held))
+    note = sign(Head(ORIGIN, MILLION, root), KEY)
+    note += cosign(note.partition("\n\n")[0] + "\n", 1_800_000_000, "witness.modelog.local", KEY)
+    hashes = [merkle.span_hash(span, tiles.node_from(held)) for span in merkle.inclusion_spans(0, MILLION)]
+    return Outcome(
+        name="proof",
+        question="one proof under 1,000,000 facts, as a file with its witnessed checkpoint",
+        figure=len(bundle.proof_text(0, hashes, note).encode()) / 1024,
+        target=1.5,
+        unit="KiB",
+        ours=f"{len(hashes)} hashes",
+        at_most=True,
+        is_ratio=False,
+    )
+
+
+async def replay(ground: Ground, effort: Effort) -> Outcome:
+    """ReadFacts of the archive from the beginning to the end, against nats-py receiving the same messages."""
+    folder = ground.folder / "replay"
+    async with ground.log() as log:
+        await _publish(log, effort.replayed)
+        archive = process(log, ground.postgres, folder, ground.schema())
+        await archive.start()
+        try:
+            await _ours(archive.address, effort.replayed)  # Returns once the copy is complete.
+            rounds = [
+                (await _theirs(log, effort.replayed), await _ours(archive.address, effort.replayed))
+                for _ in range(effort.rounds)
+            ]
+        finally:
+            await archive.stop()
+    return Outcome(
+        name="replay",
+        question="facts of 400 bytes over ReadFacts, against nats-py alone",
+        figure=ratio(rounds),
+        target=0.5,
+        unit="facts/s",
+        floor=f"{middle([one for one, _ in rounds], 'per_second'):,.0f}/s",
+        ours=f"{middle([one for _, one in rounds], 'per_second'):,.0f}/s",
+        rounds=rounds,
+    )
+
+
+async def _theirs(log: NatsServer, count: int) -> dict[str, Any]:
+    client = await nats.connect(log.url)
+    try:
+        began = time.perf_counter()
+        subscription = await client.jetstream().subscribe(
+            "lifecycle.>", stream="LIFECYCLE", ordered_consumer=True, pending_msgs_limit=-1, pending_bytes_limit=-1
+        )
+        received = 0
+        async for _message in subscription.messages:
+            received += 1
+            if received == count:
+                break
+        return {"per_second": count / (time.perf_counter() - began)}
+    finally:
+        await client.close()
+
+
+async def _ours(address: str, count: int) -> dict[str, Any]:
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub: Any = ArchiveServiceStub(channel)
+        began = time.perf_counter()
+        received = 0
+        async for reply in stub.ReadFacts(rpc.ReadFactsRequest(follow=True), timeout=300):
+            received += len(reply.entries)
+            if received == count:
+                break
+        return {"per_second": count / (time.perf_counter() - began)}
+
+
+async def _publish(log: NatsServer, count: int) -> None:
+    client = await nats.connect(log.url)
+    room = asyncio.Semaphore(_IN_FLIGHT)
+
+    async def put(subject: str, payload: bytes) -> None:
+        async with room:
+            await client.jetstream().publish(subject, payload)
+
+    await asyncio.gather(*(put(one.subject, one.payload) for one in messages(count, BYTES)))
+    await client.close()
+
+
+def _make_bundle(path: Path, count: int) -> None:
     """The whole log of `count` facts, as the archive exports it."""
     tar, held, size = bundle.Tar(), dict[tiles.TileId, bytes](), 0
     files = bundle.LogFiles(tar, 1)
@@ -48,77 +163,3 @@ def make_bundle(path: Path, count: int) -> None:
         file.write(tar.file("log/edges.json", bundle.edges_json([], [])))
         file.write(tar.file("policy.json", bundle.policy_json(ORIGIN, keys)))
         file.write(tar.file("manifest.json", bundle.manifest_json(ORIGIN, count, 1, count, tar.files)) + tar.end())
-
-
-def verifying(folder: Path, count: int) -> str:
-    path = folder / "bundle.tar"
-    make_bundle(path, count)
-    wall, processor = time.perf_counter(), time.process_time()
-    report = audit.verify(path, VKEY)
-    spent = time.perf_counter() - wall, time.process_time() - processor
-    if not report.ok or report.entries != count:
-        raise SystemExit(f"not verified: {report.findings[:3]}")
-    return f"verify {count} facts: {spent[0]:.1f} s, of the processor {spent[1]:.1f} s"
-
-
-async def comparing(folder: Path, count: int) -> str:
-    ground = await Ground(folder / "ground").fill(count, 997, bytes_each=BYTES)
-    wall, processor = time.perf_counter(), time.process_time()
-    report = await ground.scrub()
-    spent = time.perf_counter() - wall, time.process_time() - processor
-    if report.findings:
-        raise SystemExit(f"found falsely: {report.findings[:3]}")
-    return f"compare {count} facts: {spent[0]:.1f} s, of the processor {spent[1]:.1f} s"
-
-
-async def witnessing(server: NatsServer, postgres: PostgresServer, folder: Path) -> str:
-    """From the acknowledgement of an append to a cosignature over it, by a real archive process."""
-    archive = process(server, postgres, folder, "bench", sign_pause_seconds="0.5")
-    await archive.start()
-    client = await nats.connect(server.url)
-    statements = Statements(folder / "data" / "witness", "modelog.local/lifecycle")
-    acknowledged: dict[int, float] = {}
-    waited: list[float] = []
-
-    async def watch() -> None:
-        seen = 0
-        while seen < SENT:
-            newest = statements.newest()
-            if newest and newest.head.size > seen:
-                now = time.perf_counter()
-                waited.extend(now - acknowledged.pop(one, now) for one in range(seen + 1, newest.head.size + 1))
-                seen = newest.head.size
-            await asyncio.sleep(0.005)
-
-    async def send(revision: int, subject: str, payload: bytes) -> None:
-        await client.jetstream().publish(subject, payload)
-        acknowledged[revision] = time.perf_counter()
-
-    try:
-        watching = asyncio.create_task(watch())
-        began, sending = time.perf_counter(), []
-        for one in messages(SENT, BYTES):
-            await asyncio.sleep(max(0.0, began + one.revision / RATE - time.perf_counter()))
-            sending.append(asyncio.create_task(send(one.revision, one.subject, one.payload)))
-        await asyncio.gather(*sending)
-        rate = SENT / (time.perf_counter() - began)
-        await asyncio.wait_for(watching, 60)
-    finally:
-        await client.close()
-        await archive.kill()
-    waited.sort()
-    middle, late = waited[len(waited) // 2], waited[int(len(waited) * 0.99)]
-    return f"append to witnessed checkpoint at {rate:.0f} facts/s: median {middle:.2f} s, p99 {late:.2f} s"
-
-
-async def main(count: int) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        print(verifying(folder, count))
-        print(await comparing(folder, count // 5))
-        async with log_server(folder) as server, PostgresServer(folder / "postgres") as postgres:
-            print(await witnessing(server, postgres, folder))
-
-
-if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000))

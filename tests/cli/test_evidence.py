@@ -7,9 +7,11 @@ import tarfile
 import time
 from pathlib import Path
 
+import asyncpg
 import pytest
 
-from modelog.cli.failures import INTERRUPTED, UNVERIFIED, USAGE
+from modelog.cli.failures import FAILED, INTERRUPTED, UNVERIFIED, USAGE
+from modelog.sdk.settings import SERVICES
 from suite.suite import Suite
 from tests.cli.line import CommandLine
 
@@ -62,8 +64,31 @@ def test_all_stores_are_compared(line: CommandLine, project: str) -> None:
     told = line.json("audit", "scrub")
     assert (told["done"], told["findings"]) == (True, [])
     assert int(told["summary"]["size"]) >= int(revision)
-    assert "the same" in line("audit", "scrub").out
+    assert {service: one["findingCount"] for service, one in told["views"].items()} == dict.fromkeys(SERVICES, "0")
+    assert line("audit", "scrub").out.count("the same") == 1 + len(SERVICES)
     assert line.json("audit", "scrub", "--last")["done"]
+
+
+async def test_a_row_that_somebody_edited_is_named_with_its_service(
+    suite: Suite, line: CommandLine, project: str
+) -> None:
+    model = f"projects/{project}/models/fraud"
+    connection = await asyncpg.connect(suite.postgres.url)
+    before = await connection.fetchval("select body from registry.model where name = $1", model)
+    edit = "update registry.model set body = $2 where name = $1"
+    try:
+        await connection.execute(edit, model, before + b"\x00")
+        told = line("audit", "scrub", expect=UNVERIFIED).out
+        assert "registry.model" in told
+        assert told.count("DIFFERENT") == 1
+        assert f"not what the facts make it: body (name {model})" in " ".join(told.split())
+        assert "1 rows of its views are not what the log makes them" in line("status", expect=FAILED).out
+        assert "DIFFERENT" in line("audit", "scrub", "--last", expect=UNVERIFIED).out
+    finally:
+        await connection.execute(edit, model, before)
+        await connection.close()
+    assert "DIFFERENT" not in line("audit", "scrub").out
+    line("status")
 
 
 def test_replay_reads_the_facts_in_order(line: CommandLine, project: str) -> None:

@@ -21,7 +21,8 @@ SQL_FILES = ("projections.py", "queries.py")
 SQL_FOLDERS = ("projections", "queries", "migrations")
 # The tables that every service has are written, read and kept in order by these.
 SQL_KERNEL = frozenset(
-    "digest fence index position postgres projector reactor resources search_sql status_servicer tables views".split()
+    "comparing digest fence index position postgres projector reactor rebuilt resources search_sql status_servicer"
+    " tables views".split()
 )
 
 READS_ENVIRONMENT = frozenset("environ environb getenv getenvb putenv unsetenv".split())

@@ -57,6 +57,7 @@ WITHOUT_READ: Mapping[str, str] = {
     "modelog.archive.v1.SubscriptionService.AcknowledgeFacts": "moves a place in the log",
     "modelog.archive.v1.SubscriptionService.ExtendDeadline": "keeps a batch for longer",
     "modelog.status.v1.StatusService.GetStatus": "health of a process",
+    "modelog.status.v1.StatusService.CompareViews": "compares the views as they are",
     "modelog.status.v1.StatusService.WhoAmI": "who calls",
 }
 

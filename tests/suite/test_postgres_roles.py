@@ -109,6 +109,9 @@ async def test_no_role_is_a_superuser_or_becomes_another(server: PostgresServer,
     connection = await asyncpg.connect(url)
     await connection.execute("set default_transaction_read_only = off")
     owner = role.endswith("_owner")
+    temporary = "create temporary table mine (x int)"
+    if role.endswith("_projector"):  # It compares views with what the log makes of them (decision 0049).
+        await connection.execute(temporary)
     for statement in (
         "create role mine superuser",
         "alter role modelog password 'x'",
@@ -119,7 +122,7 @@ async def test_no_role_is_a_superuser_or_becomes_another(server: PostgresServer,
         "set session authorization modelog",
         "create schema mine" if not owner else "create schema audit",
         "create table public.mine (x int)",
-        "create temporary table mine (x int)",
+        temporary if not role.endswith("_projector") else "create unlogged table registry.mine (x int)",
         "drop event trigger modelog_protect",
         "drop schema audit cascade",
         "insert into audit.project values ('ada', '*')",

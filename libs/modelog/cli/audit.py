@@ -10,6 +10,7 @@ from modelog.cli import render
 from modelog.cli.cells import Cell
 from modelog.cli.failures import UNVERIFIED
 from modelog.cli.packs import checked, pack
+from modelog.cli.scrubbing import scrub
 from modelog.cli.state import Noun, State, state_of
 from modelog.cli.values import text_of
 from modelog.cli.verbs import arg, opt, verb
@@ -34,36 +35,6 @@ def _keys(state: State, notary: Any) -> None:
     return None
 
 
-def _compared(state: State, replies: Any) -> int:
-    """What differs, one line each, and how much was compared."""
-    reply = None
-    for reply in replies:
-        if not reply.done and not state.as_json:
-            click.echo(".", nl=False, err=True)
-    if reply is None or not reply.done:
-        raise click.ClickException("the comparison was broken off; try again")
-    if state.as_json:
-        render.print_json(render.plain(reply))
-        return UNVERIFIED if reply.findings else 0
-    if not reply.summary.HasField("end_time"):
-        click.echo("nothing was compared in the background yet")
-        return 0
-    stores = reply.DESCRIPTOR.fields_by_name["findings"].message_type.fields_by_name["store"].enum_type.values_by_number
-    rows = []
-    for one in reply.findings:
-        revisions = str(one.revision or "")
-        if one.last_revision > one.revision:
-            revisions += f"-{one.last_revision}"
-        store = stores[one.store].name.removeprefix("EVIDENCE_STORE_").lower()
-        rows.append([store, Cell(one.reason, "red"), revisions, one.message])
-    if rows:
-        render.table(["store", "finding", "revision", "what differs"], rows)
-    word = Cell("DIFFERENT", "red") if rows else Cell("the same", "green")
-    compared = f"{reply.summary.size} facts and {reply.summary.checkpoint_count} checkpoints in all stores"
-    render.table(["outcome", "what was compared"], [[word, compared]])
-    return UNVERIFIED if rows else 0
-
-
 audit = Noun(
     "audit",
     help="Packs, bundles, checkpoints and proofs. Keep `audit key` and checkpoints away from the log they speak of.",
@@ -75,13 +46,7 @@ audit = Noun(
             "archive.RotateLogKey",
             "Give the log a new key, which the old one introduces before it is destroyed.",
         ),
-        verb(
-            "scrub",
-            "archive.Scrub",
-            "Compare log, copy, tree, checkpoints and views now; exit status 7 when anything differs.",
-            opt("last", "How the last comparison in the background ended."),
-            show=_compared,
-        ),
+        scrub,
         verb(
             "checkpoint",
             "archive.GetCheckpoint",

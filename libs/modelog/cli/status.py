@@ -22,7 +22,7 @@ def status(ctx: click.Context) -> int:
     """How the services are doing: how far their views are, and what is wrong.
 
     Exit status: 6 when one cannot be reached, 1 when one stands still, froze a resource, or the log's configuration
-    has drifted from the pinned one.
+    has drifted from the pinned one, or whose views differ from what the log makes.
     """
     state = state_of(ctx)
     state.client()
@@ -46,7 +46,11 @@ def _ask(state: State, service: str) -> Any:
 
 
 def _sick(answer: GetStatusResponse) -> bool:
-    return bool(answer.halted or answer.quarantined or answer.drift)
+    return bool(answer.halted or answer.quarantined or answer.drift or _different(answer))
+
+
+def _different(answer: GetStatusResponse) -> bool:
+    return bool(answer.comparison.finding_count or answer.comparison.alarm_reason)
 
 
 def _plain(answer: Any) -> dict[str, Any]:
@@ -83,5 +87,8 @@ def _wrong(answers: list[Any]) -> None:
             [name, f"quarantined {one.name} at revision {one.revision}: {one.reason}"] for one in answer.quarantined
         ]
         rows += [[name, f"the log's configuration: {text}"] for text in answer.drift]
+        if _different(answer):
+            count, alarm = answer.comparison.finding_count, answer.comparison.alarm_message
+            rows.append([name, alarm or f"{count} rows of its views are not what the log makes them: `audit scrub`"])
     if rows:
         render.table(["service", "what is wrong"], rows)

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import uvloop
+
 from kernel import telemetry
 from kernel.jetstream import JetStreamLog, connect
 from kernel.logs import structlog
@@ -110,4 +112,4 @@ if __name__ == "__main__":
     wanted = parsed()
     telemetry.configure("notary", level="info", trace_share=0.0, export=False)
     held = locked(wanted.folder)
-    asyncio.run(run(wanted))
+    uvloop.run(run(wanted))

@@ -1,10 +1,8 @@
-"""Reads of the views for comparing them: table entry, the tiles, and every kind of resource the archive folds."""
+"""Reads of the views for comparing them: table entry and the tiles."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from kernel.fold import Kind
-from kernel.postgres import Pool, quoted
+from kernel.postgres import Pool
 from services.archive.reading import Row
 from services.archive.tiles import TileId
 
@@ -16,7 +14,6 @@ _TILES = (
     "select level, number, hashes from tile"
     " where (level, number) in (select * from unnest($1::smallint[], $2::bigint[]))"
 )
-_REQUESTS = "select id, digest, name, revision, generation from request where revision <= $1"
 
 
 class ViewTables:
@@ -31,21 +28,3 @@ class ViewTables:
     async def tiles(self, wanted: Sequence[TileId]) -> dict[TileId, bytes]:
         columns = [one[0] for one in wanted], [one[1] for one in wanted]
         return {(row["level"], row["number"]): row["hashes"] for row in await self._pool.fetch(_TILES, *columns)}
-
-    async def newest(self, kind: Kind, upto: int) -> list[tuple[Any, ...]]:
-        """name, revision, body of each resource whose last fact is not behind `upto`."""
-        rows = await self._pool.fetch(
-            f"select name, revision, body from {quoted(kind.table)} where revision <= $1", upto
-        )
-        return [tuple(row) for row in rows]
-
-    async def former(self, kind: Kind, upto: int) -> list[tuple[Any, ...]]:
-        """name, revision, recorded_at, body after each fact up to `upto`."""
-        history = quoted(kind.table + "_history")
-        rows = await self._pool.fetch(
-            f"select name, revision, recorded_at, body from {history} where revision <= $1", upto
-        )
-        return [tuple(row) for row in rows]
-
-    async def requests(self, upto: int) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in await self._pool.fetch(_REQUESTS, upto)]

@@ -1,31 +1,25 @@
-"""One comparison of everything with everything: what the stores hold, what was signed, and what the views show.
+"""One comparison of everything that holds facts: what the stores have, and what was signed.
 
 Which facts are the true ones is decided by the roots that were signed, not by who says so: a store that leads to them
 is right, and the others are told apart by it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from kernel.log import Entry, Log
+from kernel.log import Log
 from services.archive.merkle import leaf_hash, root_of
 from services.archive.scrub.findings import Report, Store, gathered
 from services.archive.scrub.reference import Blocks, Leaves
 from services.archive.scrub.signed import SignedFiles
 from services.archive.scrub.sources import CopySource, Found, LogSource, Tables, ViewSource, leaves_in
-from services.archive.scrub.states import States, StateTables
 from services.archive.tiles import WIDTH, extend
 from services.archive.vault.vault import Vault
 from services.archive.witness.statements import Statements
 
 BLOCK = 4 * WIDTH
-
-
-class Views(Tables, StateTables, Protocol):
-    """All that is read of the views."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +28,9 @@ class Stores:
 
     log: Log
     vault: Vault
-    views: Views
+    views: Tables
     notary_dir: Path
     statements: Statements
-    states: Callable[[], States]
     settled: Callable[[int], Awaitable[None]]
 
 
@@ -51,7 +44,7 @@ async def scrub(stores: Stores, known: int, share: float = 1.0) -> Report:
     signed = SignedFiles(stores.notary_dir, stores.statements, report)
     report.size = end = max(known, stores.vault.end(), max(signed.heads, default=0))
     await stores.settled(end)
-    blocks, states = Blocks(), stores.states()
+    blocks = Blocks()
     copy = CopySource(stores.vault, report)
     log, view = LogSource(stores.log), ViewSource(stores.views, report)
     damaged: set[int] = set()
@@ -67,7 +60,6 @@ async def scrub(stores: Stores, known: int, share: float = 1.0) -> Report:
             damaged.update(one for one in range(first, last + 1) if copy.damaged(one))
             blocks.add(first, _leaves(held) | {Store.TREE: await _tree(stores.views, first, last)})
             _compare_subjects(held, first, report)
-            states.fold([one for one in _agreed(held) if one is not None])
             spent = asyncio.get_running_loop().time() - began
             await asyncio.sleep(spent * (1 / share - 1))
     finally:
@@ -77,23 +69,12 @@ async def scrub(stores: Stores, known: int, share: float = 1.0) -> Report:
     signed.judge(roots, end)
     await _upper_tiles(stores.views, blocks, settled, report)
     _closed_segments(stores.vault, blocks, settled, report)
-    await states.compare(stores.views, end, report)
     report.findings = gathered(report.findings)
     return report
 
 
 def _leaves(held: dict[Store, Found]) -> dict[Store, Leaves]:
     return {store: [leaf_hash(one.payload) if one else None for one in found] for store, found in held.items()}
-
-
-def _agreed(held: dict[Store, Found]) -> Sequence[Entry | None]:
-    """What to fold: two of three, the copy where each says something else."""
-    copied, logged, shown = held[Store.COPY], held[Store.LOG], held[Store.VIEW]
-    if copied == logged:
-        return copied
-    return [
-        log if log == view else (copy or log or view) for copy, log, view in zip(copied, logged, shown, strict=True)
-    ]
 
 
 async def _tree(views: Tables, first: int, last: int) -> Leaves:

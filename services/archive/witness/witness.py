@@ -62,13 +62,16 @@ class Witness:
         statements: Statements,
         vault: Vault,
         tiles: Hashes,
+        reach: Callable[[], int],
         clock: Callable[[], datetime],
     ) -> None:
+        """reach: up to where the tiles are folded, which may be behind the copy and behind what was signed."""
         self._name = name
         self._checkpoints = checkpoints
         self._statements = statements
         self._vault = vault
         self._tiles = tiles
+        self._reach = reach
         self._clock = clock
 
     async def run(self) -> None:
@@ -92,7 +95,7 @@ class Witness:
         """Looks at the next checkpoint; True when it was vouched for, False when there is none yet. Raises Refused."""
         last = self._statements.head()
         signed = self._next(last)
-        if signed is None or self._vault.size < signed.head.size:
+        if signed is None or min(self._vault.size, self._reach()) < signed.head.size:
             return False
         text = self._text(signed)
         await self._agree(signed.head)

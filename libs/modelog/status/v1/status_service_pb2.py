@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from modelog.status.v1 import comparisons_pb2 as modelog_dot_status_dot_v1_dot_comparisons__pb2
 from modelog.type.v1 import options_pb2 as modelog_dot_type_dot_v1_dot_options__pb2
 from modelog.type.v1 import principal_pb2 as modelog_dot_type_dot_v1_dot_principal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&modelog/status/v1/status_service.proto\x12\x11modelog.status.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dmodelog/type/v1/options.proto\x1a\x1fmodelog/type/v1/principal.proto\"\x12\n\x10GetStatusRequest\"\xe1\x01\n\x11GetStatusResponse\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08position\x18\x04 \x01(\x03\x12\x0c\n\x04head\x18\x05 \x01(\x03\x12\x0e\n\x06halted\x18\x06 \x01(\t\x12;\n\x0bquarantined\x18\x07 \x03(\x0b\x32&.modelog.status.v1.QuarantinedResource\x12\r\n\x05\x64rift\x18\x08 \x03(\t\"\x0f\n\rWhoAmIRequest\"\xa2\x01\n\x0eWhoAmIResponse\x12-\n\tprincipal\x18\x01 \x01(\x0b\x32\x1a.modelog.type.v1.Principal\x12\x30\n\x0con_behalf_of\x18\x02 \x03(\x0b\x32\x1a.modelog.type.v1.Principal\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x13QuarantinedResource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t2\xd8\x01\n\rStatusService\x12g\n\tGetStatus\x12#.modelog.status.v1.GetStatusRequest\x1a$.modelog.status.v1.GetStatusResponse\"\x0f\xca\xf3\x18\x0bstatus.read\x12^\n\x06WhoAmI\x12 .modelog.status.v1.WhoAmIRequest\x1a!.modelog.status.v1.WhoAmIResponse\"\x0f\xca\xf3\x18\x0bstatus.readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&modelog/status/v1/status_service.proto\x12\x11modelog.status.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#modelog/status/v1/comparisons.proto\x1a\x1dmodelog/type/v1/options.proto\x1a\x1fmodelog/type/v1/principal.proto\"\x12\n\x10GetStatusRequest\"\x98\x02\n\x11GetStatusResponse\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08position\x18\x04 \x01(\x03\x12\x0c\n\x04head\x18\x05 \x01(\x03\x12\x0e\n\x06halted\x18\x06 \x01(\t\x12;\n\x0bquarantined\x18\x07 \x03(\x0b\x32&.modelog.status.v1.QuarantinedResource\x12\r\n\x05\x64rift\x18\x08 \x03(\t\x12\x35\n\ncomparison\x18\t \x01(\x0b\x32!.modelog.status.v1.ViewComparison\"\x0f\n\rWhoAmIRequest\"\xa2\x01\n\x0eWhoAmIResponse\x12-\n\tprincipal\x18\x01 \x01(\x0b\x32\x1a.modelog.type.v1.Principal\x12\x30\n\x0con_behalf_of\x18\x02 \x03(\x0b\x32\x1a.modelog.type.v1.Principal\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x13QuarantinedResource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t2\xd5\x02\n\rStatusService\x12g\n\tGetStatus\x12#.modelog.status.v1.GetStatusRequest\x1a$.modelog.status.v1.GetStatusResponse\"\x0f\xca\xf3\x18\x0bstatus.read\x12^\n\x06WhoAmI\x12 .modelog.status.v1.WhoAmIRequest\x1a!.modelog.status.v1.WhoAmIResponse\"\x0f\xca\xf3\x18\x0bstatus.read\x12{\n\x0c\x43ompareViews\x12&.modelog.status.v1.CompareViewsRequest\x1a\'.modelog.status.v1.CompareViewsResponse\"\x18\xca\xf3\x18\x14status.views.compare0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,16 +40,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATUSSERVICE'].methods_by_name['GetStatus']._serialized_options = b'\312\363\030\013status.read'
   _globals['_STATUSSERVICE'].methods_by_name['WhoAmI']._loaded_options = None
   _globals['_STATUSSERVICE'].methods_by_name['WhoAmI']._serialized_options = b'\312\363\030\013status.read'
-  _globals['_GETSTATUSREQUEST']._serialized_start=158
-  _globals['_GETSTATUSREQUEST']._serialized_end=176
-  _globals['_GETSTATUSRESPONSE']._serialized_start=179
-  _globals['_GETSTATUSRESPONSE']._serialized_end=404
-  _globals['_WHOAMIREQUEST']._serialized_start=406
-  _globals['_WHOAMIREQUEST']._serialized_end=421
-  _globals['_WHOAMIRESPONSE']._serialized_start=424
-  _globals['_WHOAMIRESPONSE']._serialized_end=586
-  _globals['_QUARANTINEDRESOURCE']._serialized_start=588
-  _globals['_QUARANTINEDRESOURCE']._serialized_end=657
-  _globals['_STATUSSERVICE']._serialized_start=660
-  _globals['_STATUSSERVICE']._serialized_end=876
+  _globals['_STATUSSERVICE'].methods_by_name['CompareViews']._loaded_options = None
+  _globals['_STATUSSERVICE'].methods_by_name['CompareViews']._serialized_options = b'\312\363\030\024status.views.compare'
+  _globals['_GETSTATUSREQUEST']._serialized_start=195
+  _globals['_GETSTATUSREQUEST']._serialized_end=213
+  _globals['_GETSTATUSRESPONSE']._serialized_start=216
+  _globals['_GETSTATUSRESPONSE']._serialized_end=496
+  _globals['_WHOAMIREQUEST']._serialized_start=498
+  _globals['_WHOAMIREQUEST']._serialized_end=513
+  _globals['_WHOAMIRESPONSE']._serialized_start=516
+  _globals['_WHOAMIRESPONSE']._serialized_end=678
+  _globals['_QUARANTINEDRESOURCE']._serialized_start=680
+  _globals['_QUARANTINEDRESOURCE']._serialized_end=749
+  _globals['_STATUSSERVICE']._serialized_start=752
+  _globals['_STATUSSERVICE']._serialized_end=1093
 # @@protoc_insertion_point(module_scope)

@@ -2,6 +2,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from modelog.status.v1 import comparisons_pb2 as _comparisons_pb2
 from modelog.type.v1 import options_pb2 as _options_pb2
 from modelog.type.v1 import principal_pb2 as _principal_pb2
 from google.protobuf.internal import containers as _containers
@@ -17,7 +18,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("service", "version", "start_time", "position", "head", "halted", "quarantined", "drift")
+    __slots__ = ("service", "version", "start_time", "position", "head", "halted", "quarantined", "drift", "comparison")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +27,7 @@ class GetStatusResponse(_message.Message):
     HALTED_FIELD_NUMBER: _ClassVar[int]
     QUARANTINED_FIELD_NUMBER: _ClassVar[int]
     DRIFT_FIELD_NUMBER: _ClassVar[int]
+    COMPARISON_FIELD_NUMBER: _ClassVar[int]
     service: str
     version: str
     start_time: _timestamp_pb2.Timestamp
@@ -34,7 +36,8 @@ class GetStatusResponse(_message.Message):
     halted: str
     quarantined: _containers.RepeatedCompositeFieldContainer[QuarantinedResource]
     drift: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, service: _Optional[str] = ..., version: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., position: _Optional[int] = ..., head: _Optional[int] = ..., halted: _Optional[str] = ..., quarantined: _Optional[_Iterable[_Union[QuarantinedResource, _Mapping]]] = ..., drift: _Optional[_Iterable[str]] = ...) -> None: ...
+    comparison: _comparisons_pb2.ViewComparison
+    def __init__(self, service: _Optional[str] = ..., version: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., position: _Optional[int] = ..., head: _Optional[int] = ..., halted: _Optional[str] = ..., quarantined: _Optional[_Iterable[_Union[QuarantinedResource, _Mapping]]] = ..., drift: _Optional[_Iterable[str]] = ..., comparison: _Optional[_Union[_comparisons_pb2.ViewComparison, _Mapping]] = ...) -> None: ...
 
 class WhoAmIRequest(_message.Message):
     __slots__ = ()

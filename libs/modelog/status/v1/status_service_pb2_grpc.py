@@ -4,6 +4,7 @@
 import grpc
 import warnings
 
+from modelog.status.v1 import comparisons_pb2 as modelog_dot_status_dot_v1_dot_comparisons__pb2
 from modelog.status.v1 import status_service_pb2 as modelog_dot_status_dot_v1_dot_status__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -46,6 +47,11 @@ class StatusServiceStub(object):
                 request_serializer=modelog_dot_status_dot_v1_dot_status__service__pb2.WhoAmIRequest.SerializeToString,
                 response_deserializer=modelog_dot_status_dot_v1_dot_status__service__pb2.WhoAmIResponse.FromString,
                 _registered_method=True)
+        self.CompareViews = channel.unary_stream(
+                '/modelog.status.v1.StatusService/CompareViews',
+                request_serializer=modelog_dot_status_dot_v1_dot_comparisons__pb2.CompareViewsRequest.SerializeToString,
+                response_deserializer=modelog_dot_status_dot_v1_dot_comparisons__pb2.CompareViewsResponse.FromString,
+                _registered_method=True)
 
 
 class StatusServiceServicer(object):
@@ -68,6 +74,15 @@ class StatusServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CompareViews(self, request, context):
+        """Folds the log again, beside the views, and compares every table row by row (rebuild equality). Answers every second
+        or so, and at the end with what differs; one comparison runs at a time. Errors: UNAVAILABLE VIEWS_CHANGING while
+        another build folds the views anew, UNAVAILABLE when log or views cannot be read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StatusServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -80,6 +95,11 @@ def add_StatusServiceServicer_to_server(servicer, server):
                     servicer.WhoAmI,
                     request_deserializer=modelog_dot_status_dot_v1_dot_status__service__pb2.WhoAmIRequest.FromString,
                     response_serializer=modelog_dot_status_dot_v1_dot_status__service__pb2.WhoAmIResponse.SerializeToString,
+            ),
+            'CompareViews': grpc.unary_stream_rpc_method_handler(
+                    servicer.CompareViews,
+                    request_deserializer=modelog_dot_status_dot_v1_dot_comparisons__pb2.CompareViewsRequest.FromString,
+                    response_serializer=modelog_dot_status_dot_v1_dot_comparisons__pb2.CompareViewsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -137,6 +157,33 @@ class StatusService(object):
             '/modelog.status.v1.StatusService/WhoAmI',
             modelog_dot_status_dot_v1_dot_status__service__pb2.WhoAmIRequest.SerializeToString,
             modelog_dot_status_dot_v1_dot_status__service__pb2.WhoAmIResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareViews(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/modelog.status.v1.StatusService/CompareViews',
+            modelog_dot_status_dot_v1_dot_comparisons__pb2.CompareViewsRequest.SerializeToString,
+            modelog_dot_status_dot_v1_dot_comparisons__pb2.CompareViewsResponse.FromString,
             options,
             channel_credentials,
             insecure,

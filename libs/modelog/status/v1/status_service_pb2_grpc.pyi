@@ -6,6 +6,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from modelog.status.v1 import comparisons_pb2 as _comparisons_pb2
 from modelog.status.v1 import status_service_pb2 as _status_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -42,6 +43,11 @@ class StatusServiceStub:
     """Who the service takes the caller for, for `modelog whoami`. Errors: UNAUTHENTICATED with the reason why the
     credentials prove nobody.
     """
+    CompareViews: _grpc.UnaryStreamMultiCallable[_comparisons_pb2.CompareViewsRequest, _comparisons_pb2.CompareViewsResponse]
+    """Folds the log again, beside the views, and compares every table row by row (rebuild equality). Answers every second
+    or so, and at the end with what differs; one comparison runs at a time. Errors: UNAVAILABLE VIEWS_CHANGING while
+    another build folds the views anew, UNAVAILABLE when log or views cannot be read.
+    """
 
 @_typing.type_check_only
 class StatusServiceAsyncStub(StatusServiceStub):
@@ -55,6 +61,11 @@ class StatusServiceAsyncStub(StatusServiceStub):
     WhoAmI: _aio.UnaryUnaryMultiCallable[_status_service_pb2.WhoAmIRequest, _status_service_pb2.WhoAmIResponse]  # type: ignore[assignment]
     """Who the service takes the caller for, for `modelog whoami`. Errors: UNAUTHENTICATED with the reason why the
     credentials prove nobody.
+    """
+    CompareViews: _aio.UnaryStreamMultiCallable[_comparisons_pb2.CompareViewsRequest, _comparisons_pb2.CompareViewsResponse]  # type: ignore[assignment]
+    """Folds the log again, beside the views, and compares every table row by row (rebuild equality). Answers every second
+    or so, and at the end with what differs; one comparison runs at a time. Errors: UNAVAILABLE VIEWS_CHANGING while
+    another build folds the views anew, UNAVAILABLE when log or views cannot be read.
     """
 
 class StatusServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -78,6 +89,17 @@ class StatusServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_status_service_pb2.WhoAmIResponse, _abc.Awaitable[_status_service_pb2.WhoAmIResponse]]:
         """Who the service takes the caller for, for `modelog whoami`. Errors: UNAUTHENTICATED with the reason why the
         credentials prove nobody.
+        """
+
+    @_abc_1.abstractmethod
+    def CompareViews(
+        self,
+        request: _comparisons_pb2.CompareViewsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_comparisons_pb2.CompareViewsResponse], _abc.AsyncIterator[_comparisons_pb2.CompareViewsResponse]]:
+        """Folds the log again, beside the views, and compares every table row by row (rebuild equality). Answers every second
+        or so, and at the end with what differs; one comparison runs at a time. Errors: UNAVAILABLE VIEWS_CHANGING while
+        another build folds the views anew, UNAVAILABLE when log or views cannot be read.
         """
 
 def add_StatusServiceServicer_to_server(servicer: StatusServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
