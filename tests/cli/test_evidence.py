@@ -74,7 +74,10 @@ async def test_a_row_that_somebody_edited_is_named_with_its_service(
 ) -> None:
     model = f"projects/{project}/models/fraud"
     connection = await asyncpg.connect(suite.postgres.url)
-    before = await connection.fetchval("select body from registry.model where name = $1", model)
+    read = "select body from registry.model where name = $1"
+    async with asyncio.timeout(10):
+        while (before := await connection.fetchval(read, model)) is None:
+            await asyncio.sleep(0.02)
     edit = "update registry.model set body = $2 where name = $1"
     try:
         await connection.execute(edit, model, before + b"\x00")

@@ -136,7 +136,10 @@ class Town:
         return found
 
     async def endpoint(self) -> types.Endpoint:
-        found: types.Endpoint = await self.stub.GetEndpoint(rpc.GetEndpointRequest(name=ENDPOINT))
+        """With everything that the log holds by now."""
+        request = rpc.GetEndpointRequest(name=ENDPOINT)
+        request.read.at_least = await self.live.rooms.log.head()
+        found: types.Endpoint = await self.stub.GetEndpoint(request)
         return found
 
     async def finished(self, name: str, *, seconds: float = 40.0) -> types.Rollout:

@@ -108,7 +108,7 @@ async def test_a_silenced_alert_is_recorded_and_tells_nobody(live: Station) -> N
     ended = await live.call("EndSilence", name=name)
     await live.live.rooms.resources.wait(ended.revision)
     await live.call("AcknowledgeAlert", name=ALERT_NAME, note="mine")
-    assert (await told(live))[-1] == facts.AlertAcknowledged(note="mine")
+    assert (await told(live))[-1].note.startswith("text:"), "what people write lies beside the log"
     await alerts(live, TAKEN)
     await source.window(0)
     await alerts(live, RESOLVED)
