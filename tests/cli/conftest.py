@@ -13,7 +13,7 @@ from tests.cli.line import CommandLine
 _projects = (f"p{number}" for number in itertools.count(1))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 async def suite(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Suite]:
     async with Suite(tmp_path_factory.mktemp("cli") / ".modelog") as running:
         yield running
