@@ -146,7 +146,7 @@ class Ground:
         other.tables = Tables(list(self.tables.entries), dict(self.tables.held))
         return other
 
-    async def scrub(self) -> Report:
+    async def scrub(self, patience_seconds: float = 0.0) -> Report:
         async def settled(_revision: int) -> None:
             return None
 
@@ -157,5 +157,6 @@ class Ground:
             notary_dir=self.checkpoints.folder,
             statements=self.statements,
             settled=settled,
+            patience_seconds=patience_seconds,
         )
         return await scrub(stores, len(self.tables.entries))

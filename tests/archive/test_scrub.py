@@ -1,5 +1,6 @@
 """Comparing all stores: whatever is done to any of them is found and named, and nothing where nothing was done."""
 
+import asyncio
 import random
 from pathlib import Path
 
@@ -30,6 +31,23 @@ async def test_nothing_is_found_where_nothing_was_done(ground: Ground) -> None:
     report = await ground.scrub()
     assert report.findings == []
     assert (report.size, report.checkpoints) == (FACTS, -(-FACTS // STEP))
+
+
+@pytest.mark.parametrize("file", ["notary/checkpoints.jsonl", "witness/cosignatures.jsonl"])
+async def test_what_is_being_signed_just_now_is_not_missing(ground: Ground, file: str, tmp_path: Path) -> None:
+    """A head is written down before it is signed, and a comparison may come in between."""
+    one = ground.copied(tmp_path / "one")
+    path = one.folder / file
+    before, last, end = path.read_bytes().rpartition(b"\n" + path.read_bytes().splitlines()[-1])
+    path.write_bytes(before + b"\n")
+    if file.startswith("notary"):
+        cosigned = one.folder / "witness" / "cosignatures.jsonl"
+        cosigned.write_bytes(b"".join(cosigned.read_bytes().splitlines(keepends=True)[:-1]))
+        (one.folder / "witness" / "head.json").unlink()
+    comparing = asyncio.create_task(one.scrub(patience_seconds=5.0))
+    await asyncio.sleep(0.1)
+    path.write_bytes(before + last + end)
+    assert (await comparing).findings == []
 
 
 @pytest.mark.parametrize("hand", HANDS, ids=lambda hand: hand.__name__)

@@ -13,18 +13,22 @@ from kernel.log import Log
 from services.archive.merkle import leaf_hash, root_of
 from services.archive.scrub.findings import Report, Store, gathered
 from services.archive.scrub.reference import Blocks, Leaves
-from services.archive.scrub.signed import SignedFiles
+from services.archive.scrub.signed import Meant, SignedFiles, last_size, meant_in
 from services.archive.scrub.sources import CopySource, Found, LogSource, Tables, ViewSource, leaves_in
 from services.archive.tiles import WIDTH, extend
 from services.archive.vault.vault import Vault
 from services.archive.witness.statements import Statements
 
 BLOCK = 4 * WIDTH
+_LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
 class Stores:
-    """What is compared. settled: returns once copy and views have had time to reach a revision."""
+    """What is compared. settled: returns once copy and views have had time to reach a revision.
+
+    patience_seconds: for who writes down what they are about to sign, and a moment later that they did.
+    """
 
     log: Log
     vault: Vault
@@ -32,6 +36,7 @@ class Stores:
     notary_dir: Path
     statements: Statements
     settled: Callable[[int], Awaitable[None]]
+    patience_seconds: float = 2.0
 
 
 async def scrub(stores: Stores, known: int, share: float = 1.0) -> Report:
@@ -41,7 +46,7 @@ async def scrub(stores: Stores, known: int, share: float = 1.0) -> Report:
     Memory: 32 bytes a fact, and a few hundred for each that is disputed.
     """
     report = Report()
-    signed = SignedFiles(stores.notary_dir, stores.statements, report)
+    signed = SignedFiles(stores.notary_dir, stores.statements, report, await _meant(stores))
     report.size = end = max(known, stores.vault.end(), max(signed.heads, default=0))
     await stores.settled(end)
     blocks = Blocks()
@@ -71,6 +76,19 @@ async def scrub(stores: Stores, known: int, share: float = 1.0) -> Report:
     _closed_segments(stores.vault, blocks, settled, report)
     report.findings = gathered(report.findings)
     return report
+
+
+async def _meant(stores: Stores) -> Meant:
+    """What was meant to be written last, once there has been time to write it."""
+    folders = {Store.WITNESS: stores.statements.folder, Store.CHECKPOINTS: stores.notary_dir}
+    files = {Store.WITNESS: stores.statements.path, Store.CHECKPOINTS: stores.notary_dir / "checkpoints.jsonl"}
+    meant = {store: meant_in(folder) for store, folder in folders.items()}
+    deadline = asyncio.get_running_loop().time() + stores.patience_seconds
+    while any(last_size(files[store]) < size for store, size in meant.items()):
+        if asyncio.get_running_loop().time() > deadline:
+            break
+        await asyncio.sleep(_LOOK_SECONDS)
+    return meant
 
 
 def _leaves(held: dict[Store, Found]) -> dict[Store, Leaves]:

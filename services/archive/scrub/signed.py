@@ -15,12 +15,15 @@ from services.archive.witness.cosignature import cosigner_in
 from services.archive.witness.statements import Statements, sealed_by
 
 Heads = dict[int, Head]
+Meant = Mapping[Store, int]
+_TAIL_BYTES = 4096
 
 
 class SignedFiles:
     """What stands in both folders, read once; `judge` compares it with the roots that the facts lead to."""
 
-    def __init__(self, folder: Path, statements: Statements, report: Report) -> None:
+    def __init__(self, folder: Path, statements: Statements, report: Report, meant: Meant) -> None:
+        """meant: sizes that were about to be signed, and have to be among what is signed."""
         self._folder = folder
         self._statements = statements
         self._report = report
@@ -29,10 +32,7 @@ class SignedFiles:
         self.heads: Heads = {}
         self._digests: dict[int, str] = {}
         _check_keys(folder, statements.public().get("log_vkey", ""), report)
-        self._meant = {
-            Store.WITNESS: _meant(statements.folder),
-            Store.CHECKPOINTS: _meant(folder),
-        }
+        self._meant = meant
         self._read_witness()
         self._read_checkpoints()
         report.checkpoints = len(self.heads)
@@ -169,7 +169,8 @@ def _check_keys(folder: Path, first_vkey: str, report: Report) -> None:
         report.found(Store.KEYS, "CHANGED", f"keys.json is not what the keys signed: {error}")
 
 
-def _meant(folder: Path) -> int:
+def meant_in(folder: Path) -> int:
+    """The size that was about to be signed last; 0 where nothing says so."""
     try:
         value = read_json(folder / "head.json")
         return int(value["size"]) if value else 0
@@ -179,3 +180,13 @@ def _meant(folder: Path) -> int:
 
 def _lines(path: Path) -> list[bytes]:
     return [line for line in path.read_bytes().split(b"\n") if line] if path.exists() else []
+
+
+def last_size(path: Path) -> int:
+    """The size in the last whole line of a file of checkpoints or cosignatures; 0 where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
+            return int(json.loads(file.read().rpartition(b"\n")[0].rpartition(b"\n")[2])["size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
