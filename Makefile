@@ -10,8 +10,8 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 BIN := .venv/bin
 PROTOC_PYTHON := .venv-protos/bin/python
-# Most tests wait for servers of their own, so two processes more than the two cores of a pipeline are worth their while.
-SIDE_BY_SIDE ?= --numprocesses=4 --dist=loadfile --no-loadscope-reorder
+# Most tests wait for servers of their own, so a process more than the two cores of a pipeline is worth its while.
+SIDE_BY_SIDE ?= --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links
 

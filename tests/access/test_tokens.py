@@ -206,7 +206,7 @@ _claim = st.fixed_dictionaries(
 _head = st.fixed_dictionaries({}, optional=dict.fromkeys(("alg", "kid", "typ", "crit", "b64", "jwk", "zip"), _json))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=400) | st.binary(max_size=300).map(encoded).map(lambda part: f"{part}.{part}.{part}"))
 async def test_no_text_is_a_token(forge: Forge, text: str) -> None:
     with pytest.raises(Unauthenticated):

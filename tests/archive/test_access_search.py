@@ -159,6 +159,7 @@ async def test_20000_records_are_searched_at_once(kept: Pool) -> None:
         assert len(found) == {"rare caller": 5, "nobody": 0}.get(name, 51)
 
 
+@pytest.mark.long
 async def test_a_kill_in_the_midst_loses_and_doubles_nothing(
     nats: NatsServer, postgres: PostgresServer, tmp_path: Path, schema: str
 ) -> None:

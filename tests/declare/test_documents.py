@@ -181,7 +181,7 @@ def test_times() -> None:
         value_of(field, "tomorrow")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.sampled_from(KINDS), st.data())
 def test_what_is_exported_is_read_again_as_it_was(kind: Kind, data: st.DataObject) -> None:
     resource = data.draw(messages(resource_of(kind).DESCRIPTOR, tuple(fields_of(kind))))

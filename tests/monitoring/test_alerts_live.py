@@ -132,6 +132,7 @@ async def test_who_was_not_told_is_told_when_the_silence_ends(live: Station) -> 
         return [type(one) for one in await told(live)] == [facts.AlertRaised, later.AlertUnsilenced]
 
     await eventually(loud)
+    await live.live.rooms.resources.catch_up()
     assert await live.live.rooms.pool.fetchval("select count(*) from quiet_alert") == 0
 
 

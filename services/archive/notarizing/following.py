@@ -14,7 +14,7 @@ from services.archive.notarizing.tree import TreeDamaged, TreeFiles
 
 _OVERLAP = 256
 _LOOK_SECONDS = 5.0
-_LINGER_SECONDS = 0.2  # Each stretch is written and synced as files of its own; who signs gathers for longer still.
+_LINGER_SECONDS = 0.4  # Each stretch is written and synced as files of its own; who signs gathers for longer still.
 
 
 class Diverged(Exception):
