@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 
@@ -18,28 +17,15 @@ from modelog.registry.v1.types_pb2 import Version
 from modelog.sdk import download_artifact, upload_artifact
 from modelog.sdk import store_bucket as bucket_module
 from modelog.sdk.store import Store, WrongDigest, open_store, store_of
+from testkit.s3 import s3_bucket
 
 CONTENT = os.urandom(3 << 20)
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    """An S3 server in a thread of this process, and a bucket."""
-    server_module = pytest.importorskip("moto.server")
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in {
-                "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "REGION": "us-east-1",
-                "ENDPOINT_URL": f"http://{host}:{port}", "ALLOW_HTTP": "true",
-            }.items():  # fmt: skip
-                patch.setenv(f"AWS_{name}", value)
-            urlopen(Request(f"http://{host}:{port}/models", method="PUT")).close()
-            yield "s3://models/of/risk"
-    finally:
-        server.stop()
+    with s3_bucket("models") as address:
+        yield f"{address}/of/risk"
 
 
 @pytest.fixture(params=["folder", "bucket"])

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 from google.protobuf.message import Message
 
+from access.fold import EVERYWHERE
 from kernel.errors import AlreadyExists, UnknownFact, invalid_field
 from modelog.archive.v1 import erasure_events_pb2 as facts
 from modelog.archive.v1 import erasures_pb2 as types
 from modelog.log.v1.fact_pb2 import Fact
 from services.archive.domain.hold import check_resource
-
-EVERYTHING = "projects/all"
 
 
 def erase(erasure: types.Erasure, *, project: str, scope: types.ErasureScope, authority: str) -> Message:
@@ -20,8 +19,8 @@ def erase(erasure: types.Erasure, *, project: str, scope: types.ErasureScope, au
     what = scope.WhichOneof("what")
     if what is None:
         raise invalid_field("scope", "name an author, a resource or facts", "REQUIRED")
-    if project == EVERYTHING and what != "author":
-        raise invalid_field("scope", f"in {EVERYTHING} name an author; else ask in the project", "OTHER_PROJECT")
+    if project == EVERYWHERE and what != "author":
+        raise invalid_field("scope", f"in {EVERYWHERE} name an author; else ask in the project", "OTHER_PROJECT")
     if what == "resource":
         check_resource(scope.resource, project, "scope.resource")
     return facts.ErasureRequested(scope=scope, authority=authority)

@@ -2,12 +2,12 @@
 
 from google.protobuf.message import Message
 
+from access.fold import EVERYWHERE
 from kernel.errors import AlreadyExists, NotAllowedNow, NotFound, UnknownFact, invalid_field
 from modelog.archive.v1 import subscription_events_pb2 as facts
 from modelog.archive.v1 import subscriptions_pb2 as types
 from modelog.log.v1.fact_pb2 import Fact
 
-EVERYTHING = "projects/all"
 _ACKNOWLEDGE_SECONDS = 60
 
 
@@ -67,12 +67,12 @@ def complete(settings: types.SubscriptionSettings, project: str) -> types.Subscr
     """With every default written out; Invalid where it asks for facts of other projects."""
     whole = types.SubscriptionSettings()
     whole.CopyFrom(settings)
-    if project != EVERYTHING:
+    if project != EVERYWHERE:
         others = [one for one in whole.filter.projects if one != project]
         if others:
             raise invalid_field(
                 "settings.filter.projects",
-                f"{others[0]} is not {project}; create the subscription in {EVERYTHING}",
+                f"{others[0]} is not {project}; create the subscription in {EVERYWHERE}",
                 "OTHER_PROJECT",
             )
         whole.filter.projects[:] = [project]

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from access.fold import EVERYWHERE
 from kernel.names import project_of
 from kernel.reactor import Reaction
 from kernel.rooms import Rooms
@@ -12,7 +13,7 @@ from modelog.archive.v1.types_pb2 import HOLD_STATE_ACTIVE, Hold
 from modelog.texts import author_of, markers_in
 from services.archive.domain import ERASURE, KNOWN_VERSION
 from services.archive.domain.choosing import Candidate
-from services.archive.domain.erasure import EVERYTHING, record
+from services.archive.domain.erasure import record
 from services.archive.domain.hold import covers
 from services.archive.domain.known import version_of
 from services.archive.erasing.eraser import Eraser
@@ -44,7 +45,7 @@ class Erasing:
         async for portion, last in self._portions(project_of(name), scope, upto):
             number += 1
             await self._eraser.erase(portion.markers)
-            if last and project_of(name) == EVERYTHING and not portion.held:
+            if last and project_of(name) == EVERYWHERE and not portion.held:
                 await self._eraser.sweep(author_of(scope.author))
             verb = partial(record, portion=number, erased=portion.erased, held=portion.held, upto=upto, complete=last)
             await self._rooms.transact(ERASURE, name, reaction.cause(f"erase-{number}"), verb)

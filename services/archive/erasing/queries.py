@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from access.fold import EVERYWHERE
 from kernel.postgres import Pool
 from modelog.archive.v1 import erasures_pb2 as erasures
 from modelog.archive.v1.types_pb2 import Hold
 from modelog.texts import author_of
-from services.archive.domain.erasure import EVERYTHING
 from services.archive.filters import Where, below
 
 
@@ -31,7 +31,7 @@ class Marks:
         """Facts of the scope that hold markers, in order of the log."""
         where = Where()
         where.add("revision > {} and revision <= {}", after, upto)
-        if project != EVERYTHING:
+        if project != EVERYWHERE:
             where.add("split_part(subject, '.', 3) = {}", project.removeprefix("projects/"))
         match scope.WhichOneof("what"):
             case "author":

@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from modelog.sdk.store import file_chunks
 from services.archive.sealing import image
 from services.archive.sealing.content import MANIFEST
-from services.archive.sealing.objects import Objects, file_chunks
+from services.archive.sealing.objects import Objects
 
 
 class Wrong(NamedTuple):

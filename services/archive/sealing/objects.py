@@ -11,22 +11,16 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError
 from obstore.store import LocalStore, from_url
 
+from modelog.sdk.store import CHUNK_BYTES, file_chunks
 from services.archive.files import sync_folder
 
-CHUNK_BYTES = 1 << 20
 _STAGED = re.compile(r".*#\d+")  # What the library writes beside a file before it renames it.
 _RUBBISH_SECONDS = 3600.0
-
-
-def file_chunks(file: IO[bytes]) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK_BYTES):
-        yield chunk
 
 
 class Objects:

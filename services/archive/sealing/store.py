@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from modelog.sdk.store import file_chunks
 from services.archive.sealing import image
 from services.archive.sealing.content import ARTIFACT, MANIFEST
 from services.archive.sealing.contents import Contents, Folder, Image
 from services.archive.sealing.image import Blob, blob_key, blob_of
-from services.archive.sealing.objects import Objects, file_chunks
+from services.archive.sealing.objects import Objects
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
